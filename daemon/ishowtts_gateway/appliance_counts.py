@@ -34,8 +34,7 @@ RESTARTS = "restarts "
 
 _IDENTITY = ("event", "ts", "id", "command", "transaction", "detail")
 """Two events that agree in these are the same event."""
-_MAX_SEEN = 1000
-_MAX_KEY_CHARS = 128
+_MAX_SEEN = 256  # a daemon that was killed sends again what the broker had not confirmed: 20 events at most
 _MOST_LINES_OF_AN_EVENT = 1e9
 
 DAEMON_TOTALS: Mapping[str, tuple[str, str]] = {
@@ -101,7 +100,7 @@ class ApplianceCounts:
 
     def __init__(self, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._monotonic_s = monotonic_s
-        self._seen: OrderedDict[tuple[str, ...], None] = OrderedDict()
+        self._seen: OrderedDict[int, None] = OrderedDict()
         self._published_s: float | None = None
         self._retained_s: float | None = None
         self._uptime_s: float | None = None
@@ -164,7 +163,7 @@ class ApplianceCounts:
             self._last[key] = value
 
     def _is_repetition(self, event: Mapping[str, Any]) -> bool:
-        seen = tuple(str(event.get(key))[:_MAX_KEY_CHARS] for key in _IDENTITY)
+        seen = hash(tuple(str(event.get(key)) for key in _IDENTITY))
         if seen in self._seen:
             return True
         self._seen[seen] = None

@@ -9,12 +9,13 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Literal
+from weakref import WeakValueDictionary
 
 from ishowtts.limits import NAME
 from ishowtts.model import VoiceAbout
 from ishowtts.mqtt.strict_json import dumps
 from ishowtts_gateway.appliance_directory import REPLY, ApplianceDirectory
-from ishowtts_gateway.appliance_record import ApplianceRecord
+from ishowtts_gateway.appliance_record import OFFLINE, ApplianceRecord
 from ishowtts_gateway.broker_link import BrokerLink
 from ishowtts_gateway.gateway_error import GatewayError, PublishRefused
 from ishowtts_gateway.message_backlog import LinkMessage
@@ -27,6 +28,7 @@ Controls = Literal["auto", "none", "say", "all"]
 Control = Literal["say", "command", "voices"]
 
 ANSWER_S = 10.0
+_OFFLINE_ANSWER_S = 2.0
 _MAX_REQUESTS = 200
 _MAX_REPLY_BYTES = 262_144
 _MAX_ID_CHARS = 128
@@ -75,10 +77,11 @@ class Answer:
 
     async def wait(self, timeout_s: float = ANSWER_S) -> dict[str, Any]:
         """Wait for the answer. Raises GatewayError with status 504 if none comes in time."""
-        try:
-            return await asyncio.wait_for(asyncio.shield(self._event), timeout_s)
-        except asyncio.TimeoutError as error:
-            raise GatewayError(504, f"{self._device} has not answered within {timeout_s:g} s") from error
+        # Not `wait_for`: before Python 3.12 it ignores a cancellation that comes together with the answer.
+        await asyncio.wait({self._event}, timeout=timeout_s)
+        if not self._event.done():
+            raise GatewayError(504, f"{self._device} has not answered within {timeout_s:g} s")
+        return self._event.result()
 
 
 class ApplianceRequests:
@@ -89,14 +92,24 @@ class ApplianceRequests:
         link: The connection to the broker.
         reply_root: The topic under which answers to us come. See `new_reply_root`.
         controls: `gateway.controls`.
+        answer_s: How long an appliance may take to answer.
     """
 
-    def __init__(self, directory: ApplianceDirectory, link: BrokerLink, *, reply_root: str, controls: Controls) -> None:
+    def __init__(
+        self,
+        directory: ApplianceDirectory,
+        link: BrokerLink,
+        *,
+        reply_root: str,
+        controls: Controls,
+        answer_s: float = ANSWER_S,
+    ) -> None:
         self._directory = directory
         self._link = link
         self._configured = controls
+        self._answer_s = answer_s
         self._waiting: dict[bytes, tuple[Matches, Answer]] = {}  # by their Correlation Data
-        self._levels: dict[tuple[str, str], asyncio.Lock] = {}
+        self._turns: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
         self._forbidden: set[str] = set()  # devices whose commands the broker does not let us publish
         self._reply_root = reply_root
         self._voices = VoicePublisher(link, self.expect)
@@ -124,18 +137,18 @@ class ApplianceRequests:
         def first_of_it(name: str, event: dict[str, Any]) -> bool:
             return name == device and event.get("id") == line_id and event.get("event") in _FIRST_EVENTS
 
-        async with self._expect(device, first_of_it) as answer:
-            await self._publish_and_reply(record, "urgent" if urgent else "say", payload, answer)
-            return await answer.wait()
+        async with self._turn(device, "say", line_id), self._expect(device, first_of_it) as answer:
+            await self._publish(record, "urgent" if urgent else "say", payload, answer)
+            return await self._answer(record, answer, "the line waits at the broker until it is back")
 
     async def command(self, device: str, command: Mapping[str, Any]) -> dict[str, Any]:
         """Send a command. Returns the `command` event of its transaction."""
         record = self._permitted(device, "command")
         transaction = text(command.get("transaction"), _MAX_ID_CHARS) or secrets.token_hex(8)
         payload = _payload({**command, "transaction": transaction})
-        async with self.expect(device, transaction) as answer:
-            await self._link.publish(f"{record.root}/command", payload)
-            return await answer.wait()
+        async with self._turn(device, "command", transaction), self.expect(device, transaction) as answer:
+            await self._publish(record, "command", payload)
+            return await self._answer(record, answer)
 
     async def set_volume(self, device: str, volume: int) -> dict[str, Any]:
         """Set the volume, in percent. Returns the `command` event."""
@@ -183,7 +196,7 @@ class ApplianceRequests:
         transaction = secrets.token_hex(8)
         async with self.expect(device, transaction) as answer:
             await self._ask_history(record, {**asked, "transaction": transaction}, answer)
-            reply = await answer.wait()
+            reply = await self._answer(record, answer)
         lines = reply.get("lines")
         if reply.get("ok") is False or not isinstance(lines, list) or not all(map(_has_id, lines)):
             detail = text(reply.get("detail"), _MAX_DETAIL_CHARS) or "its answer has no lines; update it"
@@ -202,7 +215,8 @@ class ApplianceRequests:
 
     async def probe(self, device: str) -> None:
         """Find out whether the broker lets us send commands to a device, without waiting for an answer."""
-        await self._ask_history(self._record(device), {"limit": 1}, Answer(device))
+        if self._link.mqtt5:
+            await self._ask_history(self._record(device), {"limit": 1}, Answer(device))
 
     def forbidden(self, device: str) -> bool:
         """Whether the broker did not let us send a command to a device."""
@@ -258,10 +272,13 @@ class ApplianceRequests:
             return found == device and event.get("event") == "command" and event.get("command") == name
 
         # These requests have no transaction: one at a time, so that each gets its own answer.
-        lock = self._levels.setdefault((device, name), asyncio.Lock())
-        async with lock, self._expect(device, of_level) as answer:
-            await self._link.publish(f"{record.root}/{name}/set", dumps(value))
-            return await answer.wait()
+        async with self._turn(device, name), self._expect(device, of_level) as answer:
+            await self._publish(record, f"{name}/set", dumps(value))
+            return await self._answer(record, answer)
+
+    def _turn(self, *key: str) -> asyncio.Lock:
+        """The lock of requests whose answers cannot be told from each other."""
+        return self._turns.setdefault(key, asyncio.Lock())
 
     @asynccontextmanager
     async def _expect(self, device: str, matches: Matches) -> AsyncIterator[Answer]:
@@ -276,8 +293,9 @@ class ApplianceRequests:
 
     async def _ask_history(self, record: ApplianceRecord, fields: Mapping[str, Any], answer: Answer) -> None:
         """Publish the command `history`, and remember whether the broker permits commands."""
+        payload = _payload({"command": "history", **fields})
         try:
-            await self._publish_and_reply(record, "command", _payload({"command": "history", **fields}), answer)
+            await self._publish(record, "command", payload, answer)
         except PublishRefused as error:
             if error.forbidden:
                 self._forbidden.add(record.name)
@@ -286,14 +304,35 @@ class ApplianceRequests:
         self._forbidden.discard(record.name)
         self.refresh_controls(record.name)
 
-    async def _publish_and_reply(self, record: ApplianceRecord, tail: str, payload: bytes, answer: Answer) -> None:
-        """Publish with a response topic of ours. A reply there is an answer too."""
-        await self._link.publish(
-            f"{record.root}/{tail}",
-            payload,
-            response_topic=f"{self._reply_root}/{record.name}",
-            correlation=answer.correlation,
-        )
+    async def _publish(self, record: ApplianceRecord, tail: str, payload: bytes, answer: Answer | None = None) -> None:
+        """Publish below the root of an appliance.
+
+        Args:
+            answer: May come at a response topic of ours too; `None`: only as an event.
+        """
+        topic = f"{record.root}/{tail}"
+        if answer is None:
+            reached = await self._link.publish(topic, payload)
+        else:
+            reply_topic = f"{self._reply_root}/{record.name}"
+            reached = await self._link.publish(
+                topic, payload, response_topic=reply_topic, correlation=answer.correlation
+            )
+        if not reached:
+            raise GatewayError(504, f"{record.name} is not connected to the broker: nobody subscribes to {topic}")
+
+    async def _answer(self, record: ApplianceRecord, answer: Answer, meanwhile: str = "") -> dict[str, Any]:
+        """Wait for an answer. One that is offline may still answer: its availability may be outdated.
+
+        Args:
+            meanwhile: What happens with the request while the appliance is offline.
+        """
+        if record.availability != OFFLINE:
+            return await answer.wait(self._answer_s)
+        try:
+            return await answer.wait(min(self._answer_s, _OFFLINE_ANSWER_S))
+        except GatewayError as error:
+            raise GatewayError(error.status, f"{record.name} is offline; {meanwhile or 'start it'}") from error
 
 
 def _has_id(line: Any) -> bool:

@@ -22,6 +22,7 @@ from ishowtts.mqtt import tls
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.paho_client import ConnectionRole, TolerantClient, connect, disable_nagle, disconnect, make_client
 from ishowtts.mqtt.publish_packet import PublishPacket
+from ishowtts.util.rate_limit import RateLimit
 from ishowtts_gateway.gateway_error import NOT_AUTHORIZED, GatewayError, PublishRefused
 from ishowtts_gateway.message_backlog import LinkMessage, MessageBacklog
 
@@ -32,7 +33,8 @@ _DISCONNECT_S = 0.5
 _STABLE_S = 10.0  # after a connection that lasted this long, the next pause is short again
 _CONFIRM_S = 10.0
 _RESUBSCRIBE_S = 30.0
-_MAX_UNCONFIRMED = 100
+_MAX_FAILURES_LOGGED = 3  # in 10 s
+_MAX_UNCONFIRMED = 300  # more than the requests that may wait for an answer
 _NO_SUBSCRIBERS = 0x10
 _KEEPALIVE_S = 10  # a broker that hangs is noticed within twice this time
 _MAX_PACKET_BYTES = 393_216  # an answer with lines of the history has 200 kB
@@ -67,7 +69,8 @@ class BrokerLink:
         self._stopping = threading.Event()
         self._client: TolerantClient | None = None
         self._backlog = MessageBacklog()
-        self._unconfirmed: dict[tuple[TolerantClient, int], asyncio.Future[ReasonCode]] = {}
+        self._failures = RateLimit(_MAX_FAILURES_LOGGED)
+        self._unconfirmed: dict[tuple[TolerantClient, int], asyncio.Future[ReasonCode | GatewayError]] = {}
         self._reason: str | None = None  # why the connection ends, if the broker said so
         self._asked: dict[int, list[str]] = {}  # by mid of a SUBSCRIBE: its topics
         self._refused: list[str] = []
@@ -119,22 +122,26 @@ class BrokerLink:
         if client is None or not self.connected:
             raise GatewayError(503, self.detail or f"{self._options.broker} is not connected")
         if len(self._unconfirmed) >= _MAX_UNCONFIRMED:
-            raise GatewayError(503, f"{self._options.broker} confirms nothing; try again later")
+            raise GatewayError(503, f"{self._options.broker} has not confirmed {_MAX_UNCONFIRMED} messages; try later")
         max_bytes = client.broker_max_packet_bytes
         if max_bytes is not None and len(payload) + len(topic) + 1024 > max_bytes:
             raise GatewayError(413, f"{self._options.broker} takes at most {max_bytes} bytes; send less")
         properties = self._properties(response_topic, correlation, expiry_s)
         info = client.publish(topic, payload, 1, False, properties)
-        answer: asyncio.Future[ReasonCode] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[ReasonCode | GatewayError] = asyncio.get_running_loop().create_future()
         self._unconfirmed[client, info.mid] = answer
         try:
-            code = await asyncio.wait_for(answer, _CONFIRM_S)
-        except asyncio.TimeoutError as error:
-            raise GatewayError(
-                504, f"{self._options.broker} has not confirmed the message for {_CONFIRM_S:g} s; look at its log"
-            ) from error
+            # Not `wait_for`: before Python 3.12 it ignores a cancellation that comes together with the answer.
+            await asyncio.wait({answer}, timeout=_CONFIRM_S)
         finally:
             self._unconfirmed.pop((client, info.mid), None)
+        if not answer.done():
+            raise GatewayError(
+                504, f"{self._options.broker} has not confirmed the message for {_CONFIRM_S:g} s; look at its log"
+            )
+        code = answer.result()
+        if isinstance(code, GatewayError):
+            raise code
         if code.is_failure:
             raise PublishRefused(code.value, self._refusal(topic, code))
         return bool(code.value != _NO_SUBSCRIBERS)
@@ -169,13 +176,14 @@ class BrokerLink:
         while not self._stopping.is_set():
             began_s = time.monotonic()
             try:
-                reason = self._serve()
+                try:
+                    reason = self._serve()
+                finally:
+                    self._close()
             except Exception as error:
                 # The boundary to paho: any error costs one connection, not the link.
                 log.exception("the connection to the broker failed")
                 reason = f"the connection to {self._options.broker} failed ({type(error).__name__})"
-            finally:
-                self._close()
             if self._stopping.is_set():
                 return
             self._tell(False, reason)
@@ -207,7 +215,7 @@ class BrokerLink:
             if self._options.tls and isinstance(error, (ssl.SSLError, ConnectionResetError)):
                 return tls.untrusted_broker(error, broker)
             why = (error.strerror if isinstance(error, OSError) else None) or error
-            return f"{broker} cannot be reached ({why}); the gateway tries again until it answers"
+            return f"{broker} cannot be reached ({why}); it is tried again until it answers"
         disable_nagle(client)
         return self._run_loop(client)
 
@@ -309,7 +317,12 @@ class BrokerLink:
     def _drain(self) -> None:
         messages, more = self._backlog.take()
         for message in messages:
-            self._on_message(message)
+            try:
+                self._on_message(message)
+            except Exception:
+                # The boundary to what anybody publishes: any error costs one message, not the link.
+                if self._failures.allows():
+                    log.exception("a message on %s cannot be processed", message.topic)
         if more:
             self._call(self._drain)
 
@@ -322,7 +335,7 @@ class BrokerLink:
         if not connected:
             for answer in self._unconfirmed.values():
                 if not answer.done():
-                    answer.set_exception(GatewayError(503, detail or "the connection to the broker is lost"))
+                    answer.set_result(GatewayError(503, detail or "the connection to the broker is lost"))
         if (connected, detail) == (self.connected, self.detail):
             return
         if detail is not None and not self._stopping.is_set():

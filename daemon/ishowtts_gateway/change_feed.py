@@ -44,7 +44,7 @@ class Watcher:
         self._pending: OrderedDict[Hashable, ApplianceChange] = OrderedDict()
         self._events = 0  # how many of them are events, which are not coalesced
         self._number = 0
-        self._arrived = asyncio.Event()
+        self._arrived: asyncio.Future[None] | None = None  # of the reader that waits
         self._closed = False
 
     def put(self, change: ApplianceChange) -> None:
@@ -63,26 +63,42 @@ class Watcher:
         self._pending[key] = change
         if len(self._pending) > _MAX_PENDING or self._events > _MAX_PENDING_EVENTS:
             self._overflow()
-        self._arrived.set()
+        self._wake()
 
     def close(self) -> None:
         """End the iteration."""
         self._closed = True
-        self._arrived.set()
+        self._wake()
+
+    async def get(self, timeout_s: float | None = None) -> ApplianceChange | None:
+        """Wait for the next change. Returns `None` if none comes in time.
+
+        Raises:
+            StopAsyncIteration: the feed is closed.
+        """
+        if not self._pending and not self._closed:
+            self._arrived = asyncio.get_running_loop().create_future()
+            # Not `wait_for`: before Python 3.12 it ignores a cancellation that comes together with a change.
+            await asyncio.wait({self._arrived}, timeout=timeout_s)
+        if self._pending:
+            _, change = self._pending.popitem(last=False)
+            self._events -= change.kind == "event"
+            return change
+        if self._closed:
+            raise StopAsyncIteration
+        return None
 
     def __aiter__(self) -> AsyncIterator[ApplianceChange]:
         return self
 
     async def __anext__(self) -> ApplianceChange:
-        while not self._pending:
-            if self._closed:
-                raise StopAsyncIteration
-            self._arrived.clear()
-            await self._arrived.wait()
-        _, change = self._pending.popitem(last=False)
-        if change.kind == "event":
-            self._events -= 1
+        while (change := await self.get()) is None:
+            pass
         return change
+
+    def _wake(self) -> None:
+        if self._arrived is not None and not self._arrived.done():
+            self._arrived.set_result(None)
 
     def _key(self, change: ApplianceChange) -> Hashable:
         if change.kind == "line":

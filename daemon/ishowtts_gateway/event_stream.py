@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from ishowtts.mqtt.strict_json import dumps
 from ishowtts_gateway.appliance_directory import ApplianceDirectory
-from ishowtts_gateway.change_feed import ApplianceChange, Watcher
+from ishowtts_gateway.change_feed import ALL_KINDS, ApplianceChange, Kind, Watcher
 from ishowtts_gateway.gateway_error import GatewayError
 from ishowtts_gateway.request_limits import LOOPBACK, client_group
 
@@ -21,6 +21,7 @@ MAX_STREAMS_OF_ADDRESS = 50
 _COMMENT_S = 15.0
 _RETRY = b"retry: 2000\n\n"
 _COMMENT = b": the connection is open\n\n"
+_KINDS: frozenset[Kind] = ALL_KINDS - {"event"}  # the page learns from lines what events told
 _HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
 
 
@@ -56,7 +57,7 @@ class EventStream:
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         if scope["method"] == "GET":
             # The watcher begins before `hello` is made, so that no change can fall between them.
-            with self._directory.watch() as changes:
+            with self._directory.watch(_KINDS) as changes:
                 telling = asyncio.create_task(_Teller(self._directory, self._about, send).tell(changes))
                 leaving = asyncio.create_task(_gone(receive))
                 try:
@@ -86,16 +87,15 @@ class _Teller:
         await self._hello()
         while True:
             try:
-                change = await asyncio.wait_for(anext(changes), _COMMENT_S)
-            except asyncio.TimeoutError:
-                await self._write(_COMMENT)
+                change = await changes.get(_COMMENT_S)
             except StopAsyncIteration:
                 return
-            else:
-                if change.kind == "reset":
-                    await self._hello()
-                elif (data := _data(change)) is not None:
-                    await self._write(self._beginning(change.kind) + dumps(data) + b"\n\n")
+            if change is None:
+                await self._write(_COMMENT)
+            elif change.kind == "reset":
+                await self._hello()
+            elif (data := _data(change)) is not None:
+                await self._write(self._beginning(change.kind) + dumps(data) + b"\n\n")
 
     async def _hello(self) -> None:
         """Writes everything that is known, one appliance at a time: 200 of them may be megabytes."""

@@ -6,11 +6,9 @@ import asyncio
 import errno
 import logging
 import socket
-import ssl
 import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Any, TypeVar
 
 from starlette.types import ASGIApp
@@ -21,7 +19,8 @@ from ishowtts.config.gateway_section import split_listen
 from ishowtts.errors import ConfigError, FatalError
 from ishowtts.util.rate_limit import RateLimit
 from ishowtts_gateway.http_connection import HttpConnection
-from ishowtts_gateway.request_limits import LOOPBACK, address_group
+from ishowtts_gateway.request_limits import LOOPBACK, TokenBuckets, address_group
+from ishowtts_gateway.tls_certificate import TlsCertificate
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +29,9 @@ _T = TypeVar("_T")
 MAX_CONNECTIONS = 512
 MAX_OF_ADDRESS = 128
 """Of one address beyond loopback. A browser opens six for each page at most."""
+_NEW_PER_S, _NEW_AT_ONCE = 20, 200
+"""Of one address beyond loopback. Each costs a handshake: 1 ms of a desktop's CPU, several of a board's."""
+_ALL_NEW_PER_S, _ALL_NEW_AT_ONCE = 200, 1000
 _BACKLOG = 256
 _SEND_BUFFER_BYTES = 131_072
 _KEEP_ALIVE_S = 15
@@ -80,47 +82,6 @@ def _bind_fault(listen: str, error: OSError) -> FatalError:
     return FatalError(f"{key} cannot be used ({error.strerror})")
 
 
-def server_tls(cert: Path, key: Path) -> ssl.SSLContext:
-    """Builds the context of HTTPS.
-
-    Raises:
-        ConfigError: The files cannot be used.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    load_certificate(context, cert, key)
-    return context
-
-
-def load_certificate(context: ssl.SSLContext, cert: Path, key: Path) -> None:
-    """Loads certificate and key. A context may be in use: later handshakes get the new ones.
-
-    Raises:
-        ConfigError: The files cannot be used.
-    """
-    try:
-        for path in (cert, key):
-            with path.open("rb"):
-                pass
-        context.load_cert_chain(cert, key, password=_no_passphrase)
-    except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
-            why = f"{key} is not the key of the certificate {cert}"
-        else:
-            why = f"{cert} and {key} must be a certificate and its key in PEM ({error.reason or error.strerror})"
-        raise ConfigError([f"gateway.http.tls: {why}"]) from error
-    except OSError as error:
-        raise ConfigError([f"gateway.http.tls: {error.filename} cannot be read ({error.strerror})"]) from error
-    except ValueError as error:
-        raise ConfigError([f"gateway.http.tls.key: {key} has a passphrase; store it without one"]) from error
-
-
-def _no_passphrase(*_: Any) -> str:
-    # OpenSSL would ask for a passphrase at a terminal, and wait.
-    raise ValueError("passphrase")
-
-
 class HttpServer:
     """Serves an application on sockets that listen.
 
@@ -130,7 +91,7 @@ class HttpServer:
         tls: `None` for HTTP.
     """
 
-    def __init__(self, app: ASGIApp, sockets: list[socket.socket], tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, app: ASGIApp, sockets: list[socket.socket], tls: TlsCertificate | None = None) -> None:
         self._sockets = sockets
         self._tls = tls
         # No lifespan, no log of its own, no headers that it trusts, and WebSocket is plain HTTP to it.
@@ -150,6 +111,7 @@ class HttpServer:
         self._state = ServerState()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._open: Counter[str] = Counter()
+        self._new = TokenBuckets(_NEW_PER_S, _NEW_AT_ONCE, _ALL_NEW_PER_S, _ALL_NEW_AT_ONCE)
         self._warnings = RateLimit(1)
 
     @property
@@ -161,6 +123,8 @@ class HttpServer:
         """Begins to accept connections on the running loop."""
         for listener in self._sockets:
             self._run(self._accept(listener))
+        if self._tls is not None:
+            self._run(self._tls.follow())
 
     async def stop(self) -> None:
         """Closes the sockets, lets running requests end for 2 s, and ends the others."""
@@ -202,11 +166,12 @@ class HttpServer:
 
     def _admit(self, accepted: socket.socket, group: str) -> None:
         """Takes a connection, or closes it at once if there are too many."""
-        too_many = self.connections >= MAX_CONNECTIONS or (group != LOOPBACK and self._open[group] >= MAX_OF_ADDRESS)
-        if too_many:
-            accepted.close()
-            if self._warnings.allows():
-                log.warning("%d connections are open: further ones are closed", self.connections)
+        if self._new.wait_s(group) > 0:
+            self._refuse(accepted, "connections are opened too fast: further ones are closed for some seconds")
+            return
+        self._new.take(group)
+        if self.connections >= MAX_CONNECTIONS or (group != LOOPBACK and self._open[group] >= MAX_OF_ADDRESS):
+            self._refuse(accepted, f"{self.connections} connections are open: further ones are closed")
             return
         self._open[group] += 1
         open_now = True
@@ -226,11 +191,16 @@ class HttpServer:
 
         self._run(self._connect(accepted, lost)).add_done_callback(connected)
 
+    def _refuse(self, accepted: socket.socket, why: str) -> None:
+        accepted.close()
+        if self._warnings.allows():
+            log.warning("%s", why)
+
     async def _connect(self, accepted: socket.socket, lost: Callable[[], None]) -> bool:
         """Hands a socket to its protocol, after the handshake of TLS. Returns whether that worked."""
         options: dict[str, Any] = {}
         if self._tls is not None:
-            options = {"ssl": self._tls, "ssl_handshake_timeout": _HANDSHAKE_S}
+            options = {"ssl": self._tls.context, "ssl_handshake_timeout": _HANDSHAKE_S}
             if sys.version_info >= (3, 11):
                 options["ssl_shutdown_timeout"] = _STOP_S
         try:

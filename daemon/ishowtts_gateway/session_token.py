@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import math
 import os
 import re
@@ -18,8 +19,11 @@ from ishowtts.config import Config
 from ishowtts.config.schema import missing_secret
 from ishowtts.errors import ConfigError
 from ishowtts.util.files import open_regular
+from ishowtts.util.rate_limit import RateLimit
 from ishowtts_gateway.gateway_error import GatewayError
 from ishowtts_gateway.request_limits import LOOPBACK, TokenBuckets
+
+log = logging.getLogger(__name__)
 
 SESSION_S = 30 * 24 * 3600
 _KEY = "gateway.http.token_file"
@@ -27,6 +31,7 @@ _MIN_CHARS, _MAX_CHARS = 16, 256
 _MAKE = "make one: (umask 077; openssl rand -hex 24 > {path})"
 _SESSION = re.compile(r"([0-9]{1,12})\.([0-9a-f]{32})\.([0-9a-f]{64})")
 _MAX_KNOWN = 256
+_MAX_WARNINGS = 5
 
 
 def read_token(settings: Config, credentials_dir: Path | None) -> str | None:
@@ -113,6 +118,7 @@ class TokenCheck:
     def __init__(self, key: SessionKey, now_s: Callable[[], float] = time.monotonic) -> None:
         self._key = key
         self._wrong = TokenBuckets(10 / 60, 10, 100 / 60, 100, now_s)
+        self._warnings = RateLimit(_MAX_WARNINGS)
         self._known: OrderedDict[str, None] = OrderedDict()
 
     def check(self, offered: str, group: str) -> None:
@@ -130,6 +136,8 @@ class TokenCheck:
             raise GatewayError(429, f"too many wrong tokens; try again in {math.ceil(wait_s)} s")
         if not self._key.is_token(offered):
             self._wrong.take(group)
+            if self._warnings.allows():
+                log.warning("a client at %s has sent a wrong token", group)
             raise GatewayError(401, "the token is wrong; it is in the file that gateway.http.token_file names")
         if group == LOOPBACK:
             return

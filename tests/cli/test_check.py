@@ -127,6 +127,11 @@ def test_a_file_that_is_missing_is_named_in_json_too(tmp_path: Path, capsys: pyt
     ("text", "says"),
     [
         ("mqtt: {password_file: none}\n", "mqtt.password_file names a file that does not exist (its name has no /"),
+        ("gateway: {http: {token_file: none}}\n", "gateway.http.token_file names a file that does not exist (its name"),
+        (
+            "gateway: {http: {token_file: /etc/passwd}}\n",
+            "gateway.http.token_file: /etc/passwd is readable by every",
+        ),
         ("audio: {chime: gong}\n", "audio.chime: there is no chime 'gong'"),
         ("audio: {device: 'wav:/nonexist/x.wav'}\n", "audio.device: the folder /nonexist of x.wav does not exist"),
         ("engine: {f5: {weights: none}}\n", "engine.f5.weights: none is not a folder"),

@@ -60,5 +60,12 @@ def test_the_threads_are_those_of_the_code() -> None:
             assert f'"{name}"' in code or f'"{role}"' in code, name
 
 
+def test_the_files_of_the_gateway_exist() -> None:
+    rows = re.findall(r"\n\| (`[^|]+`) \|", section(PAGE, "The gateway"))
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert len(named) > 20
+    assert named <= {path.stem for path in (ROOT / "daemon/ishowtts_gateway").glob("*.py")}
+
+
 def test_the_glossary_has_at_most_ten_words() -> None:
     assert len(re.findall(r"\n\| (?!word|---)", section(PAGE, "Glossary"))) <= 10

@@ -95,3 +95,18 @@ def test_a_watcher_waits_and_ends_with_the_feed() -> None:
 
 async def _rest(watcher: Watcher) -> list[ApplianceChange]:
     return [each async for each in watcher]
+
+
+def test_a_reader_waits_for_a_limited_time_and_can_be_cancelled() -> None:
+    async def scenario() -> None:
+        feed = ChangeFeed()
+        with feed.watch() as watcher:
+            assert await watcher.get(0.01) is None
+            reading = asyncio.ensure_future(_rest(watcher))
+            await asyncio.sleep(0)
+            feed.publish(change("gone"))
+            reading.cancel()  # together with the change
+            await asyncio.wait({reading}, timeout=5)
+            assert reading.cancelled()
+
+    asyncio.run(scenario())

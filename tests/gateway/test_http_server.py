@@ -7,17 +7,16 @@ import json
 import socket
 import ssl
 import struct
-import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from ishowtts.errors import ConfigError, FatalError
 from ishowtts_gateway import http_server
 from ishowtts_gateway.http_security import AccessRules
-from ishowtts_gateway.http_server import bind, server_tls
+from ishowtts_gateway.http_server import bind
+from ishowtts_gateway.tls_certificate import TlsCertificate
 from support.certificates import Authority
 from support.served_app import ServedApp, bind_free
 from support.waiting import eventually
@@ -66,7 +65,7 @@ def tls_client(app: ServedApp, authority: Authority) -> http.client.HTTPSConnect
 
 @pytest.fixture(scope="module")
 def secure(authority: Authority) -> Iterator[ServedApp]:
-    tls = server_tls(authority.cert("page"), authority.key("page"))
+    tls = TlsCertificate(authority.cert("page"), authority.key("page"))
     with ServedApp(AccessRules(frozenset({"localhost"}), "0123456789abcdef", tls=True), tls) as app:
         yield app
 
@@ -111,31 +110,6 @@ def test_what_is_not_tls_ends_quietly(
     assert caplog.text == ""
 
 
-def test_files_that_are_no_certificate_are_one_sentence(authority: Authority, tmp_path: Path) -> None:
-    cert, key = authority.cert("page"), authority.key("page")
-    garbage = tmp_path / "garbage"
-    garbage.write_text("no certificate")
-    locked = tmp_path / "locked.key"
-    subprocess.run(
-        ["openssl", "ec", "-aes128", "-passout", "pass:1234", "-in", key, "-out", locked],
-        check=True,
-        capture_output=True,
-    )
-    for files, says in (
-        ((cert, authority.key("other")), "is not the key of the certificate"),
-        ((cert, garbage), "must be a certificate and its key in PEM"),
-        ((garbage, key), "must be a certificate and its key in PEM"),
-        ((key, cert), "must be a certificate and its key in PEM"),
-        ((tmp_path / "none", key), "none cannot be read (No such file"),
-        ((cert, tmp_path), "cannot be read (Is a directory)"),
-        ((cert, locked), "has a passphrase; store it without one"),
-    ):
-        with pytest.raises(ConfigError) as refused:
-            server_tls(*files)
-        assert says in str(refused.value)
-        assert str(refused.value).startswith("gateway.http.tls")
-
-
 def test_connections_beyond_the_limit_are_closed(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -152,6 +126,20 @@ def test_connections_beyond_the_limit_are_closed(
         assert app.get("/health").status == 200
         for client in taken:
             client.close()
+
+
+def test_connections_that_are_opened_too_fast_are_closed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(http_server, "_ALL_NEW_AT_ONCE", 3)
+    monkeypatch.setattr(http_server, "_ALL_NEW_PER_S", 1e-6)
+    with ServedApp() as app:
+        for _ in range(3):
+            assert app.get("/health").status == 200
+        for _ in range(5):
+            with app.raw() as client:
+                assert client.recv(1) == b""
+    assert caplog.text.count("connections are opened too fast") == 1
 
 
 def test_the_end_waits_neither_for_streams_nor_for_clients_that_hang() -> None:

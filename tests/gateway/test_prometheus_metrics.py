@@ -228,6 +228,31 @@ def test_every_number_of_telemetry_that_the_page_lists_is_read(gateway: Gateway)
         assert not rest or rest[0] in properties[part]["properties"], (part, rest)
 
 
+NONSENSE: list[Any] = [
+    None, True, -1, 1e300, 2**70, "", "9", "\ud800", "x" * 5000, [], [[]], {}, {"": {}}, ["f5", {"name": ["f5"]}],
+]  # fmt: skip
+
+
+def replaced(value: Any, leaf: Any) -> Any:
+    """An object with a leaf in the place of all its values."""
+    return {key: replaced(each, leaf) if isinstance(each, dict) else leaf for key, each in value.items()}
+
+
+@pytest.mark.parametrize("leaf", NONSENSE, ids=lambda value: repr(value)[:20])
+def test_nonsense_makes_no_series_and_no_fault(gateway: Gateway, leaf: Any) -> None:
+    gateway.start()
+    names = {key.partition(" ")[0] for key in gateway.scrape()}
+    for topic, payload in {"telemetry": TELEMETRY, "state": STATE, "event": FINISHED}.items():
+        for value in (replaced(payload, leaf), dict.fromkeys(payload, leaf), leaf):
+            gateway.publish(f"kitchen/{topic}", value)
+    for topic in ("info", "volume", "muted", "alert/hot", "availability"):
+        gateway.publish(f"kitchen/{topic}", leaf)
+        gateway.publish(f"kitchen/{topic}", {"telemetry_s": leaf, "active": leaf})
+    gateway.publish("kitchen/telemetry", {"engines": [{"name": "f5", "state": leaf, "restarts": leaf}, leaf]})
+    assert {key.partition(" ")[0] for key in gateway.scrape()} <= names | {"ishowtts_muted"}
+    list(parse_openmetrics(gateway.metrics.render(OPENMETRICS).decode()))
+
+
 def test_openmetrics_only_if_the_scraper_asks_for_it(gateway: Gateway) -> None:
     gateway.start()
     assert content_type(OPENMETRICS).startswith("application/openmetrics-text; version=1.0.0")

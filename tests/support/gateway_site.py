@@ -13,9 +13,11 @@ from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client
 from support.gateway_process import GatewayProcess
+from support.waiting import eventually
 
 SOUND_S = 0.3
 """Duration of each line, except of those that hold the word `endless`."""
+_SHOWN = {"devices": ["kitchen", "attic"]}
 
 
 class Kitchen(Appliance):
@@ -40,6 +42,20 @@ class Site:
     gateway: GatewayProcess
     client: Client
 
+    def restart_broker(self) -> None:
+        """Starts the broker after `broker.stop()`, and subscribes again. Returns when the client is connected."""
+        self.broker.start()
+        eventually(self._is_connected, "the client")
+        for board in (self.kitchen, self.attic):
+            self.client.subscribe(f"{board.root}/#")
+
+    def _is_connected(self) -> bool:
+        try:
+            self.client.publish("ishowtts-test/nothing", "")
+        except RuntimeError:
+            return False
+        return True
+
     def silence(self) -> None:
         """Ends all lines of both appliances, and their pauses. Returns when they have done so."""
         for board in (self.kitchen, self.attic):
@@ -61,7 +77,7 @@ def open_site(folder: Path) -> Iterator[Site]:
         voices = {"engine": {"kind": "espeak", "f5": {"voices_over_mqtt": True}}}
         kitchen = Kitchen(folder / "kitchen", broker, {**_named("kitchen"), **voices}, quick_s=SOUND_S)
         attic = Attic(folder / "attic", broker, _named("attic"), quick_s=SOUND_S)
-        with kitchen, attic, GatewayProcess(folder / "gateway", client.address) as gateway:
+        with kitchen, attic, GatewayProcess(folder / "gateway", client.address, _SHOWN) as gateway:
             kitchen.wait_ready(client)
             attic.wait_ready(client)
             yield Site(broker, kitchen, attic, gateway, client)

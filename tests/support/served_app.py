@@ -6,7 +6,6 @@ import asyncio
 import http.client
 import json
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from ishowtts_gateway.http_app import make_app
 from ishowtts_gateway.http_security import AccessRules
 from ishowtts_gateway.http_server import HttpServer, bind
 from ishowtts_gateway.prometheus_metrics import Metrics
+from ishowtts_gateway.tls_certificate import TlsCertificate
 from support.waiting import eventually
 
 
@@ -49,7 +49,7 @@ class ServedApp:
     def __init__(
         self,
         rules: AccessRules | None = None,
-        tls: ssl.SSLContext | None = None,
+        tls: TlsCertificate | None = None,
         host: str = "127.0.0.1",
         requests: object = None,
     ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -196,13 +197,19 @@ def connect(settings: Config, root: str) -> ShortLivedClient:
     from ishowtts.mqtt.client import ShortLivedClient
     from ishowtts.mqtt.mqtt_options import MqttOptions
 
+    with readable_by_us():
+        return ShortLivedClient(MqttOptions.from_config(settings, root))
+
+
+@contextmanager
+def readable_by_us() -> Iterator[None]:
+    """Complete the sentences about secret files that this user may not read."""
     try:
-        options = MqttOptions.from_config(settings, root)
+        yield
     except ConfigError as error:
         if os.geteuid() == 0 or isinstance(error.__cause__, FileNotFoundError):
             raise
         raise ConfigError([f"{problem}, or run this command with sudo" for problem in error.problems]) from error
-    return ShortLivedClient(options)
 
 
 def read_view(client: ShortLivedClient, root: str, names: Sequence[RetainedObject]) -> ApplianceView:

@@ -9,13 +9,15 @@ import argparse
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from ishowtts.cli.common import Commands, as_owner_of, print_json, read_config, root_topic
-from ishowtts.cli.config_files import examine_files
+from ishowtts.cli.config_files import examine_files, secret_files
 from ishowtts.cli.findings import Finding
 from ishowtts.config import DEFAULT_PATH, Config, load_valid_part
 from ishowtts.errors import ConfigError
@@ -68,9 +70,10 @@ def run(arguments: argparse.Namespace) -> int:
     faults = [finding for finding in files if finding.verdict == "fault"]
     derived = _derived(settings)
     values = settings.model_dump(mode="json")
-    password_file = settings.mqtt.password_file
-    if password_file is not None and "/" not in str(password_file) and not password_file.exists():
-        values["mqtt"] |= {"password_file": "(not shown)"}  # it may be the password itself
+    for key, secret_file in secret_files(settings).items():
+        if secret_file is not None and "/" not in str(secret_file) and not secret_file.exists():
+            *sections, last = key.split(".")
+            reduce(getitem, sections, values)[last] = "(not shown)"  # it may be the secret itself
     changed = dict(_changes(values, Config().model_dump(mode="json")))
     if arguments.json:
         print_json(

@@ -40,14 +40,17 @@ def examine_files(settings: Config) -> Iterator[Finding]:
 
 
 def examine_secrets(settings: Config) -> Iterator[Finding]:
-    """Password file and TLS files: whether they can be read, and whether other users can read the secret ones."""
-    mqtt = settings.mqtt
+    """Files of passwords, token and TLS: whether they can be read, and whether other users can read the secret ones."""
+    mqtt, http = settings.mqtt, settings.gateway.http
     named = {
-        "mqtt.password_file": mqtt.password_file,
+        **secret_files(settings),
         "mqtt.tls.ca": mqtt.tls.ca,
         "mqtt.tls.cert": mqtt.tls.cert,
         "mqtt.tls.key": mqtt.tls.key,
+        "gateway.http.tls.cert": http.tls.cert,
+        "gateway.http.tls.key": http.tls.key,
     }
+    secret = {*secret_files(settings), "mqtt.tls.key", "gateway.http.tls.key"}
     for key, path in named.items():
         if path is None:
             continue
@@ -56,21 +59,32 @@ def examine_secrets(settings: Config) -> Iterator[Finding]:
                 pass
         except OSError as error:
             problem = f"{path} cannot be read ({error.strerror})", _file_fix(key, path, error)
-            if key == "mqtt.password_file" and isinstance(error, FileNotFoundError):
+            if key in secret_files(settings) and isinstance(error, FileNotFoundError):
                 problem = missing_secret(key, path)
             yield Finding(key, "fault", *problem)
         else:
-            yield _secret(key, path) if key in ("mqtt.password_file", "mqtt.tls.key") else Finding(key, "ok", str(path))
+            yield _secret(key, path) if key in secret else Finding(key, "ok", str(path))
     # systemd hands these files over as credentials: see the drop-ins in systemd/.
-    for name in ("mqtt-password", "mqtt-tls-key"):
+    for name in ("mqtt-password", "mqtt-tls-key", "gateway-mqtt-password", "gateway-token"):
         path = DEFAULT_PATH.with_name(name)
         if path.exists():
             yield _secret(name, path)
 
 
+def secret_files(settings: Config) -> dict[str, Path | None]:
+    """The keys that name the file of a secret. By mistake, a value without a / may be the secret itself."""
+    return {
+        "mqtt.password_file": settings.mqtt.password_file,
+        "gateway.mqtt.password_file": settings.gateway.mqtt.password_file,
+        "gateway.http.token_file": settings.gateway.http.token_file,
+    }
+
+
 def _secret(key: str, path: Path) -> Finding:
     if path.stat().st_mode & stat.S_IRWXO:
-        return Finding(key, "note", f"{path} is readable by every user of this machine", f"chmod o= {path}")
+        refused = key == "gateway.http.token_file"  # the gateway does not start with it
+        shown = f"{path} is readable by every user of this machine"
+        return Finding(key, "fault" if refused else "note", shown, f"chmod o= {path}")
     return Finding(key, "ok", str(path))
 
 

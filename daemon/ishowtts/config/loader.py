@@ -30,7 +30,13 @@ RENAMED_KEYS = {
     "mqtt.neighbour_away_s": "mqtt.duplicate_guard.retry_s",
 }
 """Old names of keys and sections, with the new ones. An old name works for one version, with a warning."""
-_NEVER_SHOWN = {("mqtt", "host"), ("mqtt", "password_file")}  # by mistake, a password may be in them
+_NEVER_SHOWN = {
+    ("mqtt", "host"),
+    ("mqtt", "password_file"),
+    ("gateway", "mqtt", "password_file"),
+    ("gateway", "http", "token_file"),
+}
+"""By mistake, a password may be in them."""
 _YAML_FIX = "indent with spaces, equally within a section, and put text with : or , or # into quotes"
 _PYDANTIC = re.compile(r"^(?:Input|String|List|Dictionary) should (be|have)")
 

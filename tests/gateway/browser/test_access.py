@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.broker import ShippedBroker
+from support.client import Client
 from support.gateway_process import GatewayProcess
-from support.gateway_site import Site
+from support.gateway_site import Kitchen, Site
 from support.page_faults import PageFaults
 
 if TYPE_CHECKING:
@@ -44,3 +46,38 @@ def test_the_page_asks_for_the_token(
         page.reload()
         expect(page.locator("#link-text")).to_have_text("Live")
         page.close()  # its stream ends before the gateway
+
+
+def test_an_observer_is_not_offered_what_it_may_not_do(
+    open_page: Callable[..., Page], expect: Any, tmp_path: Path
+) -> None:
+    for name in ("broker", "kitchen", "gateway"):
+        (tmp_path / name).mkdir()
+    users = {"ishowtts": "one", "observer": "two"}
+    for name, password in users.items():
+        (tmp_path / name).write_text(password)
+        (tmp_path / name).chmod(0o600)
+    own = {"username": "observer", "password_file": str(tmp_path / "observer")}
+    with ShippedBroker(tmp_path / "broker", users) as broker:
+        address = (broker.host, broker.port)
+        mqtt = {"host": broker.host, "port": broker.port, "username": "ishowtts"}
+        mqtt["password_file"] = str(tmp_path / "ishowtts")
+        settings = {"device": {"name": "kitchen"}, "mqtt": mqtt}
+        with (
+            Kitchen(tmp_path / "kitchen", broker, settings, quick_s=0.3),
+            GatewayProcess(tmp_path / "gateway", address, {"devices": ["kitchen"], "mqtt": own}) as gateway,
+            Client(*address, username="ishowtts", password="one") as client,
+        ):
+            page = open_page("/", gateway.url)
+            expect(page.locator("#state")).to_contain_text("Ready")
+            client.publish(
+                "ishowtts/kitchen/say", {"id": "1", "text": "An endless line for observers.", "author": "Ann"}
+            )
+            expect(page.locator("#now")).to_contain_text("An endless line for observers.")
+            client.publish("ishowtts/kitchen/say", {"text": "One that waits."})
+            expect(page.locator("#queue")).to_contain_text("One that waits.")
+            for hidden in ("#say", "#controls"):
+                expect(page.locator(hidden)).to_be_hidden()
+            for name in ("Cancel this line", "Skip", "Say it", "Try default", "Add a voice"):
+                expect(page.get_by_role("button", name=name)).to_have_count(0)
+            page.close()

@@ -1,0 +1,1 @@
+"""`ishowtts top`: shows appliances in a terminal, over MQTT."""

@@ -1,0 +1,106 @@
+"""Runs `ishowtts top`: the moving picture in a terminal, or one frame."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+
+from ishowtts.config import Config
+from ishowtts_gateway.appliance_record import ApplianceRecord
+from ishowtts_gateway.gateway_error import GatewayError
+from ishowtts_gateway.history_sync import HistorySync
+from ishowtts_gateway.terminal_view.terminal_screen import StyleWriter, TerminalScreen, terminal_path
+from ishowtts_gateway.terminal_view.top_frame import whole_frame
+from ishowtts_gateway.terminal_view.top_program import TopProgram
+from ishowtts_gateway.terminal_view.watched_boards import BoardChoice, Boards, top_view
+
+_ONCE_LINES = 50
+_CONNECT_S = 10.0
+_RETAINED_S = 1.0  # a broker sends what it retains within milliseconds of the subscription
+_HISTORY_S = 2.0
+_POLL_S = 0.02
+
+
+def run(settings: Config, own_root: str, devices: Sequence[str] | None, *, once: bool) -> int:
+    """Show the boards until a key ends it, or print one frame. Returns the exit status.
+
+    Args:
+        own_root: `<prefix>/<device>` of this machine.
+        devices: Names of boards; `None`: every board under the prefix.
+        once: Print one frame. So does a program without a terminal that can be drawn on.
+    """
+    boards = Boards.from_config(settings, own_root, devices)
+    console = Console()
+    path = None if once else terminal_path()
+    if not once and (path is None or console.is_dumb_terminal):
+        print("there is no terminal that can be redrawn: this is one frame, as with --once", file=sys.stderr)
+        once = True
+    if once or path is None:
+        return asyncio.run(_print_once(boards, console))
+    with TerminalScreen(path, StyleWriter(console), console.encoding) as screen:
+        return asyncio.run(_show_until_ended(boards, screen))
+
+
+async def _show_until_ended(boards: Boards, screen: TerminalScreen) -> int:
+    history = HistorySync(boards.directory, boards.requests)
+    task = asyncio.create_task(history.run(), name="history")
+    await asyncio.sleep(0)  # it watches the directory from now on
+    program = TopProgram(boards, screen)
+    async with boards.connected():
+        status = await program.run()
+        screen.leave()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return status
+
+
+async def _print_once(boards: Boards, console: Console) -> int:
+    """Print a frame for each board. Returns 0 if all of them are online."""
+    writer, width = StyleWriter(console), console.width if sys.stdout.isatty() else None
+    directory, choice = boards.directory, BoardChoice(boards.directory)
+    async with boards.connected():
+        await _first_values(boards)
+        lines: list[str] = []
+        for _ in range(max(1, len(directory.records))):
+            choice.move(1)
+            lines += ["", *(writer.text(line).rstrip() for line in whole_frame(top_view(boards, choice), width))]
+        all_online = directory.broker_connected and all(record.online for record in directory.records.values())
+    print("\n".join(lines[1:]))
+    return 0 if all_online and directory.records else 1
+
+
+async def _first_values(boards: Boards) -> None:
+    """Wait for the connection, then for the values that the broker retains, then for the last lines."""
+    directory = boards.directory
+    first = directory.broker_detail
+    await _until(lambda: directory.broker_connected or directory.broker_detail != first, _CONNECT_S)
+    if not directory.broker_connected:
+        return
+    records = directory.records
+    await _until(
+        lambda: bool(records) and boards.shown[-1] != "+" and all(map(_is_complete, records.values())), _RETAINED_S
+    )
+    await asyncio.gather(*(_ask_history(boards, record) for record in records.values() if record.online))
+
+
+async def _ask_history(boards: Boards, record: ApplianceRecord) -> None:
+    """Get the last lines. Without the right to ask for them, the frame has none."""
+    with contextlib.suppress(GatewayError, asyncio.TimeoutError):
+        reply = await asyncio.wait_for(boards.requests.history(record.name, _ONCE_LINES), _HISTORY_S)
+        record.lines.merge(reply["lines"])
+
+
+def _is_complete(record: ApplianceRecord) -> bool:
+    return record.online and None not in (record.state, record.info, record.telemetry)
+
+
+async def _until(holds: Callable[[], bool], timeout_s: float) -> None:
+    """Return as soon as a condition holds, at the latest after `timeout_s`."""
+    until_s = time.monotonic() + timeout_s
+    while not holds() and time.monotonic() < until_s:
+        await asyncio.sleep(_POLL_S)

@@ -1,0 +1,85 @@
+"""Whatever a line, an author, a board or a broker sends is shown as text, and does not break the page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from support.gateway_process import GatewayProcess
+from support.gateway_site import Site
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.xdist_group("chromium")
+
+PHONE = {"width": 390, "height": 844}
+SCRIPT = "<script>window.owned = 1</script><img src=x onerror='window.owned = 1'>"
+RIGHT_TO_LEFT = "\u202egnp.exe \u2066 \u200f אבג \u0301\u0301\u0301"
+EMOJI = "\N{PARTY POPPER}" * 1000
+LONG_WORD = "a" * 1000
+HOSTILE = {"script": SCRIPT, "right-to-left": RIGHT_TO_LEFT, "emoji": EMOJI, "long-word": LONG_WORD}
+_TOO_WIDE = """
+    () => document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll("body *")]
+      .filter((node) => node.getBoundingClientRect().right > innerWidth + 1)
+      .map((node) => node.outerHTML.slice(0, 120))
+"""
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_lines_are_shown_as_text(text: str, site: Site, open_page: Callable[..., Page], expect: Any) -> None:
+    page = open_page("/#/kitchen", viewport=PHONE)
+    site.kitchen.final(site.client, site.kitchen.say(site.client, text))
+    shown = page.locator("#lines-list tr .line-text").first
+    expect(shown).to_contain_text(text[:100])
+    if shown.get_by_role("button").count():
+        shown.get_by_role("button", name="Show all").click()
+    assert shown.locator("bdi").text_content() == text
+    check(page)
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_boards_that_lie_are_shown_as_text(
+    text: str, site: Site, open_page: Callable[..., Page], expect: Any, tmp_path: Path
+) -> None:
+    root = "ishowtts/liar"
+    with GatewayProcess(tmp_path, site.client.address, {"devices": ["liar"]}) as gateway:
+        page = open_page("/", gateway.url, viewport=PHONE)
+        for topic, value in _lies(text).items():
+            payload = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            site.client.publish(f"{root}/{topic}", payload)
+        expect(page.locator("#now")).to_contain_text(text[:100])
+        expect(page.locator("#lines-list")).to_contain_text(text[:100])
+        expect(page.locator("#alert-list")).to_contain_text(text[:100])
+        check(page)
+        page.close()
+
+
+def _lies(text: str) -> dict[str, Any]:
+    """One message of a board whose every field holds the text, for each topic. A gateway drops events over 16 kB."""
+    part = text[:200]
+    line = {"id": "1", "text": text, "author": part, "voice": part, "reason": part, "detail": text, "engine": part}
+    speaking = {"id": "2", "text": text, "author": part, "voice": part, "engine": part, "segment": part, "left_s": -1}
+    return {
+        "availability": "online",
+        "info": {"version": text, "voices": [text, 1, None], "removable_voices": [text], "limits": text, "host": text},
+        "state": {"state": "speaking", "speaking": speaking, "detail": text, "engine": text, "queue_depth": text},
+        "alert/hot": {"active": True, "since": part, "value": part, "detail": text},
+        f"alert/{text[:20].replace('/', '')}": {"active": True, "detail": text},
+        "telemetry": {"ts": text, "gpu": {"mhz": text, "temp_c": {}}, "cpu": [text], "memory": None},
+        "volume": text,
+        "muted": text,
+        "voice": text,
+        "event": {**line, "event": "finished", "ts": part, "rtf": part, "ttfa_s": [], "audible": part},
+    }
+
+
+def check(page: Page) -> None:
+    """Nothing of it ran, and the phone need not scroll sideways."""
+    assert page.evaluate("window.owned") is None
+    assert page.locator("main script, main img").count() == 0
+    assert "\n".join(page.evaluate(_TOO_WIDE)) == ""
