@@ -215,7 +215,7 @@ class BrokerLink:
             if self._options.tls and isinstance(error, (ssl.SSLError, ConnectionResetError)):
                 return tls.untrusted_broker(error, broker)
             why = (error.strerror if isinstance(error, OSError) else None) or error
-            return f"{broker} cannot be reached ({why}); the gateway tries again until it answers"
+            return f"{broker} cannot be reached ({why}); it is tried again until it answers"
         disable_nagle(client)
         return self._run_loop(client)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -73,47 +72,26 @@ def test_a_voice_is_added_used_replaced_and_removed(
     assert sender.add("anna", recording, replace=True)["ok"]
     assert not (voice / "voice.yaml").exists()
 
+    spoken = appliance.say(client, "One sentence. And another one.", voice="anna")
+    client.wait_for(f"{appliance.root}/event", lambda m: (m.json["id"], m.json["event"]) == (spoken, "started"))
     answer = sender.remove("anna")
     assert (answer["command"], answer["ok"], answer["detail"]) == ("voice_remove", True, "the voice anna was removed")
+    assert appliance.final(client, spoken)["event"] == "finished", "a line is spoken to its end"
     final = appliance.final(client, appliance.say(client, "Hello again.", voice="anna"))
     assert final["reason"] == "unknown_voice"
     assert "there is no voice 'anna'" in sender.remove("anna")["detail"]
 
 
-def test_a_voice_that_is_removed_while_a_line_is_spoken_in_it_is_spoken_to_the_end(
-    running: tuple[Appliance, Broker], sender: VoiceSender, recording: bytes
-) -> None:
-    appliance, client = running[0], sender.client
-    assert sender.add("dora", recording)["ok"]
-    line_id = appliance.say(client, "One sentence. And another one.", voice="dora")
-    client.wait_for(f"{appliance.root}/event", lambda m: (m.json["id"], m.json["event"]) == (line_id, "started"))
-    assert sender.remove("dora")["ok"]
-    assert appliance.final(client, line_id)["event"] == "finished"
+def test_the_voices_of_the_operator_cannot_be_changed(sender: VoiceSender, recording: bytes) -> None:
+    for name in ("carol", "default"):
+        for answer in (sender.add(name, recording, replace=True), sender.remove(name)):
+            assert (answer["ok"], f"the voice '{name}' is the operator's" in answer["detail"]) == (False, True), answer
 
 
-@pytest.mark.parametrize("name", ["carol", "default"])
-def test_the_voices_of_the_operator_cannot_be_changed(sender: VoiceSender, recording: bytes, name: str) -> None:
-    for answer in (sender.add(name, recording, replace=True), sender.remove(name)):
-        assert (answer["ok"], f"the voice '{name}' is the operator's" in answer["detail"]) == (False, True), answer
-
-
-@pytest.mark.parametrize(
-    ("about", "told"),
-    [
-        ({"consent": None}, "consent: is missing; true, if the speaker has agreed"),
-        ({"consent": False}, "consent: must be true: send a voice only if its speaker has agreed"),
-        ({"text": "The kettle."}, "the words are too few for that"),
-        ({"text": "!?"}, "text: has no letter and no digit"),
-        ({"language": "german"}, "language: must be the tag of a language"),
-        ({"speed": 2}, "'speed': unknown field"),
-    ],
-    ids=str,
-)
-def test_a_recording_without_what_it_needs_is_refused(
-    sender: VoiceSender, recording: bytes, about: dict[str, object], told: str
-) -> None:
-    answer = sender.add("emil", recording, **about)
-    assert (answer["ok"], answer["voice"], told in answer["detail"]) == (False, "emil", True), answer
+def test_a_recording_without_consent_is_refused(sender: VoiceSender, recording: bytes) -> None:
+    answer = sender.add("emil", recording, consent=None)
+    told = "consent: is missing; true, if the speaker has agreed"
+    assert (answer["ok"], answer["voice"], answer["detail"]) == (False, "emil", told)
 
 
 def test_a_name_that_leads_elsewhere_is_refused(sender: VoiceSender, recording: bytes) -> None:
@@ -159,11 +137,10 @@ def test_an_upload_that_a_kill_interrupts_leaves_nothing_and_can_be_sent_again(
     sender.send("anna", parts[1])
     told = sender.answer("interrupted")["detail"]
     assert told == "part 0 of this upload is not here; send the recording again from part 0"
-    for part in parts:
-        sender.send("anna", part)
-    assert sender.answer("interrupted", count=2)["ok"]
+    sender.send("anna", parts[0])
+    eventually((uploaded / ".uploads/1/recording").exists, "the first part again")
     assert appliance.stop() == 0
-    shutil.rmtree(uploaded)
+    assert list(uploaded.iterdir()) == []
 
 
 def test_voices_do_not_come_over_mqtt_unless_the_operator_wants_it(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,46 @@ def test_removing_the_default_voice_that_was_set_over_mqtt_is_told(
     inbox.close()
     assert "over MQTT" not in voices("remove", "bob")[1]
     assert "it is still set as the default voice over MQTT" in voices("remove", "anna")[1]
+
+
+def test_voices_that_came_over_mqtt_are_listed_and_removed(voices: Shell, recording: Path, tmp_path: Path) -> None:
+    for name in ("anna", "bob"):
+        assert voices("add", name, recording, "--text", WORDS)[0] == 0
+    uploaded = tmp_path / "state/uploaded-voices"
+    uploaded.mkdir()
+    shutil.copytree(voices.voices / "anna", uploaded / "anna")
+    (voices.voices / "bob").rename(uploaded / "bob")
+    listed = voices.listed()
+    assert [(name, listed[name]["over_mqtt"]) for name in ("anna", "bob", "default")] == [
+        ("anna", False), ("bob", True), ("default", False),
+    ]  # fmt: skip
+    out = voices("list")[1]
+    assert ["over MQTT" in line for line in out.splitlines() if line.startswith(("anna", "bob"))] == [False, True]
+    assert f"note: anna: the voice of this name that came over MQTT, in {uploaded}, is not used" in out
+
+    assert voices("remove", "bob")[0] == 0
+    assert "that came over MQTT is used now" in voices("remove", "anna")[1]
+    assert voices.listed()["anna"]["over_mqtt"]
+    assert "is used now" not in voices("remove", "anna")[1]
+    assert voices.listed().keys() == {"default"}
+
+
+def test_root_reads_no_voice_that_the_user_of_the_service_may_change(
+    voices: Shell, recording: Path, tmp_path: Path
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root has other rights than the user of the service")
+    assert voices("add", "anna", recording, "--text", WORDS)[0] == 0
+    uploaded = tmp_path / "state/uploaded-voices"
+    uploaded.mkdir()
+    (voices.voices / "anna").rename(uploaded / "anna")
+    (uploaded / "anna/reference.txt").chmod(0o600)  # root's
+    for path in (tmp_path / "state", uploaded):
+        os.chown(path, 12_345, 12_345)
+    anna = voices.listed()["anna"]
+    assert (anna["over_mqtt"], anna["text"], anna["fault"] is None) == (True, None, False)
+    status, _, err = voices("test", "anna", "--wav", tmp_path / "out.wav")
+    assert (status, "`sudo -u '#12345' ishowtts voices test" in err) == (1, True)
 
 
 def test_words_may_come_from_a_file(voices: Shell, recording: Path, tmp_path: Path) -> None:

@@ -63,7 +63,6 @@ def test_a_voice_is_added_and_removed(board: tuple[Broker, Appliance], recording
             assert (added["command"], added["ok"], added["voice"]) == ("voice_add", True, "anna"), added
             again = await requests.add_voice("test", "anna", audio=recording, text=WORDS)
             assert (again["ok"], "already a voice 'anna'" in again["detail"]) == (False, True)
-            assert (await requests.add_voice("test", "anna", audio=recording, text=WORDS, replace=True))["ok"]
             removed = await requests.remove_voice("test", "anna")
             assert (removed["command"], removed["ok"], removed["voice"]) == ("voice_remove", True, "anna")
             assert not (await requests.remove_voice("test", "anna"))["ok"]

@@ -25,7 +25,7 @@ SEEN = [
     f"{ROOT}/{name}" for name in ("availability", "event", "info", "muted", "state", "telemetry", "voice", "volume")
 ]
 ALERTS = [f"{ROOT}/alert/{name.value}" for name in AlertName]
-PROBES = [f"{ROOT}/probe", f"{ROOT}/probe/commands"]
+PROBES = [f"{ROOT}/probe", f"{ROOT}/probe/commands", f"{ROOT}/probe/voices"]
 DISCOVERY = "homeassistant/device/ishowtts_ishowtts_test/config"
 HOME_ASSISTANT = [DISCOVERY, "homeassistant/status", "homeassistant/sensor/other/config"]
 ROLES = ("publisher", "controller", "observer", "gateway", "homeassistant", "ishowtts")

@@ -326,3 +326,14 @@ def test_a_changed_voice_is_read_again_and_a_deleted_one_is_reported(make_engine
     (tmp_path / "mine" / "reference.wav").unlink()
     with pytest.raises(VoiceError, match="no voice 'mine'"):
         engine.synthesize(say(voice="mine"), never)
+
+
+def test_a_voice_that_comes_over_mqtt_can_be_used_at_once(make_engine: Make, tmp_path: Path) -> None:
+    uploaded = tmp_path / "uploaded"
+    engine = make_engine(voices_dir=str(tmp_path / "voices"), uploaded_dir=str(uploaded))
+    assert engine.prepare(None).name == "default"
+    with pytest.raises(VoiceError, match="there is no voice 'ann'"):
+        engine.prepare("ann")
+    uploaded.mkdir()
+    put(uploaded, "ann", 3.0)
+    assert engine.prepare("ann").name == "ann"

@@ -219,3 +219,51 @@ def test_a_huge_clip_is_refused_before_it_is_read(tmp_path: Path) -> None:
         file.truncate(MAX_BYTES + 1)
     with pytest.raises(VoiceError, match="larger than 50 MB"):
         VoiceLibrary(tmp_path).find("ann")
+
+
+@pytest.fixture
+def two_folders(tmp_path: Path) -> tuple[Path, Path, VoiceLibrary]:
+    """The folder of the operator, that of uploaded voices, and the library of both."""
+    own, uploaded = tmp_path / "voices", tmp_path / "uploaded"
+    for folder in (own, uploaded):
+        folder.mkdir()
+    return own, uploaded, VoiceLibrary(own, uploaded)
+
+
+def test_voices_that_came_over_mqtt_stand_beside_those_of_the_operator_which_win(
+    two_folders: tuple[Path, Path, VoiceLibrary],
+) -> None:
+    own, uploaded, library = two_folders
+    put(own, "ann", b"The words of the operator.")
+    put(uploaded, "ann", b"Other words.")
+    put(uploaded, "bob")
+    put(uploaded, ".uploads")
+    assert (library.names(), library.uploaded_names()) == (["ann", "bob", "default"], ["bob"])
+    assert library.find("ann").text == "The words of the operator."
+    assert [library.is_uploaded(name) for name in ("ann", "bob", "default", "carl")] == [False, True, False, False]
+    assert library.versions().keys() == {"ann", "bob"}
+    (own / "ann").rename(own / ".ann")
+    assert library.find("ann").text == "Other words."
+    assert library.uploaded_names() == ["ann", "bob"]
+
+
+@pytest.mark.f5
+def test_a_voice_that_came_over_mqtt_is_never_the_default_one(two_folders: tuple[Path, Path, VoiceLibrary]) -> None:
+    _, uploaded, library = two_folders
+    put(uploaded, "default", b"Other words.")
+    assert (library.names(), library.uploaded_names(), library.versions()) == (["default"], [], {})
+    assert library.find(None).text.startswith("Some call me nature")
+
+
+def test_a_link_among_the_uploaded_voices_leads_nowhere(two_folders: tuple[Path, Path, VoiceLibrary]) -> None:
+    own, uploaded, library = two_folders
+    put(own, "ann")
+    (uploaded / "bob").symlink_to(own / "ann")
+    with pytest.raises(VoiceError, match="is a link that leads out of"):
+        library.find("bob")
+
+
+def test_a_missing_folder_of_uploaded_voices_holds_none(tmp_path: Path) -> None:
+    put(tmp_path, "ann")
+    library = VoiceLibrary(tmp_path, tmp_path / "none")
+    assert (library.names(), library.uploaded_names(), library.fault()) == (["ann", "default"], [], None)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 
 from ishowtts.cli import config_files, engine_findings
+from ishowtts.cli.common import as_owner_of
 from ishowtts.cli.findings import Finding, FindingVerdict, as_part, fault
 from ishowtts.config import Config
 from ishowtts.errors import EngineError, SpeakerError, VoiceError
@@ -83,8 +85,11 @@ def examine_voices(settings: Config) -> Iterator[Finding]:
         yield fault("voices", problem)
     default, names, usable = settings.engine.f5.default_voice, library.names(), []
     for name in sorted({*names, default}):
+        # What the user of the service may write, root does not read.
+        rights = as_owner_of(settings.state_dir) if library.is_uploaded(name) else nullcontext()
         try:
-            problem = clips.length_problem(clips.length_s(library.find(name).audio_path))
+            with rights:
+                problem = clips.length_problem(clips.length_s(library.find(name).audio_path))
             usable.append(name)
             if problem:
                 yield Finding("voices", "note", f"{name}: {problem}", f"ishowtts voices add {name} … --replace")

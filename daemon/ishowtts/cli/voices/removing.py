@@ -1,4 +1,4 @@
-"""`ishowtts voices remove`: deletes a voice."""
+"""`ishowtts voices remove`: deletes a voice of the operator, or one that came over MQTT."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 from ishowtts.cli.common import Commands, as_owner_of, print_json, read_config
 from ishowtts.engines.voices import folders
-from ishowtts.engines.voices.voice_library import DEFAULT, voices_folder
+from ishowtts.engines.voices.voice_library import (
+    DEFAULT,
+    open_voice_library,
+    uploaded_voices_folder,
+    voices_folder,
+)
 from ishowtts.errors import VoiceError
 
 if TYPE_CHECKING:
@@ -29,11 +34,18 @@ def run(arguments: argparse.Namespace) -> int:
             "the voice default is a part of f5-tts and cannot be removed; `ishowtts voices add default …` puts your "
             "own in its place, and engine.f5.default_voice can name another"
         )
-    folders.remove(voices_folder(settings), arguments.name)
+    uploaded_dir = uploaded_voices_folder(settings)
+    if over_mqtt := open_voice_library(settings).is_uploaded(arguments.name):
+        with as_owner_of(settings.state_dir):
+            folders.remove(uploaded_dir, arguments.name)
+    else:
+        folders.remove(voices_folder(settings), arguments.name)
     if arguments.json:
         print_json({"name": arguments.name, "removed": True})
         return 0
     print(f"{arguments.name} was removed")
+    if not over_mqtt and (uploaded_dir / arguments.name).exists():
+        print("the voice of this name that came over MQTT is used now; remove that too to have none")
     if arguments.name == DEFAULT:
         print("the voice that f5-tts includes is the default again")
     elif arguments.name == settings.engine.f5.default_voice:

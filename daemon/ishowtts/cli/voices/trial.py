@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import pwd
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -20,9 +21,9 @@ from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.config import Config
 from ishowtts.engines import Progress, build
 from ishowtts.engines.candidates import EngineCandidate
-from ishowtts.engines.voices.voice_library import open_voice_library
+from ishowtts.engines.voices.voice_library import VoiceLibrary, open_voice_library
 from ishowtts.engines.worker.remote_engine import RemoteEngine
-from ishowtts.errors import EngineError, SynthesisError
+from ishowtts.errors import EngineError, SynthesisError, VoiceError
 from ishowtts.model import Line, Samples, Utterance
 from ishowtts.speech import FallbackSynthesizer
 from ishowtts.speech.line_synthesis import PlannedSegment
@@ -66,7 +67,9 @@ def add(actions: Commands, common: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Return 0 once the sound is in the file."""
     settings = read_config(arguments)
-    gain = np.float32(open_voice_library(settings).find(arguments.name).gain)
+    library = open_voice_library(settings)
+    _refuse_foreign_clip(settings, library, arguments.name)
+    gain = np.float32(library.find(arguments.name).gain)
     with _private_cache(settings) as settings:
         trial = _speak(settings, arguments.name, arguments.text)
     try:
@@ -87,6 +90,13 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(f"{arguments.wav}: {trial.audio_s:.2f} s of speech in {trial.synth_s:.2f} s, RTF {trial.rtf:.3f}")
     return 0
+
+
+def _refuse_foreign_clip(settings: Config, library: VoiceLibrary, name: str) -> None:
+    """Refuse a clip that the user of the service may change: root decodes nothing that others can write."""
+    if os.geteuid() == 0 and library.is_uploaded(name) and (owner := settings.state_dir.stat().st_uid) != 0:
+        user = next((each.pw_name for each in pwd.getpwall() if each.pw_uid == owner), f"#{owner}")
+        raise VoiceError(f"{name} came over MQTT: try it as {user}, with `sudo -u '{user}' ishowtts voices test …`")
 
 
 @contextmanager

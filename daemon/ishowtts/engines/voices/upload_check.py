@@ -30,7 +30,7 @@ RECORDING = "recording"
 
 _DEADLINE_S = 60.0
 _CPU_S = 50
-_MEMORY_BYTES = 2_000_000_000  # of data; 24 million samples took 1.0 GB
+_MEMORY_BYTES = 1_500_000_000  # of data: the longest recording takes 0.44 GB, and each core some buffers
 _FILE_BYTES = 20_000_000  # a clip of 12 s takes less than 1 MB
 _MAX_OUTPUT_BYTES = 100_000
 _NICE = 10
@@ -108,7 +108,8 @@ def main() -> int:
     try:
         result = asdict(check_and_store(Path(request["uploaded_dir"]), request["name"], Path(RECORDING), about))
     except EngineError as error:
-        result = {"problem": str(error)}
+        problem = str(error)
+        result = {"problem": f"the {problem}" if problem.startswith(RECORDING) else problem}
     except MemoryError:
         result = {"problem": "the recording needs too much memory; send one of 2 to 12 s"}
     print(json.dumps(result))
