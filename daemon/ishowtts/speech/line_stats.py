@@ -52,7 +52,8 @@ class LineStats:
             engine: The engine to name if no segment was spoken.
         """
         first, last = self.first, self.last
-        ttfa_s = None if self.first_sample_s is None else self.first_sample_s - self.began_s
+        # A time that was computed from the position of the device can be some milliseconds before the beginning.
+        ttfa_s = None if self.first_sample_s is None else max(0.0, self.first_sample_s - self.began_s)
         began_with = None if first is None or first.cached else first.engine
         return Report(
             queue_s=dequeued.queue_s,
