@@ -52,7 +52,7 @@ class LineStats:
             engine: The engine to name if no segment was spoken.
         """
         first, last = self.first, self.last
-        # A time that was computed from the position of the device can be some milliseconds before the beginning.
+        # The time of a sample is an estimate of the device: on a busy machine it was up to 0.05 s before the beginning.
         ttfa_s = None if self.first_sample_s is None else max(0.0, self.first_sample_s - self.began_s)
         began_with = None if first is None or first.cached else first.engine
         return Report(
