@@ -113,10 +113,9 @@ remove() {
         step "$VENV/bin/ishowtts" ha remove || echo "Home Assistant may still show the appliance: delete the device there"
     fi
     local secret user folder ours=("${UNIT_FILES[@]/#/$UNITS/}") others=(-mindepth 1)
-    for secret in "${SECRETS[@]}" "${GATEWAY_SECRETS[@]}"; do
-        ours+=("$DROP_INS/$secret.conf" "$GATEWAY_DROP_INS/$secret.conf")
-        others+=(! -name "$secret.conf")
-    done
+    for secret in "${SECRETS[@]}"; do ours+=("$DROP_INS/$secret.conf"); done
+    for secret in "${GATEWAY_SECRETS[@]}"; do ours+=("$GATEWAY_DROP_INS/$secret.conf"); done
+    for secret in "${SECRETS[@]}" "${GATEWAY_SECRETS[@]}"; do others+=(! -name "$secret.conf"); done
     step rm -rf "${ours[@]}" /opt/ishowtts
     if is_our_link; then step rm "$COMMAND"; fi
     systemd_step daemon-reload

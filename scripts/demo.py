@@ -1,4 +1,4 @@
-"""Runs the whole appliance on one machine: starts a private broker and the daemon, publishes a line, plays the sound.
+"""Runs the whole appliance on one machine: a private broker, the daemon and its page. Speaks what is typed.
 
 `scripts/demo` sets up the machine and runs this.
 """
@@ -26,6 +26,7 @@ import yaml
 from demo_appliance import Appliance, other_lines_shown, show
 
 from ishowtts import config
+from ishowtts.config.gateway_section import split_listen
 from ishowtts.engines.weights import examine
 from ishowtts.errors import IShowError
 from ishowtts.mqtt.client import ShortLivedClient
@@ -34,6 +35,8 @@ from ishowtts.playback.build_player import choose_speaker
 from ishowtts.util import child_process
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+PAGE_PORT = 8770
+PAGE_S = 10.0
 DEFAULT_TEXT = "Hello. This line came over MQTT, and I am the voice that says it."
 
 
@@ -46,9 +49,12 @@ def main() -> int:
         wav = arguments.wav or free_name(Path("ishowtts-demo.wav"))
         settings_file = configure(arguments, folder, port, wav)
         stack.callback(show_sound, settings_file)  # after the end of the daemon, which completes the file
-        process = stack.enter_context(daemon(settings_file, folder / "daemon.log"))
+        process = stack.enter_context(program("run", settings_file, folder / "daemon.log"))
+        page = None
+        if arguments.text is None:  # with a text, the demo ends before anybody can look
+            page = stack.enter_context(program("gateway", settings_file, folder / "gateway.log"))
         try:
-            return run_lines(arguments, settings_file, process, port)
+            return run_lines(arguments, settings_file, process, page)
         except IShowError as error:
             show(f"error: {error}")
             return 1
@@ -80,6 +86,7 @@ def configure(arguments: argparse.Namespace, folder: Path, port: int, wav: Path)
         "engine": engine,
         "audio": {"device": device, "volume": 80 if audible else 100},  # the volume of a file cannot be turned up later
         "telemetry": {"interval_s": 1},
+        "gateway": {"http": {"listen": f"127.0.0.1:{free_port(PAGE_PORT)}"}},
         "state_dir": str(folder / "state"),
         "cache_dir": str(folder / "cache"),
     }
@@ -114,36 +121,44 @@ def broker(folder: Path) -> Iterator[int]:
     program = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
     if program is None:
         raise SystemExit("mosquitto is not installed: apt-get install mosquitto")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     settings = folder / "mosquitto.conf"
     settings.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nlog_dest none\n", encoding="utf-8")
     process = subprocess.Popen([program, "-c", str(settings)], stdin=subprocess.DEVNULL)
     try:
-        wait_for_port(port, process)
+        if not listens(port, process):
+            raise SystemExit(f"mosquitto does not listen on port {port}")
         show(f"broker: mosquitto on 127.0.0.1:{port}")
         yield port
     finally:
         stop(process)
 
 
-def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Waits until the broker listens."""
-    deadline = time.monotonic() + 10
+def free_port(wanted: int = 0) -> int:
+    """Returns this port of the loopback address if it is free, else any free one."""
+    for port in (wanted, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise SystemExit("no port of 127.0.0.1 is free")
+
+
+def listens(port: int, process: subprocess.Popen[bytes]) -> bool:
+    """Waits until a program listens; returns whether it does."""
+    deadline = time.monotonic() + PAGE_S
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
+            return True
         time.sleep(0.02)
-    raise SystemExit(f"mosquitto does not listen on port {port}")
+    return False
 
 
 @contextlib.contextmanager
-def daemon(settings_file: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Starts the daemon; prints its log if it ends by itself."""
+def program(command: str, settings_file: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Starts `ishowtts run` or `ishowtts gateway`; prints its log if it ends by itself."""
     with log.open("wb") as out:
         process = subprocess.Popen(
-            child_process.command("ishowtts", "run", "--config", str(settings_file)),
+            child_process.command("ishowtts", command, "--config", str(settings_file)),
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
         )  # fmt: skip
     try:
@@ -165,6 +180,15 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+def show_page(settings: config.Config, gateway: subprocess.Popen[bytes]) -> None:
+    """Prints the address of the page once the gateway serves it."""
+    listen = settings.gateway.http.listen
+    if listens(split_listen(listen)[1], gateway):
+        show(f"page: http://{listen}/ shows all of this in a browser")
+    else:
+        show("page: none, because the gateway did not start; its log comes at the end")
+
+
 def show_how_to_go_on(root: str, port: int, settings_file: Path) -> None:
     """Prints commands for another terminal."""
     program = Path(sys.executable).with_name("ishowtts")
@@ -172,10 +196,16 @@ def show_how_to_go_on(root: str, port: int, settings_file: Path) -> None:
     show(f"  mosquitto_pub -p {port} -t {root}/say -q 1 -m 'A line from elsewhere.'")
     show(f"  mosquitto_sub -p {port} -t '{root}/event'")
     show(f"  {program} say 'A line from elsewhere.' --config {settings_file}")
+    show(f"  {program} top --config {settings_file}")
     show(f"  {program} doctor --config {settings_file}")
 
 
-def run_lines(arguments: argparse.Namespace, settings_file: Path, process: subprocess.Popen[bytes], port: int) -> int:
+def run_lines(
+    arguments: argparse.Namespace,
+    settings_file: Path,
+    process: subprocess.Popen[bytes],
+    gateway: subprocess.Popen[bytes] | None,
+) -> int:
     """Speaks the line. Without a text, then speaks each line from the keyboard. Returns the exit status."""
     settings = config.load(settings_file)
     root = settings.root_topic()
@@ -184,8 +214,9 @@ def run_lines(arguments: argparse.Namespace, settings_file: Path, process: subpr
         appliance.wait_until_ready()
         finished = appliance.speak(arguments.text or DEFAULT_TEXT)
         appliance.show_telemetry()
-        if arguments.text is None:
-            show_how_to_go_on(root, port, settings_file)
+        if gateway is not None:
+            show_how_to_go_on(root, settings.mqtt.port, settings_file)
+            show_page(settings, gateway)
             with other_lines_shown(settings, root, appliance):
                 finished = speak_keyboard(appliance) and finished
     return 0 if finished else 1

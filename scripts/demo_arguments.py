@@ -10,7 +10,7 @@ from pathlib import Path
 _DESCRIPTION = (
     "Runs the whole appliance on this machine: sets it up (the first time: minutes and 5 GB), starts a private broker "
     "and the daemon, publishes a line over MQTT and plays the sound. Without a sound card it writes a WAV file. While "
-    "it runs, other programs can publish lines too; it prints how."
+    "it runs, a page in the browser shows everything, and other programs can publish lines too; it prints how."
 )
 
 

@@ -139,7 +139,7 @@ class Daemon:
             self._inbox, self._scheduler, self._player, self._default_voice, reload.request, on_change=self._changed
         )
         self._voice_uploads = VoiceUploads(config, self._engines, self._inbox, on_change=self._publish_info)
-        self._history = HistoryReplies.from_config(config, self._inbox)
+        self._history = HistoryReplies(config.inbox_file, self._inbox, private=config.log.private)
         self._event_log = EventLog(self._telemetry)
         self._intake = Intake(self._inbox, self._policy.admit)
         self._link = self._make_link()

@@ -22,6 +22,7 @@ from ishowtts.mqtt import tls
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.paho_client import ConnectionRole, TolerantClient, connect, disable_nagle, disconnect, make_client
 from ishowtts.mqtt.publish_packet import PublishPacket
+from ishowtts.util.rate_limit import RateLimit
 from ishowtts_gateway.gateway_error import NOT_AUTHORIZED, GatewayError, PublishRefused
 from ishowtts_gateway.message_backlog import LinkMessage, MessageBacklog
 
@@ -32,6 +33,7 @@ _DISCONNECT_S = 0.5
 _STABLE_S = 10.0  # after a connection that lasted this long, the next pause is short again
 _CONFIRM_S = 10.0
 _RESUBSCRIBE_S = 30.0
+_MAX_FAILURES_LOGGED = 3  # in 10 s
 _MAX_UNCONFIRMED = 300  # more than the requests that may wait for an answer
 _NO_SUBSCRIBERS = 0x10
 _KEEPALIVE_S = 10  # a broker that hangs is noticed within twice this time
@@ -67,6 +69,7 @@ class BrokerLink:
         self._stopping = threading.Event()
         self._client: TolerantClient | None = None
         self._backlog = MessageBacklog()
+        self._failures = RateLimit(_MAX_FAILURES_LOGGED)
         self._unconfirmed: dict[tuple[TolerantClient, int], asyncio.Future[ReasonCode | GatewayError]] = {}
         self._reason: str | None = None  # why the connection ends, if the broker said so
         self._asked: dict[int, list[str]] = {}  # by mid of a SUBSCRIBE: its topics
@@ -173,13 +176,14 @@ class BrokerLink:
         while not self._stopping.is_set():
             began_s = time.monotonic()
             try:
-                reason = self._serve()
+                try:
+                    reason = self._serve()
+                finally:
+                    self._close()
             except Exception as error:
                 # The boundary to paho: any error costs one connection, not the link.
                 log.exception("the connection to the broker failed")
                 reason = f"the connection to {self._options.broker} failed ({type(error).__name__})"
-            finally:
-                self._close()
             if self._stopping.is_set():
                 return
             self._tell(False, reason)
@@ -211,7 +215,7 @@ class BrokerLink:
             if self._options.tls and isinstance(error, (ssl.SSLError, ConnectionResetError)):
                 return tls.untrusted_broker(error, broker)
             why = (error.strerror if isinstance(error, OSError) else None) or error
-            return f"{broker} cannot be reached ({why}); the gateway tries again until it answers"
+            return f"{broker} cannot be reached ({why}); it is tried again until it answers"
         disable_nagle(client)
         return self._run_loop(client)
 
@@ -313,7 +317,12 @@ class BrokerLink:
     def _drain(self) -> None:
         messages, more = self._backlog.take()
         for message in messages:
-            self._on_message(message)
+            try:
+                self._on_message(message)
+            except Exception:
+                # The boundary to what anybody publishes: any error costs one message, not the link.
+                if self._failures.allows():
+                    log.exception("a message on %s cannot be processed", message.topic)
         if more:
             self._call(self._drain)
 

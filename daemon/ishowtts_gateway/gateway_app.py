@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import signal
 import socket
+import time
 from pathlib import Path
+from typing import Any
 
 from ishowtts.config import Config
 from ishowtts.config.gateway_section import is_loopback, split_listen
@@ -51,7 +54,7 @@ class Gateway:
         reply_root = new_reply_root(prefix, options.username)
         self.directory = ApplianceDirectory(prefix, _device_names(settings, own_root))
         self.link = BrokerLink(
-            options, [*self.directory.topics, f"{reply_root}/#"], self._message_arrived, self._connection_changed
+            options, [*self.directory.topics, f"{reply_root}/#"], self._message_arrived, self.directory.set_broker
         )
         self.directory.set_broker(False, self.link.detail)
         self.requests = ApplianceRequests(
@@ -82,31 +85,37 @@ class Gateway:
             loop.add_signal_handler(number, stopped.set)
         server.start()
         self._notifier.ready(self._status())
-        feeding = asyncio.create_task(self._feed_watchdog(), name="watchdog")
+        telling = asyncio.create_task(self._tell_systemd(), name="systemd")
         await stopped.wait()
-        feeding.cancel()
+        telling.cancel()
         self._notifier.stopping()
         self.directory.close()  # ends the streams, for which the server would wait
         await server.stop()
 
-    async def _feed_watchdog(self) -> None:
-        """Feed the watchdog of systemd, which restarts the gateway if this loop hangs."""
-        while (interval_s := self._notifier.watchdog_interval_s()) is not None:
-            self._notifier.watchdog()
-            await asyncio.sleep(interval_s)
+    async def _tell_systemd(self) -> None:
+        """Feed the watchdog of systemd, which restarts the gateway if this loop hangs, and keep its status current."""
+        interval_s = self._notifier.watchdog_interval_s()
+        told, fed_s = self._status(), -math.inf
+        with self.directory.watch({"broker", "device", "gone"}) as changes, contextlib.suppress(StopAsyncIteration):
+            while True:
+                if interval_s is not None and time.monotonic() - fed_s >= interval_s:
+                    self._notifier.watchdog()
+                    fed_s = time.monotonic()
+                if (status := self._status()) != told:
+                    self._notifier.status(status)
+                    told = status
+                await changes.get(None if interval_s is None else max(0.0, fed_s + interval_s - time.monotonic()))
 
     def _message_arrived(self, message: LinkMessage) -> None:
         if not self.requests.reply_arrived(message):
             self.directory.apply(message.topic, message.payload, retained=message.retained)
 
-    def _connection_changed(self, connected: bool, detail: str | None) -> None:
-        self.directory.set_broker(connected, detail)
-        self._notifier.status(self._status())
-
     def _status(self) -> str:
-        if not self.directory.broker_connected:
+        if not self.directory.broker_connected or self.directory.broker_detail:
             return self.directory.broker_detail or "not connected to the broker"
-        return f"connected to {self._broker}"
+        records = self.directory.records.values()
+        online = sum(record.online for record in records)
+        return f"connected to {self._broker}; {online} of {len(records)} appliances online"
 
 
 def run(settings: Config, own_root: str) -> int:
@@ -134,10 +143,16 @@ def run(settings: Config, own_root: str) -> int:
 async def _main(
     settings: Config, own_root: str, rules: AccessRules, sockets: list[socket.socket], tls: TlsCertificate | None
 ) -> None:
+    asyncio.get_running_loop().set_exception_handler(_log_failure)
     async with Gateway(settings, own_root) as gateway:
         app = make_app(rules, gateway.directory, gateway.requests, Metrics(gateway.directory))
         log.info("the page is at %s", page_address(settings.gateway.http.listen, tls=tls is not None))
         await gateway.serve(HttpServer(app, sockets, tls))
+
+
+def _log_failure(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log an error that nobody handles, as the log of the package writes it."""
+    log.error("%s", context.get("message"), exc_info=context.get("exception"))
 
 
 def page_address(listen: str, *, tls: bool) -> str:

@@ -131,6 +131,9 @@ class HistorySync:
                     await self._synchronise(record)
                 except GatewayError as error:
                     log.debug("no history of %s: %s", name, error)
+                except Exception:
+                    # The boundary to what an appliance answers: any error costs one answer, not the worker.
+                    log.exception("an answer of %s cannot be processed", name)
 
     async def _synchronise(self, record: ApplianceRecord) -> None:
         """Ask one appliance, and apply its answer."""

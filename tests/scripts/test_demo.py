@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +18,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from ishowtts import config
 from ishowtts.mqtt.client import Message
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -164,3 +167,30 @@ def test_a_file_without_sound_is_removed(
     demo.show_sound(settings)
     assert wav.exists() == (frames > 0)
     assert ("so there is no" in capsys.readouterr().out) == (frames == 0)
+
+
+def test_the_page_has_its_usual_port_or_another_one_if_that_is_taken(demo: ModuleType) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert demo.free_port(port) not in (port, 0)
+    assert demo.free_port(port) == port
+
+
+def test_the_page_of_the_demo_can_be_opened(
+    demo: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The broker does not answer: the gateway starts all the same."""
+    path = tmp_path / "config.yaml"
+    port, nobody = demo.free_port(), demo.free_port()
+    path.write_text(f"{{mqtt: {{port: {nobody}}}, gateway: {{http: {{listen: '127.0.0.1:{port}'}}}}}}\n")
+    settings = config.load(path)
+    with demo.program("gateway", path, tmp_path / "gateway.log") as gateway:
+        demo.show_page(settings, gateway)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20) as page:
+            assert b"<title>iShowTTS</title>" in page.read()
+        with demo.program("gateway", path, tmp_path / "second.log") as second:
+            demo.show_page(settings, second)
+            second.wait(20)
+    out, err = capsys.readouterr()
+    assert f"demo | page: http://127.0.0.1:{port}/ shows" in out
+    assert str(port) in err, "the log of the one that found the port taken"

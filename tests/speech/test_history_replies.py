@@ -47,12 +47,12 @@ def inbox(path: Path) -> Iterator[Inbox]:
 
 
 @pytest.fixture
-def make_replies(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., HistoryReplies]]:
+def make_replies(path: Path, inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., HistoryReplies]]:
     monkeypatch.setattr(history_replies, "_INTERVAL_S", 0.001)
     made: list[HistoryReplies] = []
 
-    def make(*, private: bool = False, problem: str | None = None) -> HistoryReplies:
-        made.append(HistoryReplies(path, private=private, problem=lambda: problem))
+    def make(*, private: bool = False, file: Path = path, of: Inbox = inbox) -> HistoryReplies:
+        made.append(HistoryReplies(file, of, private=private))
         made[-1].start()
         return made[-1]
 
@@ -74,7 +74,6 @@ def ids(reply: dict[str, Any]) -> list[str]:
     return [line["id"] for line in reply["lines"]]
 
 
-@pytest.mark.usefixtures("inbox")
 def test_all_lines_come_page_by_page_while_the_daemon_writes(make_replies: Callable[..., HistoryReplies]) -> None:
     replies = make_replies()
     first = ask(replies, HistoryRequest(3))
@@ -89,7 +88,6 @@ def test_all_lines_come_page_by_page_while_the_daemon_writes(make_replies: Calla
     assert first["lines"][0]["status"] == "waiting"
 
 
-@pytest.mark.usefixtures("inbox")
 @pytest.mark.parametrize(("before", "expected"), [(1, 0), (2**63 - 1, 7)])
 def test_a_cursor_that_no_reply_had_gives_what_came_before_it(
     make_replies: Callable[..., HistoryReplies], before: int, expected: int
@@ -99,7 +97,6 @@ def test_a_cursor_that_no_reply_had_gives_what_came_before_it(
     assert found["next"] is None
 
 
-@pytest.mark.usefixtures("inbox")
 def test_private_lines_have_no_text(make_replies: Callable[..., HistoryReplies]) -> None:
     found = ask(make_replies(private=True), HistoryRequest(1))
     assert found["private"] is True
@@ -107,21 +104,32 @@ def test_private_lines_have_no_text(make_replies: Callable[..., HistoryReplies])
 
 
 def test_why_there_are_no_lines_is_told(
-    make_replies: Callable[..., HistoryReplies], path: Path, caplog: pytest.LogCaptureFixture
+    make_replies: Callable[..., HistoryReplies], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert ask(make_replies(), HistoryRequest(fault="limit: must be less"))["detail"] == "limit: must be less"
-    in_memory = ask(make_replies(problem="the disk is full"), HistoryRequest(transaction="t"))
-    assert in_memory["detail"] == "older lines cannot be read now: the disk is full"
-    assert in_memory["transaction"] == "t"
-    replies = make_replies()
+    refused = ask(make_replies(), HistoryRequest(transaction="t", fault="limit: must be less"))
+    assert (refused["detail"], refused["transaction"]) == ("limit: must be less", "t")
+    file = tmp_path / "other.sqlite"
+    replies = make_replies(file=file)
     assert "look at the log" in ask(replies, HistoryRequest())["detail"], "there is no file"
-    path.write_bytes(b"this is not a database at all" * 100)
+    file.write_bytes(b"this is not a database at all" * 100)
     assert "look at the log" in ask(replies, HistoryRequest())["detail"]
     assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
     assert replies.alive()
 
 
-@pytest.mark.usefixtures("inbox")
+def test_while_the_disk_fails_the_lines_in_memory_are_told(make_replies: Callable[..., HistoryReplies]) -> None:
+    in_memory = Inbox(None, InboxLimits())
+    try:
+        wait_for(in_memory.accept([Arrival(Line(f"memory-{number}", "Text.")) for number in range(3)]))
+        replies = make_replies(of=in_memory)
+        first = ask(replies, HistoryRequest(2))
+        assert ids(first) == ["memory-2", "memory-1"]
+        assert ids(ask(replies, HistoryRequest(2, int(first["next"])))) == ["memory-0"]
+    finally:
+        in_memory.close()
+    assert "look at the log" in ask(replies, HistoryRequest())["detail"], "it is closed"
+
+
 def test_while_the_broker_confirms_nothing_a_few_requests_wait_and_the_others_are_refused(
     make_replies: Callable[..., HistoryReplies], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -142,7 +150,6 @@ def test_while_the_broker_confirms_nothing_a_few_requests_wait_and_the_others_ar
     assert caplog.records == []
 
 
-@pytest.mark.usefixtures("inbox")
 def test_a_request_that_has_waited_too_long_is_left_out(
     make_replies: Callable[..., HistoryReplies], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,7 +168,6 @@ def test_a_request_that_has_waited_too_long_is_left_out(
     assert late.sent == []
 
 
-@pytest.mark.usefixtures("inbox")
 def test_replies_have_a_pause_between_them(
     make_replies: Callable[..., HistoryReplies], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client
 from support.gateway_process import GatewayProcess
+from support.waiting import eventually
 
 SOUND_S = 0.3
 """Duration of each line, except of those that hold the word `endless`."""
@@ -40,6 +41,20 @@ class Site:
     attic: Appliance
     gateway: GatewayProcess
     client: Client
+
+    def restart_broker(self) -> None:
+        """Starts the broker after `broker.stop()`, and subscribes again. Returns when the client is connected."""
+        self.broker.start()
+        eventually(self._is_connected, "the client")
+        for board in (self.kitchen, self.attic):
+            self.client.subscribe(f"{board.root}/#")
+
+    def _is_connected(self) -> bool:
+        try:
+            self.client.publish("ishowtts-test/nothing", "")
+        except RuntimeError:
+            return False
+        return True
 
     def silence(self) -> None:
         """Ends all lines of both appliances, and their pauses. Returns when they have done so."""

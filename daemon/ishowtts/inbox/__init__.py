@@ -2,9 +2,9 @@
 
 from ishowtts.inbox.boot_clock import BootClock
 from ishowtts.inbox.history_reader import count_history, iterate_history, last_ended_n, read_history, read_setting
-from ishowtts.inbox.inbox import Inbox, wait_for
+from ishowtts.inbox.inbox import Inbox
 from ishowtts.inbox.queue_types import DequeuedLine, HeldKey, HistoryEntry, HistoryFilter, InboxLimits
-from ishowtts.inbox.writer_thread import PendingTake
+from ishowtts.inbox.writer_thread import PendingTake, wait_for
 
 __all__ = [
     "BootClock",

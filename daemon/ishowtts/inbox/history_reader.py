@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,19 @@ def iterate_history(path: Path, limit: int, wanted: HistoryFilter) -> Generator[
         sql = f"SELECT * FROM lines {where} ORDER BY {order} DESC LIMIT ?"  # noqa: S608  ours
         for row in connection.execute(sql, (*values, limit)):
             yield _entry(row)
+
+
+def latest_entries(
+    rows: Callable[..., list[sqlite3.Row]], limit: int, before_seq: int | None = None
+) -> list[HistoryEntry]:
+    """The latest lines of a database that is open, newest first.
+
+    Args:
+        rows: Runs one query with its values.
+        before_seq: As in `HistoryFilter`.
+    """
+    latest = "SELECT * FROM lines WHERE ?1 IS NULL OR seq < ?1 ORDER BY seq DESC LIMIT ?2"
+    return [_entry(row) for row in rows(latest, before_seq, limit)]
 
 
 def count_history(path: Path, wanted: HistoryFilter) -> int:

@@ -10,37 +10,24 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from ishowtts.errors import InboxError
 from ishowtts.inbox import arrivals, dequeue, line_states
 from ishowtts.inbox.boot_clock import BootClock
-from ishowtts.inbox.queue_types import DequeuedLine, HeldKey, InboxLimits
+from ishowtts.inbox.history_reader import latest_entries
+from ishowtts.inbox.queue_types import DequeuedLine, HeldKey, HistoryEntry, InboxLimits
 from ishowtts.inbox.rejection_limit import RejectionLimit
 from ishowtts.inbox.storage import Storage
 from ishowtts.inbox.transaction import Transaction
-from ishowtts.inbox.writer_thread import PendingTake, SettingWrites, WriterThread
+from ishowtts.inbox.writer_thread import PendingTake, SettingWrites, WriterThread, wait_for
 from ishowtts.model import Arrival, Delivery, Event, Line, Outcome, Priority
 from ishowtts.util.callbacks import no_op
 
 T = TypeVar("T")
 _MARK_EVERY_S = 30.0
-_WAIT_S = 30.0
 _CLOSE_S = 10.0
 _PRUNE_AT_ONCE = 500
 _PRUNE_FOR_S = 1.0
 _PRUNE_WAIT_S = 5.0
 _PRUNE_PER_ARRIVAL = 2  # ended lines removed for each arrival, so that a flood shrinks a history that is too large
-
-
-def wait_for(change: Future[T]) -> T:
-    """Wait for a change, and return its result.
-
-    Raises:
-        InboxError: The change was not stored, or the disk does not answer.
-    """
-    try:
-        return change.result(_WAIT_S)
-    except NotInTime as error:
-        raise InboxError(f"the disk has not stored a change of the inbox for {_WAIT_S:.0f} s") from error
 
 
 class Inbox:
@@ -277,6 +264,14 @@ class Inbox:
         """Whether the quiet hours of now hold a line that expires before they end, after its own `ttl_s`."""
         held_s, due_s = self._limits.held_s(0.0), self._writer.facts.next_expiry_s
         return bool(held_s) and due_s is not None and due_s < self._clock.since_boot_s() + held_s
+
+    def lines_in_memory(self, limit: int, before_seq: int | None) -> Future[list[HistoryEntry]]:
+        """The latest lines, newest first, while `durable` is false: the file does not have them then.
+
+        Args:
+            before_seq: As in `HistoryFilter`.
+        """
+        return self._writer.submit(lambda transaction: latest_entries(transaction.rows, limit, before_seq))
 
     def prune(self, *, short: bool = False) -> bool:
         """Remove ended lines that the history has no room for, a few in each transaction. Blocks for about a second.

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotInTime
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 _MOST_CHANGES = 200  # in one transaction
 _CHECK_S = 1.0
+_WAIT_S = 30.0
 # Errors caused by our own SQL. The file is healthy, so do not fail over.
 _CALLER_ERRORS = (
     sqlite3.IntegrityError,
@@ -29,6 +31,18 @@ _CALLER_ERRORS = (
     sqlite3.ProgrammingError,
     sqlite3.NotSupportedError,
 )
+
+
+def wait_for(change: Future[T]) -> T:
+    """Wait for a change, and return its result.
+
+    Raises:
+        InboxError: The change was not stored, or the disk does not answer.
+    """
+    try:
+        return change.result(_WAIT_S)
+    except NotInTime as error:
+        raise InboxError(f"the disk has not stored a change of the inbox for {_WAIT_S:.0f} s") from error
 
 
 @dataclass

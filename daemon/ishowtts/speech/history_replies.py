@@ -6,13 +6,11 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from ishowtts.config import Config
 from ishowtts.errors import InboxError
-from ishowtts.inbox import HistoryFilter, Inbox, iterate_history
+from ishowtts.inbox import HistoryFilter, Inbox, iterate_history, wait_for
 from ishowtts.mqtt.history_payload import HistoryRequest, history_payload, refused_payload
 from ishowtts.mqtt.response_topic import Reply
 from ishowtts.util.loop_thread import LoopThread
@@ -32,36 +30,27 @@ _MOST_WARNINGS = 5  # in 10 s
 class HistoryReplies(LoopThread):
     """The thread `history`. It reads the queue's file read-only, so that it never delays a write to it.
 
+    While the queue is in memory because the disk fails, the thread `inbox` reads there: some milliseconds a reply.
+
     At most ten replies a second are made, one after the other, each after the broker has confirmed the one before. Up
     to 20 requests wait. In a flood the others are refused at once, and of these at most 100 in 10 s get a reply.
 
     Args:
         path: The queue's file.
+        inbox: It has the lines while they are not in the file.
         private: Whether texts and authors are withheld (`log.private`).
-        problem: Returns why the queue is not in its file now; `None` if it is.
     """
 
-    def __init__(self, path: Path, *, private: bool, problem: Callable[[], str | None]) -> None:
+    def __init__(self, path: Path, inbox: Inbox, *, private: bool) -> None:
         super().__init__("history", daemon=True)
         self._path = path
+        self._inbox = inbox
         self._private = private
-        self._problem = problem
         self._lock = threading.Lock()
         self._waiting: deque[tuple[float, HistoryRequest, Reply]] = deque()
         self._next_s = 0.0
         self._refusals = RateLimit(_MOST_REFUSALS)
         self._warnings = RateLimit(_MOST_WARNINGS)
-
-    @classmethod
-    def from_config(cls, config: Config, inbox: Inbox) -> HistoryReplies:
-        """The replies of an appliance.
-
-        Args:
-            inbox: It knows whether the queue is in its file.
-        """
-        return cls(
-            config.inbox_file, private=config.log.private, problem=lambda: None if inbox.durable else inbox.problem
-        )
 
     def offer(self, request: HistoryRequest, reply: Reply) -> None:
         """Answer a request soon, or refuse it now. Never blocks."""
@@ -94,9 +83,6 @@ class HistoryReplies(LoopThread):
         return 0.0
 
     def _answer(self, request: HistoryRequest, reply: Reply) -> None:
-        if problem := self._problem():
-            self._refuse(request, reply, f"older lines cannot be read now: {problem}")
-            return
         try:
             payload = self._read(request, reply.max_bytes)
         except InboxError as error:
@@ -109,8 +95,12 @@ class HistoryReplies(LoopThread):
                 log.debug("the broker did not confirm a reply of %d bytes to a history request", len(payload))
 
     def _read(self, request: HistoryRequest, max_bytes: int) -> bytes:
+        count = request.limit + 1  # the last one shows that there are older lines
+        if not self._inbox.durable:
+            held = wait_for(self._inbox.lines_in_memory(count, request.before_seq))
+            return history_payload(held, request, private=self._private, max_bytes=max_bytes)
         wanted = HistoryFilter(before_seq=request.before_seq)
-        with closing(iterate_history(self._path, request.limit + 1, wanted)) as entries:
+        with closing(iterate_history(self._path, count, wanted)) as entries:
             return history_payload(entries, request, private=self._private, max_bytes=max_bytes)
 
     def _failed(self, request: HistoryRequest, reply: Reply, why: str) -> None:

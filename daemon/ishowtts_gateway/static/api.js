@@ -2,7 +2,7 @@
 
 import { errorOf } from "./stream.js";
 
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 60_000; // the gateway answers or gives up before
 
 /** Returns the `/api/` path of a board. */
 const path = (device, ...rest) => ["api/devices", device, ...rest].map((part, place) => (place ? encodeURIComponent(part) : part)).join("/");
@@ -44,7 +44,7 @@ export class Api {
   }
 
   removeVoice(device, name) {
-    return this.request("DELETE", path(device, "voices", name), null, 60_000);
+    return this.request("DELETE", path(device, "voices", name));
   }
 
   /** Uploads a voice. `onProgress(share)` tells how much of the form has been sent. fetch cannot tell that. */
@@ -70,8 +70,8 @@ export class Api {
     return this.request("POST", url, body);
   }
 
-  async request(method, url, body = null, deadline_ms = DEADLINE_MS) {
-    const options = { method, credentials: "same-origin", cache: "no-store", signal: AbortSignal.timeout(deadline_ms) };
+  async request(method, url, body = null) {
+    const options = { method, credentials: "same-origin", cache: "no-store", signal: AbortSignal.timeout(DEADLINE_MS) };
     if (body !== null) {
       options.headers = { "Content-Type": "application/json" };
       options.body = JSON.stringify(body);
@@ -81,7 +81,7 @@ export class Api {
       response = await fetch(url, options);
     } catch (error) {
       const isLate = error.name === "TimeoutError";
-      throw new Error(isLate ? `The gateway has not answered within ${deadline_ms / 1000} s.` : "The gateway does not answer. Try again.");
+      throw new Error(isLate ? `The gateway has not answered within ${DEADLINE_MS / 1000} s.` : "The gateway does not answer. Try again.");
     }
     if (response.status === 401) this.onForbidden();
     if (!response.ok) throw new Error((await errorOf(response)) ?? `The gateway answered with status ${response.status}.`);

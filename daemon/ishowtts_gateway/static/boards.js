@@ -97,8 +97,8 @@ function updateTile(item, tile) {
     make("span", "tile-state", make("span", "dot"), tile.word),
     make("span", "tile-line", foreign(tile.line ?? "")),
     make("span", "tile-facts",
-      make("span", {}, tile.waiting ? `${tile.waiting} waiting` : ""),
-      make("span", {}, tile.temperature_c === null ? "" : figure(tile.temperature_c, 0, "°C")),
+      tile.waiting ? make("span", {}, `${tile.waiting} waiting`) : null,
+      tile.temperature_c === null ? null : make("span", {}, figure(tile.temperature_c, 0, "°C")),
       tile.alerts ? make("span", "tile-alerts", icon("alert"), count(tile.alerts, "alert")) : null),
   );
 }

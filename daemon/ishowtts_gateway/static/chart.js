@@ -38,7 +38,7 @@ export class Chart {
     this.width = box.clientWidth;
     this.height = box.clientHeight;
     const em = parseFloat(getComputedStyle(this.svg).fontSize);
-    this.left = em * 2.9;
+    this.left = em * 3.3;
     this.right = em * 0.6;
     this.top = em * 0.6;
     this.bottom = em * 1.6;

@@ -1,14 +1,13 @@
 // Pause, skip, stop, replay, mute, volume and default voice of the board that is shown.
 
 import { answer, button, byId, icon, make, run, setText } from "./dom.js";
-import { number, object, text, texts } from "./format.js";
+import { capital, number, object, text, texts } from "./format.js";
 
 const REASONS = { gateway: "The gateway is away. Wait until the page is live again.", broker: "The gateway has no broker now.", board: "The board is offline." };
 
-/** Returns what a board has done, with its own words. A refusal is an error of the API. */
+/** Returns what a board has done, in its own words if it has some. A refusal is an error of the API. */
 function told(event, done) {
-  const detail = text(object(event).detail);
-  return { text: detail === null ? `${done}.` : `${done}: ${detail}`, value: event };
+  return { text: `${capital(text(object(event).detail) ?? done)}.`, value: event };
 }
 
 /** Says why nothing can be sent now, in `status`. Returns whether it can. */
@@ -39,11 +38,11 @@ export function mountControls(store, api) {
     mute: () => (isMuted() ? act(mute, "unmute", "Unmuted") : act(mute, "mute", "Muted")),
     volume: (change) => volume.step(change),
   };
-  const pause = button("pause", "Pause", { id: "pause", className: "button main", onclick: actions.pause, title: "Pause or resume speech (p)" });
-  const skip = button("skip", "Skip", { id: "skip", onclick: actions.skip, title: "End this line (s)" });
-  const stop = button("stop", "Stop", { id: "stop", className: "button danger", onclick: actions.stop, title: "End this line and all lines that wait (Shift+X)" });
-  const replay = button("replay", "Replay", { id: "replay", onclick: actions.replay, title: "Speak the last line again (r)" });
-  const mute = button("mute", "Mute", { id: "mute", onclick: actions.mute, title: "Play lines without sound, or with it again (m)" });
+  const pause = button("pause", "Pause", { id: "pause", onclick: actions.pause });
+  const skip = button("skip", "Skip", { id: "skip", onclick: actions.skip });
+  const stop = button("stop", "Stop", { id: "stop", className: "button danger", onclick: actions.stop, title: "End this line and all lines that wait" });
+  const replay = button("replay", "Replay", { id: "replay", onclick: actions.replay });
+  const mute = button("mute", "Mute", { id: "mute", onclick: actions.mute });
   const volume = new VolumeSlider(store, api, status);
   const voice = voiceChoice(store, api, status);
   byId("controls").append(

@@ -119,6 +119,6 @@ function outcome(line) {
 function why(line) {
   const reason = text(line.reason)?.replaceAll("_", " ") ?? null;
   const detail = text(line.detail);
-  const words = detail === null ? reason : reason === null ? detail : `${capital(reason)}: ${detail}`;
-  return words === null ? null : make("p", { className: "line-why", "data-kind": isProblem(line) ? "bad" : "" }, expandable(words, 160));
+  const words = [line.status === "cancelled" ? "by" : reason, detail].filter(Boolean).join(reason ? ": " : " ");
+  return words === "" ? null : make("p", { className: "line-why", "data-kind": isProblem(line) ? "bad" : "" }, expandable(capital(words), 160));
 }

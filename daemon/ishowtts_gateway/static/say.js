@@ -16,7 +16,7 @@ export function mountSay(store, api) {
   const counter = make("span", { id: "say-count", className: "say-count" });
   const voice = make("select", { id: "say-voice", className: "input" });
   const voiceField = make("label", "field", make("span", {}, "Voice"), voice);
-  const send = button("send", "Say it", { id: "say-send", type: "submit", className: "button primary", title: "Say it (Ctrl+Enter)" });
+  const send = button("send", "Say it", { id: "say-send", type: "submit", className: "button primary" });
   form.append(
     make("label", { className: "visually-hidden", for: "say-text", textContent: "Text of the line" }),
     words,

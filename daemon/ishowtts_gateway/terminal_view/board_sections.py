@@ -29,6 +29,7 @@ _PRIVATE = "(text withheld: log.private)"
 _STATE_STYLES = {"ready": "good", "speaking": "good", "degraded": "bad", "paused": "warn"}
 _OUTCOME_STYLES = {"finished": "good", "failed": "bad", "rejected": "warn", "expired": "warn", "evicted": "warn"}
 _OUTCOME_WIDTH = 9
+_REASON_CHARS = 32
 _DETAILS_WIDTH = 79  # a terminal of 80 columns also shows RTF, time to first sound and engine of each line
 
 
@@ -73,9 +74,7 @@ def problems(board: BoardView) -> list[tuple[str, str]]:
 
 
 def now_rows(board: BoardView, width: int | None, text_rows: int) -> Iterator[StyledLine]:
-    """Yield the rows of the current line: its text, and its progress. In a terminal always one row more than its text
-    may have, so that nothing below them moves.
-    """
+    """Yield the rows of the current line: its text, and its progress."""
     spoken = board.spoken
     label = (f"{'now':<{_LABEL_WIDTH}}", "bold")
     if spoken is None:
@@ -86,8 +85,6 @@ def now_rows(board: BoardView, width: int | None, text_rows: int) -> Iterator[St
         rows = [styled(label if i == 0 else _INDENT, *row) for i, row in enumerate(text)]
         rows.append(_progress(spoken, width))
     yield from rows
-    if width is not None:
-        yield from [()] * (text_rows + 1 - len(rows))
 
 
 def next_rows(board: BoardView, rows: int) -> Iterator[StyledLine]:
@@ -135,7 +132,7 @@ def last_rows(board: BoardView, width: int | None, rows: int) -> Iterator[Styled
     for line in board.ended[:rows]:
         at_s = epoch_s(line.ended_ts)
         when = "" if at_s is None else _clock(at_s) if datetime.fromtimestamp(at_s).date() == today else _date(at_s)
-        reason = screen_text(line.reason, 24)
+        reason = "" if line.status == "finished" else screen_text(line.reason or line.detail, _REASON_CHARS)
         yield styled(
             (f"{when:<8}  ", "dim"),
             (f"{line.status:<{_OUTCOME_WIDTH}}  ", _OUTCOME_STYLES.get(line.status, "")),

@@ -31,7 +31,7 @@ STYLES: Mapping[str, Style] = {
 }
 """Only the eight colours that every terminal has, and that its user may have chosen."""
 
-_ASCII = str.maketrans("▁▂▃▄▅▆▇█░●○…–", "._-~=+*##*o.-", "")
+_ASCII = str.maketrans("▁▂▃▄▅▆▇█░●○…–", "._-~=+*#.*o.-", "")
 # Alternate screen, no cursor, no wrapping at the edge, marks around what is pasted; cleared.
 _ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[?2004h\x1b[2J"
 _LEAVE = "\x1b[0m\x1b[?2004l\x1b[?7h\x1b[?25h\x1b[?1049l"
@@ -51,12 +51,15 @@ class StyleWriter:
     def __init__(self, console: Console) -> None:
         self._system = ColorSystem.STANDARD if console.color_system else None
         self._styles = {name: style.without_color if console.no_color else style for name, style in STYLES.items()}
-        self._ascii = not (console.encoding or "").lower().startswith("utf")
+        self._encoding = console.encoding
+        self._ascii = not self._encoding.lower().startswith("utf")
 
     def text(self, line: StyledLine) -> str:
         """The line with its escape sequences."""
         shown = "".join(self._styles[style].render(text, color_system=self._system) for text, style in line)
-        return shown.translate(_ASCII) if self._ascii else shown
+        return (
+            shown.translate(_ASCII).encode(self._encoding, "replace").decode(self._encoding) if self._ascii else shown
+        )
 
 
 class TerminalScreen:
@@ -153,6 +156,8 @@ class TerminalScreen:
                 self._unwritten = self._unwritten[os.write(self.descriptor, self._unwritten) :]
             except BlockingIOError:
                 return False
+            except OSError:  # the terminal is gone, which `read` tells
+                self._unwritten = b""
         return True
 
     def read(self) -> bytes | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -37,13 +38,12 @@ def run(settings: Config, own_root: str, devices: Sequence[str] | None, *, once:
     boards = Boards.from_config(settings, own_root, devices)
     console = Console()
     path = None if once else terminal_path()
-    if not once and (path is None or console.is_dumb_terminal):
+    if not once and (path is None or console.is_dumb_terminal or not os.environ.get("TERM")):
         print("there is no terminal that can be redrawn: this is one frame, as with --once", file=sys.stderr)
         once = True
     if once or path is None:
         return asyncio.run(_print_once(boards, console))
-    with TerminalScreen(path, StyleWriter(console), console.encoding) as screen:
-        return asyncio.run(_show_until_ended(boards, screen))
+    return asyncio.run(_show_until_ended(boards, TerminalScreen(path, StyleWriter(console), console.encoding)))
 
 
 async def _show_until_ended(boards: Boards, screen: TerminalScreen) -> int:
@@ -53,7 +53,6 @@ async def _show_until_ended(boards: Boards, screen: TerminalScreen) -> int:
     program = TopProgram(boards, screen)
     async with boards.connected():
         status = await program.run()
-        screen.leave()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     return status
@@ -61,18 +60,17 @@ async def _show_until_ended(boards: Boards, screen: TerminalScreen) -> int:
 
 async def _print_once(boards: Boards, console: Console) -> int:
     """Print a frame for each board. Returns 0 if all of them are online."""
-    async with boards.connected():
-        await _first_values(boards)
     writer, width = StyleWriter(console), console.width if sys.stdout.isatty() else None
     directory, choice = boards.directory, BoardChoice(boards.directory)
-    for position in range(max(1, len(directory.records))):
-        if position:
-            print()
-        choice.move(1)
-        for line in whole_frame(top_view(boards, choice), width):
-            print(writer.text(line).rstrip())
-    records = directory.records.values()
-    return 0 if directory.broker_connected and records and all(record.online for record in records) else 1
+    async with boards.connected():
+        await _first_values(boards)
+        lines: list[str] = []
+        for _ in range(max(1, len(directory.records))):
+            choice.move(1)
+            lines += ["", *(writer.text(line).rstrip() for line in whole_frame(top_view(boards, choice), width))]
+        all_online = directory.broker_connected and all(record.online for record in directory.records.values())
+    print("\n".join(lines[1:]))
+    return 0 if all_online and directory.records else 1
 
 
 async def _first_values(boards: Boards) -> None:

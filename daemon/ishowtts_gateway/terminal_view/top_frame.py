@@ -120,9 +120,12 @@ def _body(view: TopView, width: int, rows: int) -> list[StyledLine]:
         return lines
     is_live = view.broker_connected and view.board.record.online
     if is_live:
-        lines += now_rows(view.board, width, 2 if rows >= 18 else 1)
+        text_rows = 2 if rows >= 18 else 1
+        now = [*now_rows(view.board, width, text_rows)]
+        lines += [*now, *[()] * (text_rows + 1 - len(now))]  # always as many rows, so that nothing below them moves
     gap: list[StyledLine] = [()] if rows >= 22 else []
-    figures = [*figure_rows(view.board, width, 2 if width >= _TWO_COLUMNS_WIDTH else 1)]
+    is_known = view.board.record.telemetry is not None or is_live
+    figures = [*figure_rows(view.board, width, 2 if width >= _TWO_COLUMNS_WIDTH else 1)] if is_known else []
     left = rows - len(lines)
     lines += [*figures[: max(2, left - max(3, left // 3))], *gap]
     if is_live:
