@@ -196,6 +196,7 @@ def show_how_to_go_on(root: str, port: int, settings_file: Path) -> None:
     show(f"  mosquitto_pub -p {port} -t {root}/say -q 1 -m 'A line from elsewhere.'")
     show(f"  mosquitto_sub -p {port} -t '{root}/event'")
     show(f"  {program} say 'A line from elsewhere.' --config {settings_file}")
+    show(f"  {program} top --config {settings_file}")
     show(f"  {program} doctor --config {settings_file}")
 
 

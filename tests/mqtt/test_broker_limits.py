@@ -13,6 +13,7 @@ from ishowtts.mqtt.mqtt_options import MqttOptions
 from support import broker_scripts as scripts
 from support import mqtt_packets as mqtt
 from support.broker import Broker
+from support.client import Client
 from support.hostile_broker import HostileBroker
 from support.waiting import eventually
 
@@ -63,3 +64,19 @@ def test_the_server_keep_alive_is_used(hostile: HostileBroker, make_link: Any) -
     began_s = time.monotonic()
     hostile.wait_for(lambda p: p.kind == mqtt.PINGREQ and p.role == "commands", 5)
     assert time.monotonic() - began_s < 2.5
+
+
+def test_a_reply_has_room_within_the_maximum_packet_size_of_the_broker(
+    make_broker: Callable[..., Broker], make_link: Any
+) -> None:
+    broker = make_broker(extra=["max_packet_size 60000"])
+    link = make_link(port=broker.port).start()
+    topic = "ishowtts/reply/a"
+    with Client(broker.host, broker.port) as client:
+        client.subscribe(topic)
+        client.publish("ishowtts/unit/command", "history", ResponseTopic=topic, CorrelationData=b"c" * 4000)
+        eventually(lambda: link.recorder.history)
+        [(_, reply)] = link.recorder.history
+        assert reply.max_bytes == 55_000
+        assert reply.send(b"x" * reply.max_bytes, 5.0)
+        assert len(client.wait_for(topic).payload) == 55_000

@@ -198,6 +198,17 @@ def test_a_link_keeps_away_from_a_live_instance(make_link, broker: Broker, mqtt_
     assert any("keeps away" in why for _, why in link.recorder.connection)
 
 
+def test_only_the_live_instance_replies_to_a_request(make_link, mqtt_client: Client) -> None:
+    mqtt_client.publish("ishowtts/unit/info", info(SMALLER), retain=True)
+    link = make_link(instance=OURS, guard_timeouts=GuardTimeouts(0.1, 60, 60))
+    link.link.start()
+    eventually(lambda: "another" in (link.link.why_not_connected or ""), "the other instance")
+    mqtt_client.publish("ishowtts/unit/command", "history", ResponseTopic="ishowtts/reply/a")
+    eventually(lambda: link.recorder.history)
+    [(_, reply)] = link.recorder.history
+    assert not reply.send(b"{}", 5.0)
+
+
 @pytest.mark.parametrize("protocol", [5, 4])
 @pytest.mark.parametrize("live", [True, False])
 def test_waiting_lines_are_dropped_after_a_live_instance_and_kept_after_forged_info(

@@ -22,7 +22,7 @@ from ishowtts.mqtt.paho_client import ConnectionRole
 from ishowtts.mqtt.publish_packet import ReceivedMessage
 from ishowtts.mqtt.response_topic import BadResponseTopic, Reply, checked_reply_to
 from ishowtts.mqtt.retained_publisher import RetainedPublisher
-from ishowtts.mqtt.session import SessionHandlers
+from ishowtts.mqtt.session import Session, SessionHandlers
 from ishowtts.mqtt.topics import RetainedName, Topics
 from ishowtts.mqtt.voice_connection import voice_connection
 from ishowtts.util.logs import Untrusted
@@ -331,7 +331,7 @@ class MqttLink:
         prefix = self._options.reply_prefix
         try:
             if (reply_to := checked_reply_to(message.properties, prefix)) is not None:
-                return Reply(reply_to, lambda: self._commands.session)
+                return Reply(reply_to, self._session_for_replies)
         except BadResponseTopic as error:
             why = f"the response topic of {HISTORY} cannot be used: {error}"
             raise BadCommand(why, transaction, HISTORY) from error
@@ -339,6 +339,10 @@ class MqttLink:
         if self._options.protocol != 5:
             fix = "this appliance uses MQTT 3.1.1, which has none; set mqtt.protocol to 5"
         raise BadCommand(f"{HISTORY} is answered at a response topic: {fix}", transaction, HISTORY)
+
+    def _session_for_replies(self) -> Session | None:
+        """The commands connection; `None` while another appliance uses our root, and replies itself."""
+        return self._commands.session if self._guard.problem is None else None
 
     def _watched_arrived(self, message: ReceivedMessage) -> None:
         if message.fault is not None:
