@@ -7,6 +7,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from itertools import takewhile
 from typing import Any
 
 from ishowtts_gateway.published_value import number
@@ -68,15 +69,19 @@ class TelemetrySeries:
         self._points.append(_POINT.pack(now_s, *(math.nan if value is None else value for value in values)))
         return dict(zip(COLUMNS, (round(self._wall_s(), 3), *values), strict=True))
 
-    def points(self) -> list[list[float | None]]:
-        """The points of the last hour, oldest first: the values in the order of `COLUMNS`."""
+    def points(self, newest_s: float = KEPT_S) -> list[list[float | None]]:
+        """The points of the last hour, oldest first: the values in the order of `COLUMNS`.
+
+        Args:
+            newest_s: Leave out points that are older.
+        """
         now_s = self._monotonic_s()
         while self._points and now_s - _POINT.unpack(self._points[0])[0] > KEPT_S:
             self._points.popleft()
         offset_s = self._wall_s() - now_s
-        return [
-            [round(at_s + offset_s, 3), *map(_as_json, values)] for at_s, *values in map(_POINT.unpack, self._points)
-        ]
+        unpacked = map(_POINT.unpack, reversed(self._points))
+        newest = takewhile(lambda point: now_s - point[0] <= newest_s, unpacked)
+        return [[round(at_s + offset_s, 3), *map(_as_json, values)] for at_s, *values in newest][::-1]
 
 
 def _reading(telemetry: Mapping[str, Any], part: str, field: str) -> float | None:

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from ishowtts_gateway import event_stream
 from support.served_app import ServedApp
+from support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +67,22 @@ def test_metrics_are_in_the_format_that_the_scraper_asks_for(app: ServedApp) -> 
     asked = app.get("/metrics", {"Accept": "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"})
     assert asked.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
     assert asked.body.endswith(b"# EOF\n")
+
+
+def test_a_hello_for_a_client_that_has_gone_is_not_made_to_its_end(
+    app: ServedApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = 0
+
+    def pieces(_directory: object) -> Iterator[bytes]:
+        nonlocal made
+        for _ in range(20_000):
+            made += 1
+            yield b"x"
+
+    monkeypatch.setattr(event_stream, "_joined", pieces)
+    with app.raw(STREAM) as client:
+        client.recv(100)
+    app.open_connections(0)
+    eventually(lambda: not app.server._state.tasks, "the end of the stream")
+    assert 0 < made < 20_000

@@ -43,6 +43,13 @@ def test_sound_from_the_cache_is_the_work_of_no_engine() -> None:
     assert heard(made, cached).shares == (EngineShare("f5", 0.5, 2.0, ttfa_s=0.25),)
 
 
+def test_the_time_to_the_first_sound_is_never_negative() -> None:
+    stats, playing = LineStats(began_s=100.0), Playing()
+    playing.started_at = 99.95
+    stats.segment_started(playing)
+    assert stats.report(LINE, "f5").ttfa_s == 0.0
+
+
 def test_a_line_without_sound_has_no_shares() -> None:
     report = heard()
     assert (report.engine, report.ttfa_s, report.shares) == ("f5", None, ())

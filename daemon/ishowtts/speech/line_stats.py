@@ -52,7 +52,8 @@ class LineStats:
             engine: The engine to name if no segment was spoken.
         """
         first, last = self.first, self.last
-        ttfa_s = None if self.first_sample_s is None else self.first_sample_s - self.began_s
+        # The time of a sample is an estimate of the device: on a busy machine it was up to 0.05 s before the beginning.
+        ttfa_s = None if self.first_sample_s is None else max(0.0, self.first_sample_s - self.began_s)
         began_with = None if first is None or first.cached else first.engine
         return Report(
             queue_s=dequeued.queue_s,

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 
 _ELLIPSIS = "…"
 
 
 def cell_width(text: str) -> int:
     """Number of cells that a text takes in a terminal: two for a Chinese character, none for a combining accent."""
-    if text.isascii():
-        return len(text)
-    return sum(_char_width(char) for char in text)
+    return len(text) if text.isascii() else _wide_text_width(text)
 
 
 def cut(text: str, width: int) -> str:
@@ -60,6 +59,13 @@ def _split(text: str, width: int) -> tuple[str, str]:
     return text, ""
 
 
+@lru_cache(1000)
+def _wide_text_width(text: str) -> int:
+    """The width of a text. A picture that is drawn again and again has the same texts."""
+    return sum(map(_char_width, text))
+
+
+@lru_cache(10_000)
 def _char_width(char: str) -> int:
     if unicodedata.category(char) in ("Mn", "Me", "Cf"):
         return 0

@@ -23,7 +23,6 @@ export function mountNotice(store) {
     const wanted = JSON.stringify([outdated, board?.name, store.link.detail, store.broker.detail]);
     if (wanted === shown) return;
     shown = wanted;
-    for (const control of document.querySelectorAll("#controls button, #say-send, .queued .icon-button")) control.setAttribute("aria-disabled", String(outdated !== null));
     notice.hidden = outdated === null;
     notice.replaceChildren(...(outdated ? content(store, board, outdated) : []));
     announce(outdated, notice);

@@ -1,14 +1,14 @@
 // The voices of a board: try one, remove one, add one from a recording or a file.
 
 import { answer, button, icon, make, run, setText } from "./dom.js";
+import { texts } from "./format.js";
 import { MAX_RECORDING_S, recordingError, startRecording, whyNoRecording } from "./recorder.js";
 
 const NAME = "[a-z0-9_\\-]{1,64}"; // browsers read patterns with the flag v
 const LANGUAGE = "[A-Za-z0-9\\-]{1,35}";
-const FORMATS = ".wav,.flac,.ogg,.mp3,audio/wav,audio/flac,audio/ogg,audio/mpeg";
 const MAX_FILE_MB = 12; // the limit of an upload over MQTT
 const MAX_WORDS = 600; // letters: 12 s of fast speech have half of that
-const EXAMPLE = "The kettle is on, and the tea will be ready in a minute. Who would like a cup, and who takes milk or sugar with it?";
+const EXAMPLE = "The kettle is on, and the tea will be ready in a minute. Who would like a cup?";
 
 /** Returns a labelled input, with a hint below it. */
 function field(text, input, hint = null) {
@@ -18,13 +18,7 @@ function field(text, input, hint = null) {
   return make("div", {}, label, hint);
 }
 
-/**
- * Shows the voices of the selected board in `element`, and keeps them current.
- *
- * `store`: `device` (the snapshot of the selected board, or null) and `subscribe(listener)`.
- * `api`: `say(device, line)`, `addVoice(device, name, form, onProgress)`, `removeVoice(device, name)`; promises of the
- * answer, rejected with an Error whose message is a sentence.
- */
+/** Shows the voices of the selected board in `element`, and keeps them current. */
 export function mountVoices(element, store, api) {
   const status = make("p", { className: "answer", role: "status" });
   const list = new VoiceList(api, status);
@@ -54,8 +48,8 @@ class VoiceList {
   /** Draws the list only if it has changed: a new button would lose the focus of the old one. */
   show(device) {
     const info = device?.info;
-    const names = strings(info?.voices);
-    const removable = strings(info?.removable_voices);
+    const names = texts(info?.voices);
+    const removable = texts(info?.removable_voices);
     const may = { say: Boolean(device?.controls?.say), voices: Boolean(device?.controls?.voices) };
     const wanted = JSON.stringify([device?.name, names, removable, may, device?.voice, Boolean(info)]);
     if (wanted === this.shown) return;
@@ -98,11 +92,6 @@ class VoiceList {
     const event = await this.api.removeVoice(device, name);
     return { text: event.detail || `The voice ${name} is removed.`, isRefused: event.ok === false };
   }
-}
-
-/** Returns the strings of a list that came from outside. */
-function strings(list) {
-  return Array.isArray(list) ? list.filter((item) => typeof item === "string") : [];
 }
 
 /** Returns what to know about a list of voices: why it is empty, or why some have no button. */
@@ -150,14 +139,14 @@ class VoiceForm {
     this.time = make("span", { className: "number" });
     this.meter = make("span", { className: "recording", hidden: true }, this.level, this.time);
     this.noRecording = make("p", { className: "quiet", hidden: true });
-    this.file = make("input", { type: "file", accept: FORMATS, onchange: () => this.choose() });
+    this.file = make("input", { type: "file", accept: ".wav,.flac,.ogg,.mp3", onchange: () => this.choose() });
     this.player = make("audio", { controls: true, hidden: true, "aria-label": "The recording" });
     this.words = make("textarea", { required: true, rows: 3, maxLength: MAX_WORDS });
     const example = button(null, "I read the example", { className: "button small", onclick: () => (this.words.value = EXAMPLE) });
-    const name = { type: "text", required: true, pattern: NAME, autocomplete: "off", autocapitalize: "none", spellcheck: false };
-    this.name = make("input", { ...name, oninput: () => this.show(this.store.device) });
+    this.name = make("input", { required: true, pattern: NAME, autocomplete: "off", autocapitalize: "none", spellcheck: false,
+      oninput: () => this.show(this.store.device) });
     const nameHint = make("small", { className: "quiet", id: "voice-name-hint", textContent: "1 to 64 of a-z, 0-9, _ and -" });
-    this.language = make("input", { type: "text", pattern: LANGUAGE, placeholder: "en", autocomplete: "off" });
+    this.language = make("input", { pattern: LANGUAGE, placeholder: "en", autocomplete: "off" });
     this.replace = make("input", { type: "checkbox" });
     this.replaceField = make("label", { className: "tick", hidden: true }, this.replace, "Replace the voice of this name");
     this.consent = make("input", { type: "checkbox", required: true });
@@ -191,7 +180,7 @@ class VoiceForm {
     const mayAdd = Boolean(device?.controls?.voices);
     this.details.hidden = !mayAdd;
     setText(this.refusal, mayAdd ? "" : whyNoVoices(device));
-    const exists = strings(device?.info?.removable_voices).includes(this.name.value);
+    const exists = texts(device?.info?.removable_voices).includes(this.name.value);
     this.replaceField.hidden = !exists;
     if (!exists) this.replace.checked = false;
   }

@@ -44,8 +44,8 @@ def board_figures(board: BoardView, count: int) -> list[BoardFigure]:
     record, now_s = board.record, board.now_s
     telemetry = record.telemetry or {}
     gpu, cpu, speech = (_part(telemetry, name) for name in ("gpu", "cpu", "speech"))
-    points = record.series.points()
     step_s = max(_LEAST_STEP_S, number((record.info or {}).get("telemetry_s")) or 0.0)
+    points = record.series.points(step_s * (count + 1))
 
     def course(column: str) -> Values:
         position = COLUMNS.index(column)
@@ -87,7 +87,7 @@ def board_figures(board: BoardView, count: int) -> list[BoardFigure]:
         BoardFigure("load", _figure(gpu.get("load_pct"), "GPU {:.0f} %"), course("gpu_load_pct"), *_PERCENT),
         BoardFigure("power", _figure(power_w, "{:.1f} W"), power, 0.0, max([1.0, power_w or 0.0, *_known(power)])),
         BoardFigure("queue", _figure(depth, "{} waiting"), queue, 0.0, max([5.0, *_known(queue)])),
-        BoardFigure("", _figure(cpu.get("load_pct"), "CPU {:.0f} %"), course("cpu_load_pct"), *_PERCENT),
+        BoardFigure("load", _figure(cpu.get("load_pct"), "CPU {:.0f} %"), course("cpu_load_pct"), *_PERCENT),
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from ishowtts.limits import SENT_CHARS
 from ishowtts.util.terminal_text import cut, padded
 from ishowtts_gateway.line_log import epoch_s
 from ishowtts_gateway.line_record import LineRecord
@@ -81,13 +82,13 @@ def now_rows(board: BoardView, width: int | None, text_rows: int) -> Iterator[St
         rows = [styled(label, ("paused; lines wait" if board.paused else "nothing", "dim"))]
     else:
         room = None if width is None else max(1, width - _LABEL_WIDTH)
-        text = paragraph(_said(spoken.author, spoken.text), "", room, text_rows)
+        text = paragraph(_said(spoken.author, spoken.text, room and 2 * room * text_rows), "", room, text_rows)
         rows = [styled(label if i == 0 else _INDENT, *row) for i, row in enumerate(text)]
         rows.append(_progress(spoken, width))
     yield from rows
 
 
-def next_rows(board: BoardView, rows: int) -> Iterator[StyledLine]:
+def next_rows(board: BoardView, width: int | None, rows: int) -> Iterator[StyledLine]:
     """Yield at most `rows` rows of the queue: the first lines that wait, and how many more there are."""
     depth = board.queue_depth
     known = len(board.waiting) if depth is None else depth
@@ -98,11 +99,13 @@ def next_rows(board: BoardView, rows: int) -> Iterator[StyledLine]:
     elif not lines:
         yield styled(label, _count(known))
     elif rows == 1:
-        yield styled(label, f"{_count(known)}: ", _said(lines[0].author, lines[0].text))
+        yield styled(label, f"{_count(known)}: ", _said(lines[0].author, lines[0].text, width and 2 * width))
     else:
         lines = lines[: rows - 1] if known > len(lines) else lines
         for i, line in enumerate(lines):
-            yield styled(label if i == 0 else _INDENT, *_priority(line), _said(line.author, line.text))
+            yield styled(
+                label if i == 0 else _INDENT, *_priority(line), _said(line.author, line.text, width and 2 * width)
+            )
         if known > len(lines):
             yield styled((f"{_INDENT}and {known - len(lines)} more", "dim"))
 
@@ -138,14 +141,14 @@ def last_rows(board: BoardView, width: int | None, rows: int) -> Iterator[Styled
             (f"{line.status:<{_OUTCOME_WIDTH}}  ", _OUTCOME_STYLES.get(line.status, "")),
             (_line_figures(line) if detailed else "", ""),
             (f"{reason}: " if reason else "not heard: " if line.audible is False else "", "warn"),
-            _said(line.author, line.text),
+            _said(line.author, line.text, width and 2 * width),
         )
 
 
-def _said(author: str | None, text: str | None) -> str:
-    """A text with its author."""
+def _said(author: str | None, text: str | None, most_chars: int | None) -> str:
+    """A text with its author. Of a long text only so much is examined as there is room for."""
     by = f"{screen_text(author, 40)}: " if author else ""
-    return f"{by}{_PRIVATE if text is None else screen_text(text)}"
+    return f"{by}{_PRIVATE if text is None else screen_text(text, most_chars or SENT_CHARS + 1)}"
 
 
 def _count(waiting: int) -> str:

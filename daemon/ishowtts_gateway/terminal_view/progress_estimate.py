@@ -48,23 +48,28 @@ class ProgressEstimate:
         self._monotonic_s = monotonic_s
         self._wall_s = wall_s
         self._speaking: dict[str, Any] | None = None
-        self._at_s = 0.0
-        self._lead_s = 0.0
+        self._is_first = True
+        self._was_paused = False
+        self._asked_s = monotonic_s()
+        self._continued_s = 0.0  # what was played since the board published its figures
 
     def now(self, state: Mapping[str, Any] | None) -> SpokenNow | None:
         """The current line according to the newest `state`; `None` if there is none."""
         state = state or {}
         speaking = state.get("speaking")
-        if not isinstance(speaking, dict):
-            self._speaking = None
+        now_s = self._monotonic_s()
+        if isinstance(speaking, dict) and speaking == self._speaking:
+            self._continued_s += 0.0 if self._was_paused or not speaking.get("since") else now_s - self._asked_s
+        else:
+            self._begin(speaking if isinstance(speaking, dict) else None)
+        self._asked_s, self._was_paused = now_s, state.get("paused") is True
+        if self._speaking is None:
             return None
-        if speaking != self._speaking or state.get("paused") is True:
-            self._begin(speaking)
+        speaking = self._speaking
         played_s, left_s = _seconds(speaking.get("played_s")), _seconds(speaking.get("left_s"))
         total_s = None if played_s is None or left_s is None else played_s + left_s
         if played_s is not None:
-            played_s += self._lead_s + (self._monotonic_s() - self._at_s if speaking.get("since") else 0.0)
-            played_s = min(played_s, _LONGEST_S if total_s is None else total_s)
+            played_s = min(played_s + self._continued_s, _LONGEST_S if total_s is None else total_s)
         return SpokenNow(
             **{name: text(speaking.get(name), _MAX_CHARS) for name in ("text", "author", "voice", "engine")},
             segment=_count(speaking.get("segment")),
@@ -73,14 +78,17 @@ class ProgressEstimate:
             total_s=total_s,
         )
 
-    def _begin(self, speaking: dict[str, Any]) -> None:
-        """Take new figures. If they are the first of this program, they may be as old as the first sound."""
-        is_first = self._speaking is None
-        self._speaking, self._at_s, self._lead_s = speaking, self._monotonic_s(), 0.0
+    def _begin(self, speaking: dict[str, Any] | None) -> None:
+        """Take new figures. The first ones of this program may be as old as the first sound: the broker kept them."""
+        self._speaking, self._continued_s = speaking, 0.0
+        is_first, self._is_first = self._is_first, False
+        if speaking is None or not is_first:
+            return
         began_s, played_s = epoch_s(text(speaking.get("since"), 40)), _seconds(speaking.get("played_s"))
-        if is_first and began_s is not None and played_s is not None:
-            lead_s = self._wall_s() - began_s - played_s
-            self._lead_s = lead_s if 0 < lead_s < (_seconds(speaking.get("left_s")) or 0.0) else 0.0
+        if began_s is not None and played_s is not None:
+            elapsed_s = self._wall_s() - began_s - played_s
+            if 0 < elapsed_s < (_seconds(speaking.get("left_s")) or 0.0):  # else the clocks differ
+                self._continued_s = elapsed_s
 
 
 def _seconds(value: object) -> float | None:

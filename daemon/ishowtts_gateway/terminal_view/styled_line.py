@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from ishowtts.util.logs import visible
 from ishowtts.util.terminal_text import cell_width, cut, wrapped
@@ -21,9 +22,11 @@ def screen_text(value: object, max_chars: int = _MAX_CHARS) -> str:
     Format characters, such as direction overrides and joiners, are removed: terminals disagree about their width.
     Other characters that would control the terminal are shown escaped. Of the accents on a letter the first four stay.
     """
-    if value is None:
-        return ""
-    text = str(value)[:max_chars]
+    return "" if value is None else _harmless(str(value)[:max_chars])
+
+
+@lru_cache(1000)  # each frame has the texts of the one before
+def _harmless(text: str) -> str:
     if text.isascii():
         return visible(text)
     kept, marks = [], 0

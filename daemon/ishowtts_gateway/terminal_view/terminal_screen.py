@@ -51,12 +51,15 @@ class StyleWriter:
     def __init__(self, console: Console) -> None:
         self._system = ColorSystem.STANDARD if console.color_system else None
         self._styles = {name: style.without_color if console.no_color else style for name, style in STYLES.items()}
-        self._ascii = not (console.encoding or "").lower().startswith("utf")
+        self._encoding = console.encoding
+        self._ascii = not self._encoding.lower().startswith("utf")
 
     def text(self, line: StyledLine) -> str:
         """The line with its escape sequences."""
         shown = "".join(self._styles[style].render(text, color_system=self._system) for text, style in line)
-        return shown.translate(_ASCII) if self._ascii else shown
+        return (
+            shown.translate(_ASCII).encode(self._encoding, "replace").decode(self._encoding) if self._ascii else shown
+        )
 
 
 class TerminalScreen:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -37,13 +38,12 @@ def run(settings: Config, own_root: str, devices: Sequence[str] | None, *, once:
     boards = Boards.from_config(settings, own_root, devices)
     console = Console()
     path = None if once else terminal_path()
-    if not once and (path is None or console.is_dumb_terminal):
+    if not once and (path is None or console.is_dumb_terminal or not os.environ.get("TERM")):
         print("there is no terminal that can be redrawn: this is one frame, as with --once", file=sys.stderr)
         once = True
     if once or path is None:
         return asyncio.run(_print_once(boards, console))
-    with TerminalScreen(path, StyleWriter(console), console.encoding) as screen:
-        return asyncio.run(_show_until_ended(boards, screen))
+    return asyncio.run(_show_until_ended(boards, TerminalScreen(path, StyleWriter(console), console.encoding)))
 
 
 async def _show_until_ended(boards: Boards, screen: TerminalScreen) -> int:
@@ -53,7 +53,6 @@ async def _show_until_ended(boards: Boards, screen: TerminalScreen) -> int:
     program = TopProgram(boards, screen)
     async with boards.connected():
         status = await program.run()
-        screen.leave()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     return status

@@ -85,7 +85,7 @@ def _whole(view: TopView, width: int | None) -> Iterator[StyledLine]:
         return
     yield from now_rows(view.board, width, 1 if width is None else 3)
     yield from figure_rows(view.board, width or _ONCE_WIDTH, 1)
-    yield from next_rows(view.board, _ONCE_ROWS)
+    yield from next_rows(view.board, width, _ONCE_ROWS)
     yield from last_rows(view.board, width, _ONCE_ROWS)
 
 
@@ -103,11 +103,12 @@ def _strip(view: TopView, width: int) -> StyledLine:
         ((f"{'●' if online else '○'} ", "good" if online else "bad"), (name, "chosen" if name == shown else ""))
         for name, online in view.boards
     ]
-    first = 0
-    while first < position and sum(line_width(pair) + 2 for pair in pieces[first : position + 1]) > width:
-        first += 1
     before = f"{position + 1}/{len(view.boards)}  "
-    return styled((before, "dim"), *(piece for pair in pieces[first:] for piece in (*pair, "  ")))
+    first, room = position, width - len(before) - line_width(pieces[position])
+    while first > 0 and (room := room - line_width(pieces[first - 1]) - 2) >= 0:
+        first -= 1
+    shown_pairs = pieces[first : first + width // 5 + 1]  # each takes 5 cells at least
+    return styled((before, "dim"), *(piece for pair in shown_pairs for piece in (*pair, "  ")))
 
 
 def _body(view: TopView, width: int, rows: int) -> list[StyledLine]:
@@ -129,7 +130,7 @@ def _body(view: TopView, width: int, rows: int) -> list[StyledLine]:
     left = rows - len(lines)
     lines += [*figures[: max(2, left - max(3, left // 3))], *gap]
     if is_live:
-        lines += [*next_rows(view.board, max(1, (rows - len(lines)) // 3)), *gap]
+        lines += [*next_rows(view.board, width, max(1, (rows - len(lines)) // 3)), *gap]
     return [*lines, *last_rows(view.board, width, rows - len(lines))]
 
 

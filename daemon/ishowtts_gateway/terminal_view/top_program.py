@@ -43,18 +43,19 @@ class TopProgram:
         loop.add_signal_handler(signal.SIGWINCH, self._redraw)
         loop.add_signal_handler(signal.SIGTSTP, self._suspend)
         loop.add_signal_handler(signal.SIGCONT, self._take_terminal)
-        loop.add_reader(self._screen.descriptor, self._read_keys)
-        try:
-            while not self._ended.done():
-                self._draw()
-                self._wake.clear()
-                with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), _FRAME_S)
-            return self._ended.result()
-        finally:
-            self._controls.close()
-            loop.remove_reader(self._screen.descriptor)
-            loop.remove_writer(self._screen.descriptor)
+        with self._screen:  # from here on, every signal restores it
+            loop.add_reader(self._screen.descriptor, self._read_keys)
+            try:
+                while not self._ended.done():
+                    self._draw()
+                    self._wake.clear()
+                    with contextlib.suppress(asyncio.TimeoutError):
+                        await asyncio.wait_for(self._wake.wait(), _FRAME_S)
+            finally:
+                self._controls.close()
+                loop.remove_reader(self._screen.descriptor)
+                loop.remove_writer(self._screen.descriptor)
+        return self._ended.result()
 
     def _draw(self) -> None:
         view = top_view(self._boards, self._choice, self._current_message(), help_shown=self._help_shown)

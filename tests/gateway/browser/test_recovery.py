@@ -36,11 +36,11 @@ def test_the_broker_goes_away_and_comes_back(site: Site, open_page: Callable[...
     expect(ended(page, "The broker is back.")).to_contain_text("finished")
 
 
-def test_a_daemon_is_killed_and_starts_again(site: Site, open_page: Callable[..., Page], expect: Any) -> None:
+def test_a_daemon_ends_and_starts_again(site: Site, open_page: Callable[..., Page], expect: Any) -> None:
     page = open_page("/#/attic")
     site.attic.say(site.client, "An endless line that is interrupted.")
     expect(page.locator("#now")).to_contain_text("An endless line that is interrupted.")
-    site.attic.stop(signal.SIGKILL)
+    site.attic.stop()
     try:
         expect(page.locator("#notice")).to_contain_text("attic is offline")
         expect(page.locator("#state")).to_have_text("Offline")

@@ -32,11 +32,14 @@ def test_played_seconds_go_on_between_messages_and_end_at_the_estimate() -> None
     clock.now_s += 60
     assert (now := progress.now(told)) is not None
     assert now.played_s == 4.0
-    paused = {**told, "paused": True}
-    assert (now := progress.now(paused)) is not None
-    clock.now_s += 1
-    assert (now := progress.now(paused)) is not None
-    assert now.played_s == 1.0
+    assert progress.now({"speaking": None}) is None
+    told = state(since="2026-01-01T00:00:00.000Z", played_s=0.0, left_s=9.0)
+    played = []
+    for paused, seconds in ((False, 0), (False, 2), (True, 1), (True, 60), (False, 60), (False, 1)):
+        clock.now_s += seconds
+        now = progress.now({**told, "paused": paused})
+        played.append(now and now.played_s)
+    assert played == [0.0, 2.0, 3.0, 3.0, 3.0, 4.0], "a pause holds it"
     assert progress.now({"speaking": None}) is None
     assert progress.now(None) is None
 

@@ -102,4 +102,4 @@ def test_styles_are_those_that_the_terminal_has(console: dict[str, object], show
 
 def test_without_utf_8_blocks_become_ascii() -> None:
     latin = Console(file=io.TextIOWrapper(io.BytesIO(), encoding="latin-1"))
-    assert StyleWriter(latin).text((("▁▂▃▄▅▆▇█ ● ░ 20 °C …", ""),)) == "._-~=+*# * . 20 °C ."
+    assert StyleWriter(latin).text((("▁▂▃▄▅▆▇█ ● ░ 20 °C … 茶", ""),)) == "._-~=+*# * . 20 °C . ?"

@@ -33,10 +33,9 @@ def boards(tmp_path: Path, devices: list[str] | None) -> Boards:
 async def run(tmp_path: Path, path: str, *, then: Any) -> int:
     """Run a program without a broker; `then` is called with it once it draws."""
     writer = StyleWriter(Console(file=io.StringIO(), force_terminal=True))
-    with TerminalScreen(path, writer, "utf-8") as screen:
-        program = TopProgram(boards(tmp_path, None), screen)
-        asyncio.get_running_loop().call_later(0.05, then, program)
-        return await asyncio.wait_for(program.run(), 20)
+    program = TopProgram(boards(tmp_path, None), TerminalScreen(path, writer, "utf-8"))
+    asyncio.get_running_loop().call_later(0.05, then, program)
+    return await asyncio.wait_for(program.run(), 20)
 
 
 def test_a_key_ends_it_and_so_does_the_end_of_the_terminal(tmp_path: Path, pty: PseudoTerminal) -> None:
