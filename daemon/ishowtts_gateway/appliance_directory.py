@@ -20,7 +20,7 @@ MAX_DEVICES = 200
 REPLY = "reply"  # `<prefix>/reply/` has answers; no device may have this name
 _TOPICS = ("availability", "state", "info", "telemetry", "event", "volume", "muted", "voice", "alert/+")
 _MAX_FAULTS_LOGGED = 10
-_MAX_ENDED, _MAX_WAITING = 20_000, 40_000  # of all appliances; each of up to 40 keeps as many as one alone
+_MAX_ENDED, _MAX_WAITING, _MAX_CHARS = 20_000, 20_000, 20_000_000  # of the lines of all appliances together
 
 OnEvent = Callable[[str, dict[str, Any]], None]
 """Takes the name of a device and an event of it."""
@@ -207,7 +207,7 @@ class ApplianceDirectory:
         """Bound the lines of all appliances together."""
         count = max(1, len(self.records))
         for record in self.records.values():
-            record.lines.limit(_MAX_ENDED // count, _MAX_WAITING // count)
+            record.lines.limit(_MAX_ENDED // count, _MAX_WAITING // count, _MAX_CHARS // count)
 
     def _tell(self, kind: Kind, device: str | None, data: dict[str, Any]) -> None:
         self._feed.publish(ApplianceChange(kind, device, data))

@@ -51,6 +51,7 @@ class HttpConnection(H11Protocol):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
+        self.transport.close()  # uvicorn leaves it open after a reset, and Python 3.10 warns of that with TLS
         self._unset_keepalive_if_required()
         self._on_lost()
 

@@ -17,6 +17,7 @@ from ishowtts_gateway.published_value import number, text
 
 MAX_ENDED = 500
 MAX_WAITING = 1000
+MAX_CHARS = 1_000_000  # of all texts of all lines; usual lines have 200
 _MAX_SEEN = 500  # a daemon that was killed sends events again that the broker had not confirmed: 20 at most
 _MAX_NAME_CHARS = 128
 _MAX_DETAIL_CHARS = 500
@@ -54,7 +55,8 @@ class LineLog:
     ) -> None:
         self._monotonic_s = monotonic_s
         self._wall_s = wall_s
-        self._max_ended, self._max_waiting = MAX_ENDED, MAX_WAITING
+        self._max_ended, self._max_waiting, self._max_chars = MAX_ENDED, MAX_WAITING, MAX_CHARS
+        self._chars = 0
         self._waiting: OrderedDict[str, tuple[float, LineRecord]] = OrderedDict()  # with the time of its last event
         self._ended: OrderedDict[str, tuple[float, LineRecord]] = OrderedDict()  # with the time of its end, in order
         self._seen: OrderedDict[int, None] = OrderedDict()
@@ -62,9 +64,10 @@ class LineLog:
     def __len__(self) -> int:
         return len(self._waiting) + len(self._ended)
 
-    def limit(self, max_ended: int, max_waiting: int) -> None:
-        """Keep at most so many lines from now on."""
+    def limit(self, max_ended: int, max_waiting: int, max_chars: int) -> None:
+        """Keep at most so many lines, with so many characters in all, from now on."""
         self._max_ended, self._max_waiting = min(max_ended, MAX_ENDED), min(max_waiting, MAX_WAITING)
+        self._max_chars = min(max_chars, MAX_CHARS)
         self._drop_oldest()
 
     def is_repetition(self, event: Mapping[str, Any]) -> bool:
@@ -175,23 +178,29 @@ class LineLog:
         return LineRecord(line_id, WAITING) if known is None or _begins_again(known, name, ts) else known
 
     def _store(self, record: LineRecord, at_s: float) -> None:
-        if record.status in _OPEN:
-            self._ended.pop(record.id, None)
-            self._waiting[record.id] = (at_s, record)
-        else:
-            self._waiting.pop(record.id, None)
-            known = self._ended.get(record.id)
-            if known is not None and known[1].ended_ts == record.ended_ts:
-                at_s = known[0]  # it stays at its place
-            else:
-                self._ended.pop(record.id, None)
-            self._ended[record.id] = (at_s, record)
+        """Store a record at the place of the known one of its id, or as the newest one."""
+        before = self.get(record.id)
+        self._chars += _chars(record) - (0 if before is None else _chars(before))
+        lines, others = self._waiting, self._ended
+        if record.status not in _OPEN:
+            lines, others = others, lines
+            if before is not None and before.status not in _OPEN:
+                if before.ended_ts == record.ended_ts:
+                    at_s = self._ended[record.id][0]
+                else:
+                    del self._ended[record.id]
+        others.pop(record.id, None)
+        lines[record.id] = (at_s, record)
 
     def _drop_oldest(self) -> None:
-        while len(self._waiting) > self._max_waiting:
-            self._waiting.popitem(last=False)
-        while len(self._ended) > self._max_ended:
-            self._ended.popitem(last=False)
+        while len(self._ended) > self._max_ended or (self._ended and self._chars > self._max_chars):
+            self._drop(self._ended)
+        while len(self._waiting) > self._max_waiting or (self._waiting and self._chars > self._max_chars):
+            self._drop(self._waiting)
+
+    def _drop(self, lines: OrderedDict[str, tuple[float, LineRecord]]) -> None:
+        _, (_, record) = lines.popitem(last=False)
+        self._chars -= _chars(record)
 
 
 def epoch_s(ts: str | None) -> float | None:
@@ -200,6 +209,10 @@ def epoch_s(ts: str | None) -> float | None:
         return datetime.fromisoformat((ts or "").replace("Z", "+00:00")).timestamp()
     except (ValueError, OverflowError):
         return None
+
+
+def _chars(record: LineRecord) -> int:
+    return sum(len(value) for value in vars(record).values() if isinstance(value, str))
 
 
 def _begins_again(known: LineRecord, name: str, ts: str | None) -> bool:

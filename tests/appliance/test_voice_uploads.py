@@ -13,7 +13,7 @@ import soundfile
 from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client
-from support.voice_sender import WORDS, VoiceSender, parts_of, speech
+from support.voice_sender import WORDS, VoiceSender, parts_of, speech, wait_for_voices
 from support.waiting import eventually
 
 SETTINGS = {"engine": {"kind": "espeak", "f5": {"voices_over_mqtt": True}}}
@@ -37,8 +37,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def running(folder: Path) -> Iterator[tuple[Appliance, Broker]]:
-    with Broker(folder / "broker") as broker, Appliance(folder, broker, SETTINGS, quick_s=0.5) as appliance:
-        yield appliance, broker
+    with Broker(folder / "broker") as broker, Client(broker.host, broker.port) as client:
+        client.subscribe("ishowtts/test/#")
+        with Appliance(folder, broker, SETTINGS, quick_s=0.5) as appliance:
+            wait_for_voices(client, appliance.root)
+            yield appliance, broker
 
 
 @pytest.fixture
@@ -121,8 +124,9 @@ def test_a_thousand_uploads_that_begin_at_once_leave_the_appliance_usable(
 def test_an_upload_that_a_kill_interrupts_leaves_nothing_and_can_be_sent_again(
     make_appliance: Callable[..., Appliance], mqtt_client: Client, recording: bytes, tmp_path: Path
 ) -> None:
+    mqtt_client.subscribe("ishowtts/test/#")
     appliance = make_appliance(settings=SETTINGS, quick_s=0.05)
-    appliance.wait_ready(mqtt_client)
+    wait_for_voices(mqtt_client, appliance.root)
     sender = VoiceSender(mqtt_client, appliance.root)
     uploaded = tmp_path / "state/uploaded-voices"
     parts = parts_of(recording, "interrupted")
@@ -132,7 +136,7 @@ def test_an_upload_that_a_kill_interrupts_leaves_nothing_and_can_be_sent_again(
     appliance.stop(signal.SIGKILL)
     mqtt_client.forget()
     appliance.start()
-    appliance.wait_ready(mqtt_client)
+    wait_for_voices(mqtt_client, appliance.root)
     eventually(lambda: list(uploaded.iterdir()) == [], "the rest, removed")
     sender.send("anna", parts[1])
     told = sender.answer("interrupted")["detail"]

@@ -185,7 +185,7 @@ def test_all_lines_together_are_bounded() -> None:
         for event in ("accepted", "finished"):
             payload = json.dumps({**ACCEPTED, "id": f"{event}{number}", "event": event}).encode()
             directory.apply("ishowtts/n0/event", payload)
-    assert len(directory.records["n0"].lines) == 100 + 200
+    assert len(directory.records["n0"].lines) == 100 + 100
 
 
 def test_an_availability_that_the_broker_lost_becomes_unknown() -> None:

@@ -65,6 +65,17 @@ def test_each_event_changes_the_record(log: LineLog) -> None:
     assert (log.waiting(), log.recent(9)) == ([], [told[-1]])
 
 
+def test_lines_stay_in_the_order_of_their_arrival(log: LineLog) -> None:
+    for line_id in ("a", "b", "c"):
+        log.apply({**ACCEPTED, "id": line_id})
+    for line_id in ("a", "b"):
+        log.apply({**STARTED, "id": line_id})
+    assert [line.id for line in log.waiting()] == ["a", "b", "c"]
+    for line_id in ("b", "a"):
+        log.apply({**FINISHED, "id": line_id})
+    assert [line.id for line in log.recent(9)] == ["c", "a", "b"]
+
+
 @pytest.mark.parametrize(
     "events",
     [
@@ -129,14 +140,24 @@ def test_it_is_bounded(log: LineLog) -> None:
     for number in range(MAX_WAITING + 50):
         log.apply({**ACCEPTED, "id": f"w{number}"})
     for number in range(MAX_ENDED + 50):
-        log.apply({**FINISHED, "id": f"e{number}", "text": "x" * 5000, "engine": "y" * 5000})
+        log.apply({**FINISHED, "id": f"e{number}"})
     assert len(log) == MAX_WAITING + MAX_ENDED
     assert (log.waiting()[0].id, log.recent(MAX_WAITING + 1)[-1].id) == ("w50", f"e{MAX_ENDED + 49}")
-    newest = log.get(f"e{MAX_ENDED + 49}")
+    log.limit(10, 20, 1_000_000)
+    assert (len(log), log.waiting()[-1].id) == (30, f"w{MAX_WAITING + 49}")
+
+
+def test_the_characters_of_all_texts_are_bounded(log: LineLog) -> None:
+    for number in range(100):
+        log.apply({**FINISHED, "id": f"e{number}", "text": "x" * 5000, "engine": "y" * 5000})
+    newest = log.get("e99")
     assert newest is not None
     assert (len(newest.text or ""), len(newest.engine or "")) == (1001, 128)
-    log.limit(10, 20)
-    assert (len(log), log.waiting()[-1].id) == (30, f"w{MAX_WAITING + 49}")
+    log.apply({**ACCEPTED, "id": "w"})
+    log.limit(500, 500, 10_000)
+    assert [line.id for line in log.recent(99)] == ["w", "e99", "e98", "e97", "e96", "e95", "e94", "e93", "e92"]
+    log.limit(500, 500, 0)
+    assert (len(log), log._chars) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +208,7 @@ def test_history_completes_the_log(log: LineLog, clocks: Clocks) -> None:
 
 
 def test_history_of_full_logs_keeps_the_newest(log: LineLog) -> None:
-    log.limit(3, 3)
+    log.limit(3, 3, 1000)
     for number in (20, 21, 22):
         log.apply({**FINISHED, "id": f"e{number}"})
     log.merge([of_history(number) for number in (4, 3, 2, 1)])

@@ -8,6 +8,7 @@ import re
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,18 @@ class Scene:
         found = self.prometheus.query(expression)
         return found[0]["value"] if len(found) == 1 else None
 
+    def known(self, expression: str) -> float:
+        """The one value of an expression, once it has one: after a late scrape it has none for a moment."""
+        found: list[float | None] = [None]
+
+        def is_known() -> bool:
+            found[0] = self.value(expression)
+            return found[0] is not None
+
+        eventually(is_known, expression)
+        assert found[0] is not None
+        return found[0]
+
     def reaches(self, expression: str, value: float) -> None:
         """Wait until an expression has a value."""
         eventually(lambda: self.value(expression) == value, f"{expression} = {value}, not {self.value(expression)},")
@@ -77,12 +90,17 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         made = Scene(broker, board, gateway, prometheus)
         made.reaches("ishowtts_up", 1)
         made.reaches(FINISHED, 0)
-        eventually(lambda: made.value(SOUND_S) is not None, "a telemetry")
+        made.known(SOUND_S)
         for _ in range(2):
             made.say("One two three.")
         made.reaches(FINISHED, 2)
         eventually(lambda: (made.value(SOUND_S) or 0) > 0, "the sound of both lines")
         yield made
+
+
+def shows(scene: Scene, query: str) -> bool:
+    """Whether a query has a value that a panel can show."""
+    return any(math.isfinite(each["value"]) for each in scene.prometheus.query(query))
 
 
 def written(expression: str) -> str:
@@ -101,16 +119,12 @@ def test_every_query_of_the_dashboard_returns_data(scene: Scene) -> None:
         client.publish("ishowtts/with-worker/availability", "online", retain=True)
         client.publish("ishowtts/with-worker/telemetry", {"uptime_s": 5, "memory": {"worker_mb": 2000, "gpu_mb": 900}})
     scene.reaches("ishowtts_gpu_memory_bytes", 9e8)
-    empty = [
-        (title, expression)
-        for title, expression in queries
-        if not any(math.isfinite(each["value"]) for each in scene.prometheus.query(written(expression)))
-    ]
+    for title, expression in queries:
+        eventually(partial(shows, scene, written(expression)), f"{title}: {expression}")
     with Client(scene.broker.host, scene.broker.port) as client:
         for topic in ("availability", "telemetry"):
             client.publish(f"ishowtts/with-worker/{topic}", None, retain=True)
     scene.reaches("count(ishowtts_up)", 1)
-    assert empty == []
 
 
 def test_its_variables_find_their_values(scene: Scene) -> None:
@@ -118,6 +132,7 @@ def test_its_variables_find_their_values(scene: Scene) -> None:
     for variable in DASHBOARD["templating"]["list"]:
         if variable["type"] == "query":
             metric, label = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]["query"]).groups()
+            scene.known(written(metric))
             series = scene.prometheus.query(written(metric))
             found[variable["name"]] = [each["metric"][label] for each in series]
     assert found == {"gateway": [f"127.0.0.1:{scene.gateway.port}"], "device": ["test"]}
@@ -134,34 +149,31 @@ def test_every_rule_is_evaluated_and_its_metrics_exist(scene: Scene) -> None:
 
 
 def test_the_values_are_those_of_the_appliance(scene: Scene) -> None:
-    assert scene.value("ishowtts_lines_accepted_total") == 2
-    assert scene.value("ishowtts_queue_time_seconds_count") == 2
-    assert scene.value("sum(ishowtts_time_to_first_sound_seconds_count)") == 2
-    sound_s = scene.value(SOUND_S)
-    assert sound_s == pytest.approx(0.4, abs=0.1)
-    assert 20 < (scene.value('ishowtts_temperature_celsius{sensor="gpu"}') or 0) < 100
-    assert 1e8 < (scene.value("ishowtts_gpu_clock_hertz") or 0) < 3e9
-    assert scene.value("count(ishowtts_alert_active)") == 9
-    assert {target["health"] for target in scene.prometheus.get("targets")["activeTargets"]} == {"up"}
+    assert scene.known("ishowtts_lines_accepted_total") == 2
+    assert scene.known("ishowtts_queue_time_seconds_count") == 2
+    assert scene.known("sum(ishowtts_time_to_first_sound_seconds_count)") == 2
+    scene.reaches(f"round({SOUND_S}, 0.1)", 0.4)
+    assert 20 < scene.known('ishowtts_temperature_celsius{sensor="gpu"}') < 100
+    assert 1e8 < scene.known("ishowtts_gpu_clock_hertz") < 3e9
+    assert scene.known("count(ishowtts_alert_active)") == 9
 
 
 def test_a_restart_of_daemon_or_gateway_makes_no_counter_jump(scene: Scene) -> None:
-    before, sound_s = scene.value(FINISHED), scene.value(SOUND_S)
-    assert before is not None
+    before, sound_s = scene.known(FINISHED), scene.known(SOUND_S)
     scene.appliance.stop()
     scene.reaches("ishowtts_up", 0)
     assert scene.value("ishowtts_power_watts") is None, "an appliance that is away has no readings"
     scene.appliance.start()
     scene.reaches("ishowtts_up", 1)
-    eventually(lambda: scene.value("ishowtts_power_watts") is not None, "the readings")
-    assert (scene.value(FINISHED), scene.value(SOUND_S)) == (before, sound_s)
+    scene.known("ishowtts_power_watts")
+    assert (scene.known(FINISHED), scene.known(SOUND_S)) == (before, sound_s)
     scene.say("Four five six.")
     scene.reaches(FINISHED, before + 1)
-    eventually(lambda: (scene.value(SOUND_S) or 0) > (sound_s or 0), "its sound")
+    eventually(lambda: scene.known(SOUND_S) > sound_s, "its sound")
     increases = f"increase({FINISHED}[10m])", f"increase({SOUND_S}[10m])"
-    risen = [scene.value(each) for each in increases]
+    risen = [scene.known(each) for each in increases]
     scene.gateway.stop(signal.SIGKILL)
     scene.gateway.start()
     scene.reaches(FINISHED, 0)
-    eventually(lambda: scene.value(SOUND_S) is not None, "a telemetry")
-    assert [scene.value(each) for each in increases] == [pytest.approx(each, rel=0.2) for each in risen]
+    scene.known(SOUND_S)
+    assert [scene.known(each) for each in increases] == [pytest.approx(each, rel=0.2) for each in risen]

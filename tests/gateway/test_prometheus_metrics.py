@@ -175,7 +175,8 @@ def test_a_reading_is_known_for_three_intervals_of_telemetry(gateway: Gateway) -
     assert "ishowtts_power_watts device=kitchen" in gateway.of("kitchen")
     counts._published_s -= 2
     assert "ishowtts_power_watts device=kitchen" not in gateway.of("kitchen")
-    assert "ishowtts_queue_lines device=kitchen" in gateway.of("kitchen"), "state is retained, and comes on change"
+    on_change = {"ishowtts_queue_lines device=kitchen", "ishowtts_alert_active alert=hot device=kitchen"}
+    assert on_change <= gateway.of("kitchen"), "state and alerts are retained, and come on change"
 
 
 def test_without_the_broker_nothing_is_known_of_appliances_except_what_was_counted(gateway: Gateway) -> None:

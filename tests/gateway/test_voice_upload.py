@@ -18,7 +18,7 @@ from ishowtts_gateway.gateway_error import GatewayError
 from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client
-from support.voice_sender import WORDS, speech
+from support.voice_sender import WORDS, speech, wait_for_voices
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +32,11 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, Ap
     folder: Path = tmp_path_factory.mktemp("board")
     (folder / "broker").mkdir()
     engine = {"kind": "espeak", "f5": {"voices_over_mqtt": True}}
-    with Broker(folder / "broker") as broker, Appliance(folder, broker, {"engine": engine}, quick_s=0.3) as appliance:
-        yield broker, appliance
+    with Broker(folder / "broker") as broker, Client(broker.host, broker.port) as client:
+        client.subscribe("ishowtts/test/#")
+        with Appliance(folder, broker, {"engine": engine}, quick_s=0.3) as appliance:
+            wait_for_voices(client, appliance.root)
+            yield broker, appliance
 
 
 @asynccontextmanager

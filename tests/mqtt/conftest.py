@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ishowtts.model import Arrival, Command, Delivery, Line, Rejection
+from ishowtts.model import Arrival, Command, Delivery, Line, Rejection, VoiceRequest
 from ishowtts.mqtt.history_payload import HistoryRequest
 from ishowtts.mqtt.line_payload import LineLimits
 from ishowtts.mqtt.link import MqttLink
@@ -24,10 +24,16 @@ ROOT = "ishowtts/unit"
 
 
 class Recorder:
-    """Handlers that record their calls. They acknowledge at once unless `acknowledge` is false."""
+    """Handlers that record their calls. They acknowledge lines at once unless `acknowledge` is false.
 
-    def __init__(self) -> None:
+    Args:
+        takes_voices: Whether voices may come.
+    """
+
+    def __init__(self, takes_voices: bool = False) -> None:
+        self._takes_voices = takes_voices
         self.acknowledge = True
+        self.voice_requests: list[tuple[VoiceRequest, Callable[[], None]]] = []
         self.hold_sessions = False
         self.sessions: list[tuple[str, bool, Callable[[], None]]] = []
         self.arrivals: list[Line | Rejection] = []
@@ -55,7 +61,11 @@ class Recorder:
             on_volume=self.volumes.append,
             on_voice=self.voices.append,
             on_connection=lambda connected, why: self.connection.append((connected, why)),
+            on_voice_request=self.voice_request if self._takes_voices else None,
         )
+
+    def voice_request(self, request: VoiceRequest, ack: Callable[[], None]) -> None:
+        self.voice_requests.append((request, ack))
 
     def session(self, name: str, resumed: bool, then: Callable[[], None]) -> None:
         self.sessions.append((name, resumed, then))
@@ -113,8 +123,8 @@ def make_link(options: MqttOptions) -> Iterator[Callable[..., LinkUnderTest]]:
     """`make_link(protocol=4, …)`: a link that is not started; the keywords change its options."""
     with ExitStack() as stack:
 
-        def make(recorder: Recorder | None = None, **changes: Any) -> LinkUnderTest:
-            recorder = recorder or Recorder()
+        def make(recorder: Recorder | None = None, *, takes_voices: bool = False, **changes: Any) -> LinkUnderTest:
+            recorder = recorder or Recorder(takes_voices)
             changed = dataclasses.replace(options, **changes)
             limits = LineLimits(max_chars=100, voices=lambda: ["anna", "bob"], reply_prefix=changed.reply_prefix)
             link = MqttLink(changed, limits, recorder.handlers())

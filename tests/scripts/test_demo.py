@@ -188,9 +188,4 @@ def test_the_page_of_the_demo_can_be_opened(
         demo.show_page(settings, gateway)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20) as page:
             assert b"<title>iShowTTS</title>" in page.read()
-        with demo.program("gateway", path, tmp_path / "second.log") as second:
-            demo.show_page(settings, second)
-            second.wait(20)
-    out, err = capsys.readouterr()
-    assert f"demo | page: http://127.0.0.1:{port}/ shows" in out
-    assert str(port) in err, "the log of the one that found the port taken"
+    assert capsys.readouterr().out == f"demo | page: http://127.0.0.1:{port}/ shows all of this in a browser\n"

@@ -23,13 +23,15 @@ from ishowtts.cli.common import visible, why
 from ishowtts.cli.say import sentence
 from ishowtts.engines.hibari.hibari_package import missing_package
 from ishowtts.errors import SynthesisError
-from ishowtts.model import Event, Line, Rejection
+from ishowtts.limits import VOICE_PART_BYTES, VOICE_PARTS
+from ishowtts.model import BadVoiceRequest, Event, Line, Rejection, VoicePart
 from ishowtts.mqtt import strict_json
 from ishowtts.mqtt.command_payload import BadCommand, parse_command, parse_volume
 from ishowtts.mqtt.event_sender import event_payload
 from ishowtts.mqtt.history_payload import HistoryRequest
 from ishowtts.mqtt.line_payload import LineLimits, parse_line
 from ishowtts.mqtt.publish_packet import MalformedPacket, MessageProperties, read_publish
+from ishowtts.mqtt.voice_payload import parse_voice_request
 from ishowtts.policies import Policies
 from ishowtts.policies.blocked_words import WordList
 from ishowtts.text import TextReader, clean, is_speakable, segments
@@ -113,6 +115,13 @@ def check_command(data: bytes) -> None:
         assert 0 <= parse_volume(data) <= 100
     except BadCommand as error:
         _check_sentence(str(error))
+    request = parse_voice_request("anna", data)
+    if isinstance(request, BadVoiceRequest):
+        _check_sentence(request.detail)
+        _check_name(request.transaction or "a")
+    elif isinstance(request, VoicePart):
+        assert 0 <= request.part < request.parts <= VOICE_PARTS[1]
+        assert 1 <= len(request.data) <= VOICE_PART_BYTES
 
 
 def check_event(data: bytes) -> None:
@@ -299,6 +308,8 @@ TARGETS: dict[str, Target] = {
             b'{"command": "history", "limit": 5, "before": "1042"}',
             b"60",
             b"60.0",
+            b'{"upload": "u", "part": 0, "parts": 2, "data": "aGk=", "text": "Hi.", "consent": true, "replace": false}',
+            b'{"remove": true, "transaction": "t-18"}',
         ),
         (*_JSON, b'"command"', b'"transaction"', b"stop"),
     ),

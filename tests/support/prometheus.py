@@ -33,7 +33,7 @@ class Prometheus:
 
     Args:
         folder: An empty folder for its configuration, log and storage.
-        target: Host and port to scrape, four times a second.
+        target: Host and port to scrape, twice a second.
         rules: A file of rules, if any.
         job: Further keys of the job.
     """
@@ -44,7 +44,7 @@ class Prometheus:
             pytest.skip("prometheus is not installed (apt-get install prometheus)")
         self._folder = folder
         self._settings = {
-            "global": {"scrape_interval": "250ms", "scrape_timeout": "250ms", "evaluation_interval": "250ms"},
+            "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"},
             "rule_files": [str(rules)] if rules else [],
             "scrape_configs": [{"job_name": "ishowtts", "static_configs": [{"targets": [target]}], **job}],
         }

@@ -33,6 +33,11 @@ def parts_of(recording: bytes, upload: str, **about: Any) -> list[dict[str, Any]
     return parts
 
 
+def wait_for_voices(client: Client, root: str) -> None:
+    """Until the connection of the appliance for voices is subscribed. `client` reads all of root since its start."""
+    client.wait_for(f"{root}/probe/voices", timeout_s=60)
+
+
 class VoiceSender:
     """Sends voices to one appliance and waits for the answers."""
 

@@ -13,6 +13,13 @@ export class Api {
     this.onForbidden = onForbidden;
   }
 
+  /** Shows `control`, which ends the session, if the gateway has a token. */
+  async offerSignOut(control) {
+    const session = await this.request("GET", "api/session").catch(() => null);
+    control.hidden = session?.needs_token !== true;
+    control.addEventListener("click", () => this.request("DELETE", "api/session").then(this.onForbidden));
+  }
+
   /** Sends a line. Returns its first event: accepted, rejected, duplicate or merged. */
   say(device, line) {
     return this.post(path(device, "say"), line);

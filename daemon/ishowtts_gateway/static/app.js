@@ -44,4 +44,6 @@ const stream = new Stream("api/stream", {
 byId("notice").addEventListener("click", (event) => {
   if (event.target.closest(".retry")) stream.retryNow();
 });
+store.changed();
+api.offerSignOut(byId("sign-out"));
 stream.start();

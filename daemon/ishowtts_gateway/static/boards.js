@@ -35,7 +35,7 @@ export function mountBoards(store) {
     const shown = boards.filter((board) => board.name.includes(wanted));
     setData(nav, "many", !head.hidden);
     keyed(list, shown.map((board) => tileOf(store, board)), (tile) => tile.name, createTile, updateTile);
-    byId("empty").hidden = boards.length > 0 || store.link.state === "connecting";
+    byId("empty").hidden = boards.length > 0 || store.link.state !== "live";
     keepAddress(store);
   };
   store.subscribe(render);

@@ -118,17 +118,16 @@ export const closeButton = (dialog) => button(null, "Close", { onclick: () => di
  * `update(element, item)` fills it if the `stamp` of the item has changed.
  */
 export function keyed(parent, items, key, create, update, stamp = JSON.stringify) {
+  const keys = new Set(items.map(key));
   const known = new Map();
-  for (const child of parent.children) known.set(child.key, child);
+  for (const child of [...parent.children]) {
+    if (keys.has(child.key)) known.set(child.key, child);
+    else removeChild(child);
+  }
   let place = parent.firstElementChild;
   for (const item of items) {
     const name = key(item);
-    let child = known.get(name);
-    if (child) known.delete(name);
-    else {
-      child = create(item);
-      child.key = name;
-    }
+    const child = known.get(name) ?? Object.assign(create(item), { key: name });
     const mark = stamp(item);
     if (child.mark !== mark) {
       child.mark = mark;
@@ -137,7 +136,14 @@ export function keyed(parent, items, key, create, update, stamp = JSON.stringify
     if (child === place) place = place.nextElementSibling;
     else parent.insertBefore(child, place);
   }
-  for (const child of known.values()) child.remove();
+}
+
+/** Removes an item. If it had the focus, the same button of the next one gets it: else the keyboard begins at the top. */
+function removeChild(child) {
+  const focused = child.contains(document.activeElement) ? document.activeElement : null;
+  const next = child.nextElementSibling ?? child.previousElementSibling;
+  child.remove();
+  if (focused && next) (next.querySelector(`.${focused.classList[0]}`) ?? next.querySelector("button"))?.focus();
 }
 
 /** Shows an answer in words below what was pressed. `kind` is `ok`, `bad` or `wait`. */

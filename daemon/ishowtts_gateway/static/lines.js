@@ -5,7 +5,7 @@ import { capital, clockTime, count, duration, engineName, figure, moment, number
 import { authorName } from "./moderation.js";
 import { endedLines } from "./store.js";
 
-const FEW = matchMedia("(min-width: 1900px)").matches ? 25 : 10; // a wall has room for more
+const FEW = matchMedia("(min-width: 2300px)").matches ? 25 : 10; // a wall has room for more
 const STEP = 50;
 const PAGE = 100; // lines of one request
 const MAX_REQUESTS = 5; // for one press: the newest pages hold lines that are known already

@@ -26,28 +26,27 @@ export function mountQueue(store, api, openAuthor) {
     const depth = Math.max(number(object(board.state).queue_depth) ?? 0, waiting.length);
     setText(byId("queue-count"), depth === 0 ? "" : count(depth, "line"));
     byId("queue-empty").hidden = depth > 0;
-    const items = waiting.slice(0, limit).map((line, place) => ({ line, place, may: store.may("command") }));
+    const items = waiting.slice(0, limit).map((line) => ({ line, may: store.may("command") }));
     keyed(byId("queue-list"), items, (item) => `${board.name} ${item.line.id}`, () => make("li", "queued"), (element, item) =>
       element.replaceChildren(...entry(store, api, item, status, openAuthor)));
     const hidden = depth - items.length;
-    // Lines that came before the gateway started are counted by the board, and not known here.
-    more.hidden = hidden === 0 && limit === FEW;
+    // The board also counts lines that the gateway does not know. A difference of one is a message on its way.
+    more.hidden = waiting.length <= FEW && hidden < 2;
     more.disabled = waiting.length <= FEW;
     setText(more, hidden > 0 ? count(hidden, "more line") : "Show fewer");
   };
   store.subscribe(render);
 }
 
-function entry(store, api, { line, place }, status, openAuthor) {
+function entry(store, api, { line }, status, openAuthor) {
   const words = text(line.text);
   const priority = text(line.priority);
   const badges = [];
   if (line.status === "interrupted") badges.push(badge("interrupted"));
   if (priority !== null && priority !== "normal") badges.push(badge(priority));
-  if (text(line.voice)) badges.push(make("span", { className: "meta", textContent: `voice ${line.voice}` }));
-  const since = line.at ? make("time", { className: "meta", title: "It waits since then", textContent: clockTime(line.at) }) : null;
+  if (text(line.voice)) badges.push(make("span", "meta", `voice ${line.voice}`));
+  const since = line.at ? make("time", { className: "meta", title: "It waits since then" }, clockTime(line.at)) : null;
   return [
-    make("span", { className: "place", "aria-hidden": "true", textContent: String(place + 1) }),
     make("div", "queued-body",
       words === null ? make("p", "quiet", "Private text") : make("p", "line-text", expandable(words, MAX_SHOWN)),
       make("p", "line-meta", authorName(line, openAuthor), ...badges, since)),

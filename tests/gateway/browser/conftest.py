@@ -1,13 +1,14 @@
 """A real Chromium, broker, daemon and gateway, which the tests of this folder share.
 
-A module has a browser of its own, because playwright runs an event loop in the thread of the tests as long as it
-lives, and other tests of this process start their own. Broker, daemon and gateway live as long as the process.
+The browser ends before a test of another folder begins: playwright runs an event loop in the thread of the tests as
+long as it lives, and other tests start their own. Broker, daemons and gateway live as long as the process.
 """
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from support.page_faults import PageFaults
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-_WAIT_MS = 5_000
+_WAIT_MS = 20_000
 READ_ALOUD = "The kettle is on, and the tea will be ready in a minute. Who would like a cup?"
 
 
@@ -47,19 +48,49 @@ def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def browser(microphone: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Chromium. At its end, it must not have tried to reach another machine."""
+class _SharedBrowser:
+    """Chromium, from the first test that asks for it to the last one of this folder."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._browser: Browser | None = None
+        self._net_log = Path()
+
+    def get(self, microphone: Path, folder: Path) -> Browser:
+        """Starts it, unless it runs."""
+        from playwright.sync_api import sync_playwright
+
+        if self._browser is None:
+            self._net_log = folder / "net.json"
+            playwright = self._stack.enter_context(sync_playwright())
+            self._browser = chromium.launch(playwright, microphone, self._net_log)
+            self._stack.callback(self._browser.close)
+        return self._browser
+
+    def close(self) -> None:
+        """Ends it. It must not have tried to reach another machine."""
+        if self._browser is not None:
+            self._browser = None
+            self._stack.close()
+            assert not chromium.foreign_connections(self._net_log)
+
+
+_shared_browser = _SharedBrowser()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """End the browser after the last test of this folder."""
+    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        _shared_browser.close()
+
+
+@pytest.fixture
+def browser(microphone: Path, tmp_path_factory: pytest.TempPathFactory) -> Browser:
+    """Chromium."""
     if reason := chromium.missing():
         pytest.skip(f"no browser: {reason}")
-    from playwright.sync_api import sync_playwright
-
-    net_log = tmp_path_factory.mktemp("chromium") / "net.json"
-    with sync_playwright() as playwright:
-        started = chromium.launch(playwright, microphone, net_log)
-        yield started
-        started.close()
-    assert not chromium.foreign_connections(net_log)
+    return _shared_browser.get(microphone, tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture
