@@ -84,11 +84,13 @@ def main() -> None:
         browser = chromium.launch(playwright)
         stack.callback(browser.close)
         for size, scheme in itertools.product(SIZES, SCHEMES):
-            kitchen.say(client, _SPOKEN, author="Ann")
-            for line in _WAITING:
-                kitchen.say(client, **line)
+            spoken = kitchen.say(client, _SPOKEN, author="Ann")
+            event = f"{kitchen.root}/event"
+            client.wait_for(event, lambda m, line=spoken: (m.json["id"], m.json["event"]) == (line, "started"))  # type: ignore[misc]
+            waiting = [kitchen.say(client, **line) for line in _WAITING]
             _take(browser, gateway.url, arguments.folder / f"gateway-{size}-{scheme}.png", size, scheme)
-            client.publish(f"{kitchen.root}/command", "stop")
+            for line_id in waiting:
+                kitchen.final(client, line_id)
 
 
 def _settings(name: str, engine: dict[str, Any]) -> dict[str, Any]:
