@@ -85,7 +85,9 @@ def board_figures(board: BoardView, count: int) -> list[BoardFigure]:
             hot,
         ),
         BoardFigure("load", _figure(gpu.get("load_pct"), "GPU {:.0f} %"), course("gpu_load_pct"), *_PERCENT),
-        BoardFigure("power", _figure(power_w, "{:.1f} W"), power, 0.0, max([1.0, power_w or 0.0, *_known(power)])),
+        BoardFigure(
+            "power", _figure(power_w, "{:.1f} W"), power, 0.0, 1.25 * max([1.0, power_w or 0.0, *_known(power)])
+        ),
         BoardFigure("queue", _figure(depth, "{} waiting"), queue, 0.0, max([5.0, *_known(queue)])),
         BoardFigure("load", _figure(cpu.get("load_pct"), "CPU {:.0f} %"), course("cpu_load_pct"), *_PERCENT),
     ]

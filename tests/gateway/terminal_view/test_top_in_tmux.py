@@ -19,6 +19,7 @@ from support.waiting import eventually
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed (apt-get install tmux)")
 TOP = [sys.executable, "-m", "ishowtts", "top"]
+DEVICES = ["--device", "kitchen", "--device", "hall"]
 PROGRAM = {"PYTHONPATH": str(DAEMON)}
 EVIL = "\x1b[2J\x07\u202eabc 👩\u200d👧"
 
@@ -118,8 +119,10 @@ def test_what_is_missing_is_said_and_comes_back(tmp_path: Path) -> None:
         )
         with (
             Client(broker.host, broker.port, username="ishowtts", password="i") as daemon,
-            Tmux(tmp_path, [*TOP, "--config", str(config)], 100, 20, PROGRAM) as terminal,
+            Tmux(tmp_path, [*TOP, "--config", str(config), *DEVICES], 100, 20, PROGRAM) as terminal,
         ):
+            terminal.wait_for("nothing is known of ishowtts/hall")
+            terminal.keys("n")
             terminal.wait_for("nothing is known of ishowtts/kitchen")
             daemon.publish("ishowtts/kitchen/state", {"state": "ready", "queue_depth": 0}, retain=True)
             daemon.publish("ishowtts/kitchen/availability", "online", retain=True)
