@@ -232,7 +232,7 @@ class ApplianceRequests:
         if not message.topic.startswith(f"{self._reply_root}/"):
             return False
         _, answer = self._waiting.get(message.correlation or b"", (None, None))
-        if answer is not None and not message.retained:
+        if answer is not None:
             try:
                 answer.set(parse_object(message.payload, _MAX_REPLY_BYTES))
             except ValueError as error:

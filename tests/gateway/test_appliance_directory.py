@@ -146,6 +146,7 @@ def test_appliances_appear_under_the_prefix_and_go_when_their_topics_are_cleared
     directory.apply("home/speech/attic/event", json.dumps(ACCEPTED).encode())
     directory.apply("home/speech/attic/state", b"")
     directory.apply("home/speech/attic/state", b"[]")
+    directory.apply("home/speech/reply/state", b'{"state": "ready"}')
     assert directory.records == {}
     told = changes(directory, lambda: directory.apply("home/speech/attic/state", b'{"state": "ready"}'))
     assert [(change.kind, change.device) for change in told] == [("device", "attic")]

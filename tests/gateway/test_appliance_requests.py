@@ -72,7 +72,7 @@ def test_the_same_id_twice_at_once_gets_two_different_answers() -> None:
 def test_an_urgent_line_goes_to_its_topic_and_a_rejection_may_come_at_the_response_topic() -> None:
     def urgent(broker: HostileBroker, packet: Packet, _line: Any) -> None:
         rejected = {"id": "another", "event": "rejected", "reason": "filtered"}
-        reply(broker, packet, rejected, correlation=b"somebody else")
+        reply(broker, packet, {**rejected, "reason": "forged"}, correlation=b"somebody else")
         reply(broker, packet, b"[]")
         reply(broker, packet, b"x" * 300_000)
         reply(broker, packet, rejected)

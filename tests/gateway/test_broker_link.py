@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts_gateway.broker_link import BrokerLink
 from ishowtts_gateway.gateway_error import GatewayError, PublishRefused
-from ishowtts_gateway.message_backlog import LinkMessage
+from ishowtts_gateway.message_backlog import LinkMessage, MessageBacklog
 from support import mqtt_packets as mqtt
 from support.broker import Broker
 from support.broker_scripts import confirm_with, refuse, silence, then_close
@@ -21,6 +21,7 @@ from support.client import Client
 from support.gateway_waiting import until
 from support.hostile_broker import HostileBroker, Peer
 from support.mqtt_packets import Packet
+from support.waiting import eventually
 
 TOPICS = ("ishowtts/test/state", "ishowtts/test/event", "ishowtts/reply/me/#")
 
@@ -201,27 +202,39 @@ def test_publishes_that_nobody_confirms_are_bounded() -> None:
         follow(broker, scenario)
 
 
-def test_a_flood_waits_at_the_broker_until_the_loop_has_time() -> None:
+def test_messages_that_came_while_the_loop_was_busy_all_arrive() -> None:
     with HostileBroker() as broker:
 
         async def scenario(followed: Followed) -> None:
             await until(lambda: followed.link.connected)
-            peer = broker.peer("other")
-            payload = b"x" * 100_000
-
-            def flood() -> None:
-                for _ in range(400):
-                    broker.publish("ishowtts/test/event", payload)
-
-            flooding = asyncio.ensure_future(asyncio.to_thread(flood))
-            time.sleep(0.3)  # the loop is busy
-            held = followed.link._backlog._bytes
-            assert held <= 9_000_000
-            await flooding
-            await until(lambda: len(followed.messages) == 400)
-            assert peer.session is not None
+            for number in range(350):
+                broker.publish("ishowtts/test/event", str(number))
+            backlog = followed.link._backlog
+            eventually(lambda: len(backlog._messages) == 350)  # it blocks the loop
+            await until(lambda: len(followed.messages) == 350)
+            assert [int(message.payload) for message in followed.messages] == list(range(350))
 
         follow(broker, scenario)
+
+
+def test_a_full_backlog_holds_the_thread_back() -> None:
+    backlog, message = MessageBacklog(), LinkMessage("ishowtts/test/event", b"x" * 100_000, False, None)
+    count = 0
+
+    def put() -> None:
+        nonlocal count
+        while count < 300:
+            backlog.put(message)
+            count += 1
+
+    thread = threading.Thread(target=put, name="puts")
+    thread.start()
+    eventually(lambda: count >= 84)  # 8 MB
+    assert [len(backlog.take()[0]), thread.is_alive()] == [84, True]
+    eventually(lambda: count >= 168)
+    backlog.close()
+    thread.join(20)
+    assert count == 300
 
 
 def test_malformed_and_huge_packets_are_survived() -> None:

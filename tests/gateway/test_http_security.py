@@ -169,6 +169,15 @@ def test_methods(app: ServedApp) -> None:
         assert (reply.status, reply.body) == (200, b"")
 
 
+def test_head_of_the_stream_ends(app: ServedApp) -> None:
+    head = b"HEAD /api/stream HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with app.raw(head + b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n") as client:
+        received = b""
+        while part := client.recv(65_536):
+            received += part
+    assert [line[9:12] for line in received.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")] == [b"200", b"404"]
+
+
 def test_a_header_cannot_be_injected(app: ServedApp) -> None:
     reply = app.get("/%0d%0aSet-Cookie:%20a=b/")
     assert reply.status == 404

@@ -148,9 +148,10 @@ function removeChild(child) {
 
 /** Shows an answer in words below what was pressed. `kind` is `ok`, `bad` or `wait`. */
 export function answer(node, kind, text) {
-  setData(node, "kind", kind);
-  node.replaceChildren(kind === "bad" ? icon("alert") : kind === "ok" ? icon("check") : "", foreign(text, "answer-text"));
+  const mark = { ok: "check", bad: "alert" }[kind];
   clearTimeout(node.timer);
+  setData(node, "kind", kind);
+  node.replaceChildren(...(text === "" ? [] : [mark ? icon(mark) : "", foreign(text)]));
   if (kind === "ok") node.timer = setTimeout(() => node.replaceChildren(), 8000);
 }
 

@@ -16,10 +16,10 @@ const PROBLEMS = new Set(["failed", "rejected", "expired", "evicted"]);
 export function mountLines(store, api, openAuthor, say) {
   const status = byId("lines-answer");
   const older = byId("lines-older");
-  const search = make("input", { type: "search", id: "lines-search", className: "input", placeholder: "Find in text or author", "aria-label": "Find in text or author", oninput: () => store.changed() });
-  const kind = make("select", { id: "lines-kind", className: "input", "aria-label": "Which outcomes", onchange: () => store.changed() },
-    make("option", { value: "all" }, "All outcomes"), make("option", { value: "problems" }, "Problems"));
-  byId("lines-filter").append(search, kind);
+  const search = byId("lines-search");
+  const kind = byId("lines-kind");
+  byId("lines-filter").addEventListener("input", () => store.changed());
+  byId("lines-filter").addEventListener("submit", (event) => event.preventDefault());
   let board = null; // name of the board that is shown
   let limit = FEW;
   let cursor = null;

@@ -97,6 +97,9 @@ export class Store {
       this.boards.set(name, board);
       this.update(board, snapshot);
       board.isFresh = false;
+      // A gateway that has started again knows fewer lines than this page.
+      const ended = [...(before.get(name)?.lines ?? [])].filter(([, line]) => !isActive(line));
+      board.lines = new Map([...ended, ...board.lines]);
     }
     this.keepSelection();
   }
