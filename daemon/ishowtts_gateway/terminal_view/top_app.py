@@ -1,4 +1,4 @@
-"""Runs `ishowtts top`: the moving picture in a terminal, or one frame."""
+"""Runs `ishowtts top`: frame after frame in a terminal, or one frame."""
 
 from __future__ import annotations
 

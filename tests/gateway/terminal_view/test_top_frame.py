@@ -143,6 +143,7 @@ def test_the_state_is_shown_by_words_too() -> None:
     text = shown(view(directory(state={**STATE, "state": "paused", "paused": True, "muted": True, "speaking": None})))
     assert "online, paused, muted" in text
     assert "paused; lines wait" in text
+    assert "speaking, not audible" in shown(view(directory(state={**STATE, "audible": False})))
     private = directory(state={**STATE, "speaking": {"id": "a"}})
     assert "(text withheld: log.private)" in shown(view(private))
     empty = shown(view(directory(state={}, telemetry={})))
