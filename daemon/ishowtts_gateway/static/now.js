@@ -70,6 +70,7 @@ function spoken(speaking, line, openAuthor) {
 
 const IDLE = {
   offline: ["Offline.", "This board does not answer."],
+  unknown: ["Not known.", "This board has not told what it does."],
   starting: ["Starting.", "It loads what the first line needs."],
   warming: ["Warming up.", "F5 prepares its lengths. Another engine speaks until then."],
   paused: ["Paused.", "Lines wait until speech is resumed."],
