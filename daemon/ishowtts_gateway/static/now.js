@@ -129,8 +129,8 @@ class Progress {
       this.mark = this.line = null;
       return;
     }
-    const isRunning = !isPaused && !isOutdated;
-    const mark = JSON.stringify([board.name, speaking.id, speaking.segment, speaking.played_s, speaking.left_s]);
+    const isRunning = !isPaused && !isOutdated && speaking.since !== null; // null before its first sound
+    const mark = JSON.stringify([board.name, speaking]);
     if (mark !== this.mark) {
       if (this.line?.id !== speaking.id) this.shown = 0;
       this.mark = mark;
