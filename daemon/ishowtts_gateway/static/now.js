@@ -70,6 +70,7 @@ function spoken(speaking, line, openAuthor) {
 
 const IDLE = {
   offline: ["Offline.", "This board does not answer."],
+  unknown: ["Not known.", "This board has not told what it does."],
   starting: ["Starting.", "It loads what the first line needs."],
   warming: ["Warming up.", "F5 prepares its lengths. Another engine speaks until then."],
   paused: ["Paused.", "Lines wait until speech is resumed."],
@@ -128,8 +129,8 @@ class Progress {
       this.mark = this.line = null;
       return;
     }
-    const isRunning = !isPaused && !isOutdated;
-    const mark = JSON.stringify([board.name, speaking.id, speaking.segment, speaking.played_s, speaking.left_s]);
+    const isRunning = !isPaused && !isOutdated && speaking.since !== null; // null before its first sound
+    const mark = JSON.stringify([board.name, speaking]);
     if (mark !== this.mark) {
       if (this.line?.id !== speaking.id) this.shown = 0;
       this.mark = mark;
