@@ -1,4 +1,4 @@
-// Charts of the last hour. The pointer or the arrow keys choose a time; then each chart shows its values at that time.
+// Charts of the last hour. The pointer or the arrow keys choose a time, whose values they then show.
 
 import { Chart } from "./chart.js";
 import { answer, byId, closeButton, make, setText } from "./dom.js";
@@ -18,7 +18,7 @@ const PANELS = [
   { id: "queue", title: "Lines that wait", digits: 0, unit: "", floor: [0, 4], lines: [["queue_depth", "", "a"]], steps: true },
 ];
 
-/** Shows the charts of the board that is shown, and reads the last hour when it is chosen and after a reconnect. */
+/** Shows the charts of the board. The last hour is read if another board is chosen, and after a reconnect. */
 export function mountCharts(store, api) {
   const grid = byId("charts-grid");
   const status = byId("charts-answer");

@@ -12,7 +12,7 @@ const MAX_REQUESTS = 5; // for one press: the newest pages hold lines that are k
 const MAX_SHOWN = 240; // visible characters of a line
 const PROBLEMS = new Set(["failed", "rejected", "expired", "evicted"]);
 
-/** Shows the lines. `openAuthor(author)` opens what can be done about an author; `say.sayAgain(text)` fills the box. Returns `filter(author)`. */
+/** Shows the lines. `say.sayAgain(text)` fills the box. Returns `filter(author)`. */
 export function mountLines(store, api, openAuthor, say) {
   const status = byId("lines-answer");
   const older = byId("lines-older");

@@ -1,4 +1,4 @@
-// The connection to the gateway, to the broker and to the board: whether the page is live, else why not and since when.
+// Whether the page is live, else why not and since when.
 
 import { byId, foreign, icon, make, setData, setText } from "./dom.js";
 import { clockTime, text } from "./format.js";

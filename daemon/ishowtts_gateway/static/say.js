@@ -28,7 +28,7 @@ export function mountSay(store, api) {
     if (priority === "urgent") line.urgent = true;
     else if (priority !== "normal") line.priority = priority;
     const event = await run(send, status, async () => outcome(await api.say(store.selected, line), object(store.device?.state)));
-    // The same id again is not spoken twice: it stays until the board has taken the line, whatever the answer was.
+    // The same id is not spoken twice: it stays until the board has taken the line.
     if (event && words.value.trim() === line.text) {
       words.value = "";
       form.elements.priority.value = "normal";

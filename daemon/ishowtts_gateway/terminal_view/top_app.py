@@ -1,4 +1,4 @@
-"""Runs `ishowtts top`: the moving picture in a terminal, or one frame."""
+"""Runs `ishowtts top`: frame after frame in a terminal, or one frame."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def run(settings: Config, own_root: str, devices: Sequence[str] | None, *, once:
     console = Console()
     if once:
         return asyncio.run(_print_once(boards, console))
-    screen = _screen(console)
+    screen = open_terminal(console)
     if screen is None:
         print("there is no terminal that can be redrawn: this is one frame, as with --once", file=sys.stderr)
         return asyncio.run(_print_once(boards, console))
     return asyncio.run(_show_until_ended(boards, screen))
 
 
-def _screen(console: Console) -> TerminalScreen | None:
+def open_terminal(console: Console) -> TerminalScreen | None:
     """The terminal; `None` if there is none, or none that can be redrawn."""
     path = terminal_path()
     if path is None or console.is_dumb_terminal or not os.environ.get("TERM"):

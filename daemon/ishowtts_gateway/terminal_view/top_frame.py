@@ -16,7 +16,7 @@ from ishowtts_gateway.terminal_view.board_sections import (
 from ishowtts_gateway.terminal_view.board_view import BoardView
 from ishowtts_gateway.terminal_view.styled_line import StyledLine, fitted, line_width, paragraph, screen_text, styled
 
-_ONCE_WIDTH = 100  # of a frame in a pipe, where only the courses of the figures need a width
+_ONCE_WIDTH = 100  # of a frame in a pipe, where only sparklines need a width
 _ONCE_ROWS = 20
 _TWO_COLUMNS_WIDTH = 100
 _HELP = (
@@ -31,6 +31,7 @@ _HELP = (
 _KEYS = (
     ("q", "quit"), ("?", "help"), ("s", "skip"), ("p", "pause"), ("m", "mute"), ("+-", "volume"), ("n", "next"),
 )  # fmt: skip
+# A narrow terminal leaves out the last of these keys; the others are shown in the order below.
 _KEYS_IN_ORDER = ("s", "p", "m", "+-", "n", "?", "q")
 _COMMAND_KEYS = frozenset({"s", "p", "m", "+-"})
 
