@@ -44,7 +44,7 @@ def test_lines_keys_and_sizes(board: tuple[Appliance, Client], tmp_path: Path) -
         terminal.wait_for("online, ready")
         appliance.say(client, "The tea is ready.", author="Ann", id="tea")
         appliance.say(client, EVIL, author="Eve", id="evil")
-        terminal.wait_for("The tea is ready.")
+        terminal.wait_for("now   Ann: The tea is ready.")
         terminal.wait_for(r"next  Eve: \x1b[2J\x07abc 👩👧")
         assert "1300 MHz" in terminal.screen
         terminal.keys("s")
