@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from python_multipart.exceptions import FormParserError
-from starlette.exceptions import HTTPException
+from python_multipart.multipart import parse_options_header
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -18,6 +19,7 @@ from ishowtts_gateway.appliance_directory import ApplianceDirectory
 from ishowtts_gateway.appliance_record import ApplianceRecord
 from ishowtts_gateway.appliance_requests import ApplianceRequests
 from ishowtts_gateway.gateway_error import GatewayError
+from ishowtts_gateway.http_security import UPLOAD_BYTES
 from ishowtts_gateway.telemetry_series import COLUMNS, KEPT_S
 
 _HISTORY_LINES = 50
@@ -107,8 +109,10 @@ class ApiRoutes:
         device, name = self._record(request).name, _voice_name(request)
         if request.method == "DELETE":
             return _executed(await self._requests.remove_voice(device, name))
-        if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-            raise GatewayError(415, "send the voice as multipart/form-data with the fields audio, text and consent")
+        kind, parameters = parse_options_header(request.headers.get("content-type"))
+        # starlette would use any codec of Python that the header names.
+        if kind != b"multipart/form-data" or parameters.get(b"charset", b"utf-8").lower() != b"utf-8":
+            raise GatewayError(415, "send the voice as multipart/form-data in UTF-8: audio, text and consent")
         if self._uploads >= _MAX_UPLOADS:
             raise GatewayError(429, f"{_MAX_UPLOADS} voices are being uploaded; try again when they are done")
         self._uploads += 1
@@ -118,18 +122,28 @@ class ApiRoutes:
             self._uploads -= 1
 
     async def _upload(self, request: Request, device: str, name: str) -> Mapping[str, Any]:
+        # A field without a file is kept in memory, so its size is bounded apart from the body's.
+        parser = _VoiceForm(
+            request.headers,
+            request.stream(),
+            max_files=1,
+            max_fields=len(_FIELDS),
+            max_part_size=_MAX_FIELD_BYTES,
+        )
         try:
-            # A field without a file is kept in memory, so its size is bounded apart from the body's.
-            async with request.form(max_files=1, max_fields=len(_FIELDS), max_part_size=_MAX_FIELD_BYTES) as form:
-                audio = form.get("audio")
-                if audio is None or isinstance(audio, str):
-                    raise GatewayError(400, "the field audio must be a file")
-                fields = {key: value for key, value in form.multi_items() if isinstance(value, str)}
-                content = await audio.read()
-        except HTTPException as error:
-            raise GatewayError(400, f"the form cannot be read: {error.detail}") from error
+            form = await parser.parse()
+        except MultiPartException as error:
+            raise GatewayError(400, f"the form cannot be read: {error.message}") from error
         except FormParserError as error:
             raise GatewayError(400, "the form cannot be read: it is not multipart/form-data") from error
+        try:
+            audio = form.get("audio")
+            if audio is None or isinstance(audio, str):
+                raise GatewayError(400, "the field audio must be a file")
+            fields = {key: value for key, value in form.multi_items() if isinstance(value, str)}
+            content = await audio.read()
+        finally:
+            await form.close()
         if unknown := sorted(set(fields) - _FIELDS):
             raise GatewayError(400, f"a voice has no field {unknown[0][:40]!r}; it has {', '.join(sorted(_FIELDS))}")
         if fields.get("consent") != "true":
@@ -151,6 +165,12 @@ class ApiRoutes:
         if record is None:
             raise GatewayError(404, "there is no device of that name; GET /api/devices lists them")
         return record
+
+
+class _VoiceForm(MultiPartParser):
+    """Reads a form. Its file stays in memory: otherwise starlette writes it to a disk, on a thread of its own."""
+
+    spool_max_size = UPLOAD_BYTES + 1
 
 
 def json_response(value: Any, headers: Mapping[str, str] | None = None, status: int = 200) -> Response:

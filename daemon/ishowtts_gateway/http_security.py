@@ -27,6 +27,9 @@ JSON_BYTES = 131_072
 UPLOAD_BYTES = 12_300_000
 """A clip of 12 MB and its words."""
 _JSON_S, _UPLOAD_S = 15.0, 300.0
+_PER_S, _AT_ONCE = 50, 1000
+"""Requests of an address beyond loopback. A page takes 30 when it opens, and 20 may open at once behind a router."""
+_ALL_PER_S, _ALL_AT_ONCE = 200, 2000
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _PUBLIC = {"/health", "/login", "/api/session"}
 _SECRET_PARAMETERS = {"token", "access_token"}
@@ -78,7 +81,7 @@ class Access:
 
     def __init__(self, rules: AccessRules, now_s: Callable[[], float] = time.monotonic) -> None:
         self._rules = rules
-        self._requests = TokenBuckets(50, 400, 200, 1000, now_s)
+        self._requests = TokenBuckets(_PER_S, _AT_ONCE, _ALL_PER_S, _ALL_AT_ONCE, now_s)
         self._key = None if rules.token is None else SessionKey(rules.token)
         self._tokens = None if self._key is None else TokenCheck(self._key, now_s)
 

@@ -109,8 +109,9 @@ def test_a_thousand_uploads_that_begin_at_once_leave_the_appliance_usable(
     running: tuple[Appliance, Broker], sender: VoiceSender, recording: bytes, folder: Path
 ) -> None:
     appliance, client = running[0], sender.client
+    first = {**parts_of(b"some bytes", "")[0], "parts": 5}
     for i in range(1000):
-        client.publish(f"{appliance.root}/voice/flood-{i}/set", parts_of(recording, f"flood {i}")[0], qos=0)
+        client.publish(f"{appliance.root}/voice/flood-{i}/set", {**first, "upload": f"flood {i}"}, qos=0)
     assert appliance.final(client, appliance.say(client, "Still here."))["event"] == "finished"
     refused = sender.answer("flood 5")
     assert "2 other uploads are not complete yet" in refused["detail"]

@@ -79,6 +79,8 @@ def test_its_units_credentials_users_and_commands_exist() -> None:
     users = first_cells(PAGE, "user at the broker")
     assert [user for user in users if f"\nuser {user}\n" in acl] == users != []
     parser().parse_args(["gateway", "--config", "gateway.yaml"])
+    for command in re.findall(r"^(?:sudo )?ishowtts (top[^#\n]*)", PAGE, flags=re.M):
+        parser().parse_args(command.split())
     keys = set(re.findall(r"`gateway\.([a-z_.]+)", PAGE))
     for key in keys:
         section: object = Config().gateway

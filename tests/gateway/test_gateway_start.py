@@ -67,14 +67,25 @@ def test_it_starts_without_a_broker_warns_of_plain_http_and_ends_at_sigterm(
     with socket.create_server(("0.0.0.0", 0)) as probe:
         port = probe.getsockname()[1]
 
+    told = b""
+
     def end() -> None:
+        nonlocal told
         eventually(lambda: "the page is at" in caplog.text and answers(port), "the gateway")
-        os.kill(os.getpid(), signal.SIGTERM)
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as stream:
+            stream.sendall(b"GET /api/stream HTTP/1.1\r\nHost: localhost\r\n")
+            stream.sendall(b"Authorization: Bearer 0123456789abcdef\r\n\r\n")
+            told = stream.recv(65_536)
+            os.kill(os.getpid(), signal.SIGTERM)
+            while part := stream.recv(65_536):
+                told += part
 
     ending = threading.Thread(target=end, name="end")
     ending.start()
     assert start(tmp_path, {"listen": f"0.0.0.0:{port}", "token_file": str(token)}) == 0
     ending.join()
+    assert told.startswith(b"HTTP/1.1 200 ")
+    assert told.endswith(b"\r\n0\r\n\r\n")  # whole, so the page knows that the gateway has stopped
     assert f"0.0.0.0:{port} has no TLS: others on the network can read the token" in caplog.text
     assert f"http://{socket.gethostname()}:{port}/" in caplog.text
 

@@ -87,6 +87,7 @@ def test_what_is_accepted_fits_the_schema(message: dict[str, Any]) -> None:
         ({**PART, "data": base64.b64encode(bytes(32_769)).decode()}, "data: must have 1 to 32768 bytes (has 32769)"),
         ({**PART, "data": "abc"}, "data: is not base64"),
         ({**FIRST, "text": "?"}, "text: has no letter and no digit"),
+        ({**FIRST, "text": "Hi \ud83d."}, "text: contains half of a surrogate pair"),
         ({**FIRST, "text": "ä" * 2001}, "text: has 4002 bytes, at most 4000 are allowed"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

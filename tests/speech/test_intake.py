@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from ishowtts.errors import InboxError
-from ishowtts.inbox import Inbox, InboxLimits, read_history, wait_for
-from ishowtts.inbox import inbox as inbox_module
+from ishowtts.inbox import Inbox, InboxLimits, read_history, wait_for, writer_thread
 from ishowtts.model import Arrival, Delivery, Line, Priority, Reason, Rejection, ReplyTo
 from ishowtts.speech import Intake
 from ishowtts.speech import intake as intake_module
@@ -91,7 +90,7 @@ def test_a_line_that_cannot_be_stored_is_retried_and_acknowledged_only_then(
 def test_a_line_that_a_slow_disk_stores_late_is_stored_once(
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(inbox_module, "_WAIT_S", 0.2)
+    monkeypatch.setattr(writer_thread, "_WAIT_S", 0.2)
     intake, acknowledged = Intake(inbox, unchanged), []
     with closing(sqlite3.connect(tmp_path / "inbox.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -100,6 +101,23 @@ def test_a_repeated_upload_is_answered_again_and_not_stored_again(harness: Uploa
     assert len(harness.checked) == 1
     (other,) = harness.offer(part(0, 2, replace=True), part(1, 2))
     assert (other["ok"], len(harness.checked)) == (True, 2), "the same id with other content is another upload"
+
+
+def test_what_was_removed_since_is_added_again(harness: UploadHarness) -> None:
+    harness.offer(part())
+    (voice,) = (path for path in harness.uploaded.iterdir() if path.name == "anna")
+    shutil.rmtree(voice)
+    assert harness.offer(part())[0]["ok"]
+    assert len(harness.checked) == 2
+
+
+def test_a_slow_check_costs_other_uploads_no_time(harness: UploadHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness.offer(part(0, 2, name="bob", upload="v"))
+    extended: list[float] = []
+    monkeypatch.setattr(upload_spool.UploadSpool, "extend", lambda _, waited_s: extended.append(waited_s))
+    harness.refusal = "the words are too few"
+    harness.offer(part())
+    assert len(extended) == 1
 
 
 def test_a_refused_upload_has_one_answer_and_may_be_sent_again(harness: UploadHarness) -> None:

@@ -1,4 +1,4 @@
-"""Takes pictures of the gateway's page: docs/gateway-desktop-light.png and three more.
+"""Takes pictures of the gateway's page: docs/gateway-desktop-light.png and five more.
 
 `PYTHONPATH=daemon:tests .venv/bin/python -m support.gateway_pictures docs [--minutes 6]`. It needs chromium,
 playwright and pillow (`scripts/setup test`). What the pictures show is real, except for the sensors of the board: two
@@ -28,7 +28,7 @@ from support.gateway_site import Attic, Kitchen
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-SIZES = {"desktop": ({"width": 1920, "height": 1360}, 1), "phone": ({"width": 390, "height": 844}, 2)}
+SIZES = {"desktop": ({"width": 1440, "height": 1040}, 1), "phone": ({"width": 390, "height": 844}, 2)}
 SCHEMES = ("light", "dark")
 _COLOURS = 256
 _WORDS = "The kettle is on, and the tea will be ready in a minute."
@@ -84,11 +84,13 @@ def main() -> None:
         browser = chromium.launch(playwright)
         stack.callback(browser.close)
         for size, scheme in itertools.product(SIZES, SCHEMES):
-            kitchen.say(client, _SPOKEN, author="Ann")
-            for line in _WAITING:
-                kitchen.say(client, **line)
+            spoken = kitchen.say(client, _SPOKEN, author="Ann")
+            event = f"{kitchen.root}/event"
+            client.wait_for(event, lambda m, line=spoken: (m.json["id"], m.json["event"]) == (line, "started"))  # type: ignore[misc]
+            waiting = [kitchen.say(client, **line) for line in _WAITING]
             _take(browser, gateway.url, arguments.folder / f"gateway-{size}-{scheme}.png", size, scheme)
-            client.publish(f"{kitchen.root}/command", "stop")
+            for line_id in waiting:
+                kitchen.final(client, line_id)
 
 
 def _settings(name: str, engine: dict[str, Any]) -> dict[str, Any]:
@@ -127,8 +129,16 @@ def _take(browser: Browser, url: str, path: Path, size: str, scheme: str) -> Non
     expect(page.locator("#charts-grid svg, #charts-grid canvas").first).to_be_visible()
     time.sleep(4)  # the line goes on, and its progress can be seen
     page.screenshot(path=path)
+    _shrink(path)
+    if size == "desktop":
+        charts = path.with_name(f"gateway-charts-{scheme}.png")
+        page.locator("#charts").screenshot(path=charts)
+        _shrink(charts)
     context.close()
-    # Few colours are enough for a page, and take a third of the bytes.
+
+
+def _shrink(path: Path) -> None:
+    """Few colours are enough for a page, and take a third of the bytes."""
     with Image.open(path) as picture:
         picture.convert("RGB").quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
             path, optimize=True

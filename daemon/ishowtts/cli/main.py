@@ -32,7 +32,7 @@ COMMANDS: Mapping[str, str] = {
     "say": "send a line over MQTT and wait for its outcome",
     "gateway": "run the gateway: a web page, an API and metrics of appliances (systemd starts this)",
     "status": "show what the appliance does now: state, alerts, volume, queue, engine, figures",
-    "top": "show in this terminal what appliances do, again and again, with keys for skip, pause, mute and volume",
+    "top": "show continuously what appliances do, in this terminal; keys for skip, pause, mute and volume",
     **_CONTROLS,
     "read": "show what would be spoken of a text, without speaking it",
     "history": "show the last lines and their outcomes",

@@ -16,6 +16,7 @@ from ishowtts.inbox.queue_types import HistoryEntry, HistoryFilter
 from ishowtts.model import Outcome, Priority
 
 _AUTHOR = "CASE WHEN json_valid(details) THEN json_extract(details, '$.author') END"
+_BEYOND_SEQ = (1 << 63) - 1  # the largest number that SQLite has; no line reaches it
 _MOST_SPELLINGS = 500  # of one name: SQLite takes about 1000 values in a statement
 _MOST_SPOKEN = 5000  # names whose spoken form is made, the latest of them: 30 µs each
 
@@ -48,8 +49,8 @@ def latest_entries(
         rows: Runs one query with its values.
         before_seq: As in `HistoryFilter`.
     """
-    latest = "SELECT * FROM lines WHERE ?1 IS NULL OR seq < ?1 ORDER BY seq DESC LIMIT ?2"
-    return [_entry(row) for row in rows(latest, before_seq, limit)]
+    latest = "SELECT * FROM lines WHERE seq < ? ORDER BY seq DESC LIMIT ?"
+    return [_entry(row) for row in rows(latest, _BEYOND_SEQ if before_seq is None else before_seq, limit)]
 
 
 def count_history(path: Path, wanted: HistoryFilter) -> int:

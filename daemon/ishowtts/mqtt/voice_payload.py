@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from ishowtts.mqtt.strict_json import BadJson, NotJson, clip
 
 _MAX_UPLOAD_CHARS = 64
 _MAX_PAYLOAD_BYTES = 80_000  # base64 takes 43,692 bytes; JSON may write each byte of the words with three
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_A_NAME = "is not a valid name of a voice: use 1 to 64 of a-z, 0-9, _ and -"
 
 
@@ -49,9 +51,11 @@ def _data(value: Any) -> bytes:
 
 def _words(value: Any) -> str:
     words: str = LINE_FIELDS["text"](value)
+    if _SURROGATE.search(words):
+        raise BadField("contains half of a surrogate pair; send both halves")
     if not text.is_speakable(text.clean(words)):
         raise BadField("has no letter and no digit; send the words that are spoken in the recording")
-    if (size := len(words.encode("utf-8", "replace"))) > VOICE_WORDS_BYTES:
+    if (size := len(words.encode())) > VOICE_WORDS_BYTES:
         raise BadField(f"has {size} bytes, at most {VOICE_WORDS_BYTES} are allowed; a clip of 12 s has about 200")
     return words
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import shutil
 import time
 from collections import OrderedDict, deque
@@ -25,11 +24,9 @@ from ishowtts.util.disk_space import DiskSpace
 from ishowtts.util.loop_thread import LoopThread
 from ishowtts.util.rate_limit import FLOOD_S
 
-log = logging.getLogger(__name__)
-
 _SPOOL = ".uploads"  # no voice has such a name
 _MAX_VOICES = 200
-_MAX_WAITING = 400  # requests: 16 MB. With MQTT 5 the broker sends 20 at most
+_MAX_WAITING = 800  # requests: two recordings of 12 MB. With MQTT 5 the broker sends 20 at most
 _MAX_ENDED = 1000
 _MAX_DETAIL_CHARS = 1000
 _POLL_INTERVAL_S = 1.0  # while an upload is not complete
@@ -123,7 +120,7 @@ class VoiceUploads(LoopThread):
         if key not in self._spool and (ended := self._ended.get(key)) is not None:
             if part.part != 0:
                 return  # it was on its way when the upload ended
-            if ended.ok and ended.first == first:
+            if ended.ok and ended.first == first and self._library.is_uploaded(part.name):
                 self._answer_upload(key, True, ended.detail)  # the network has repeated it
                 return
         try:
@@ -169,8 +166,10 @@ class VoiceUploads(LoopThread):
     def _check(self, upload: CompleteUpload) -> str:
         """Return the answer to a complete upload. Raises VoiceError, Cancelled."""
         name, began_s = upload.key[0], time.monotonic()
-        added = add_checked(self._voices_dir, name, upload.folder, upload.about, lambda: self._closing)
-        self._spool.extend(time.monotonic() - began_s)
+        try:
+            added = add_checked(self._voices_dir, name, upload.folder, upload.about, lambda: self._closing)
+        finally:
+            self._spool.extend(time.monotonic() - began_s)
         return self._added_sentence(name, added)
 
     def _added_sentence(self, name: str, added: AddedClip) -> str:

@@ -54,7 +54,7 @@ export class Api {
     return this.request("DELETE", path(device, "voices", name));
   }
 
-  /** Uploads a voice. `onProgress(share)` tells how much of the form has been sent. fetch cannot tell that. */
+  /** Uploads a voice. `onProgress(share)` tells how much has been sent, which fetch cannot. */
   addVoice(device, name, form, onProgress) {
     return new Promise((resolve, reject) => {
       const request = new XMLHttpRequest();

@@ -25,10 +25,10 @@ const api = new Api(logIn);
 mountNotice(store);
 mountBoards(store);
 mountAlerts(store);
-mountNow(store);
 const controls = mountControls(store, api);
 const say = mountSay(store, api);
 const openAuthor = mountAuthorDialog(store, api, (author) => lines.filter(author));
+mountNow(store, openAuthor);
 mountQueue(store, api, openAuthor);
 const lines = mountLines(store, api, openAuthor, say);
 mountCharts(store, api);
@@ -40,9 +40,6 @@ const stream = new Stream("api/stream", {
   onEvent: (kind, data) => store.apply(kind, data),
   onState: (state, detail) => store.setLink(state, detail),
   onForbidden: logIn,
-});
-byId("notice").addEventListener("click", (event) => {
-  if (event.target.closest(".retry")) stream.retryNow();
 });
 store.changed();
 api.offerSignOut(byId("sign-out"));

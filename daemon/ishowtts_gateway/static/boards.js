@@ -52,9 +52,13 @@ function addressed() {
   }
 }
 
-function keepAddress(store) {
-  if (store.boards.size < 2 || store.selected === null || addressed() === store.selected) return;
-  history.replaceState(null, "", `#/${encodeURIComponent(store.selected)}`);
+let kept = null;
+
+/** Writes the board into the address, once: the address may be newer than the board if somebody has just chosen one. */
+function keepAddress({ boards, selected }) {
+  if (boards.size < 2 || selected === kept) return;
+  kept = selected;
+  if (addressed() !== selected) history.replaceState(null, "", `#/${encodeURIComponent(selected)}`);
 }
 
 function summaryOf(boards) {

@@ -8,6 +8,8 @@ const NEAR_S = 90; // a dot this near belongs to the chosen time
 const MAX_DOT = 6; // an RTF above this is drawn at the top
 const MARKS = { f5: ["circle", "a"], espeak: ["triangle", "b"], hibari: ["square", "c"] };
 
+const path = (kind, d) => makeSvg("path", { class: kind, d });
+
 /** Draws one panel. `words` is what it shows now, in words. */
 export class Chart {
   constructor(panel) {
@@ -18,7 +20,7 @@ export class Chart {
     this.values = make("p", "chart-values");
     this.svg = makeSvg("svg", { class: "chart-plot", role: "img", "aria-labelledby": `${id} ${id}-words` });
     this.summary = make("figcaption", { id: `${id}-words`, className: "visually-hidden" });
-    this.empty = make("p", { className: "chart-empty", hidden: true, textContent: "No such reading." });
+    this.empty = make("p", { className: "chart-empty" });
     this.element = make("figure", { className: "chart", "data-panel": panel.id },
       make("div", "chart-head", this.title, this.values), make("div", "chart-area", this.svg, this.empty), this.summary);
   }
@@ -52,7 +54,7 @@ export class Chart {
     const gap_s = Math.max(20, 3.5 * (number(interval_s) ?? 5));
     if (this.panel.dots) parts.push(...sets.flatMap((set) => this.dots(set, em)));
     else for (const set of sets) parts.push(...this.line(set, gap_s));
-    if (cursor !== null) parts.push(makeSvg("path", { class: "chart-cursor", d: `M${this.x(cursor)} ${this.top}V${this.height - this.bottom}` }));
+    if (cursor !== null) parts.push(path("chart-cursor", `M${this.x(cursor)} ${this.top}V${this.height - this.bottom}`));
     this.svg.replaceChildren(...parts);
     this.say(sets, cursor, gap_s);
   }
@@ -87,7 +89,7 @@ export class Chart {
     const right = this.width - this.right;
     for (let value = this.low; value <= this.high + this.step / 2; value += this.step) {
       const y = Math.round(this.y(value)) + 0.5;
-      parts.push(makeSvg("path", { class: "chart-grid", d: `M${this.left} ${y}H${right}` }));
+      parts.push(path("chart-grid", `M${this.left} ${y}H${right}`));
       parts.push(makeSvg("text", { x: this.left - em * 0.5, y: y + em * 0.35, "text-anchor": "end" }, figure(value, this.step < 1 ? (this.step < 0.1 ? 2 : 1) : 0)));
     }
     const quarter = 900;
@@ -96,7 +98,7 @@ export class Chart {
       if (x < this.left + em || x > right - em * 1.2) continue;
       parts.push(makeSvg("text", { x, y: this.height - em * 0.3, "text-anchor": "middle" }, clockTime(time * 1000, false).slice(-5)));
     }
-    if (this.panel.limit !== undefined) parts.push(makeSvg("path", { class: "chart-limit", d: `M${this.left} ${this.y(this.panel.limit)}H${right}` }));
+    if (this.panel.limit !== undefined) parts.push(path("chart-limit", `M${this.left} ${this.y(this.panel.limit)}H${right}`));
     return parts;
   }
 
@@ -132,7 +134,7 @@ export class Chart {
     }
     flush();
     if (pieces.length === 0) return [];
-    const parts = [makeSvg("path", { class: `chart-line ${kind}`, d: pieces.join("") })];
+    const parts = [path(`chart-line ${kind}`, pieces.join(""))];
     if (kind === "a" && this.end - before < gap_s) parts.push(makeSvg("circle", { class: "chart-end", cx: this.x(before), cy: lastY, r: 3 }));
     return parts;
   }
@@ -141,7 +143,7 @@ export class Chart {
     const size = Math.max(2, em * 0.2);
     const paths = { "": "", slow: "" };
     for (const [time, value] of points) paths[value >= this.panel.limit ? "slow" : ""] += mark(shape, this.x(time), this.y(value), size);
-    return Object.entries(paths).map(([speed, d]) => makeSvg("path", { class: `chart-dot ${kind} ${speed}`, d }));
+    return Object.entries(paths).map(([speed, d]) => path(`chart-dot ${kind} ${speed}`, d));
   }
 
   /** Writes the values: those at the chosen time, else the newest. */

@@ -1,4 +1,4 @@
-// Charts of the last hour. The pointer or the arrow keys choose a time; then each chart shows its values at that time.
+// Charts of the last hour. The pointer or the arrow keys choose a time, whose values they then show.
 
 import { Chart } from "./chart.js";
 import { answer, byId, closeButton, make, setText } from "./dom.js";
@@ -18,21 +18,15 @@ const PANELS = [
   { id: "queue", title: "Lines that wait", digits: 0, unit: "", floor: [0, 4], lines: [["queue_depth", "", "a"]], steps: true },
 ];
 
-/** Shows the charts of the board that is shown, and reads the last hour when it is chosen and after a reconnect. */
+/** Shows the charts of the board. The last hour is read if another board is chosen, and after a reconnect. */
 export function mountCharts(store, api) {
   const grid = byId("charts-grid");
   const status = byId("charts-answer");
   const charts = PANELS.map((panel) => new Chart(panel));
-  const spoken = make("p", { className: "visually-hidden", "aria-live": "polite" });
-  const time = make("span", { className: "charts-time", "aria-hidden": "true" });
   grid.append(...charts.map((chart) => chart.element));
-  byId("charts-title").after(time);
-  grid.after(spoken);
-  grid.tabIndex = 0;
-  grid.setAttribute("role", "group");
-  grid.setAttribute("aria-label", "Charts of the last hour. The left and right arrow keys choose a time.");
   let cursor = null; // a time in seconds
   let read = null; // what was read: the board and the connection
+  let shown = "";
 
   const draw = () => {
     const board = store.device;
@@ -41,7 +35,7 @@ export function mountCharts(store, api) {
     const outdated = store.outdated(board);
     const end = outdated?.since ? outdated.since / 1000 + store.skew_s : store.now_s();
     for (const chart of charts) chart.draw(board.series, end, cursor, object(board.info).telemetry_s);
-    setText(time, cursor === null ? "" : `at ${clockTime(cursor * 1000)}`);
+    setText(byId("charts-time"), cursor === null ? "" : `at ${clockTime(cursor * 1000)}`);
   };
   const load = async () => {
     const board = store.device;
@@ -64,6 +58,10 @@ export function mountCharts(store, api) {
 
   store.subscribe(() => {
     load();
+    const { points, rtf } = store.device?.series ?? {};
+    const wanted = JSON.stringify([store.selected, store.outdated(store.device), points?.at(-1), rtf?.at(-1)]);
+    if (wanted === shown) return;
+    shown = wanted;
     draw();
   });
   setInterval(() => document.hidden || draw(), REDRAW_MS);
@@ -77,7 +75,7 @@ export function mountCharts(store, api) {
     if (step === undefined) return;
     event.preventDefault();
     choose(step === null ? null : Math.min(now, Math.max(now - HOUR_S, (cursor ?? now) + step)));
-    setText(spoken, cursor === null ? "" : `${clockTime(cursor * 1000, false)}. ${charts.map((chart) => chart.words).join(". ")}`);
+    setText(byId("charts-words"), cursor === null ? "" : `${clockTime(cursor * 1000, false)}. ${charts.map((chart) => chart.words).join(". ")}`);
   });
   byId("charts-table-open").addEventListener("click", () => showTable(store));
 }

@@ -114,7 +114,7 @@ export function iconButton(name, label, onclick) {
 export const closeButton = (dialog) => button(null, "Close", { onclick: () => dialog.close() });
 
 /**
- * Makes the children of `parent` show `items` in order. The element of a key stays, with its focus and what is open in it.
+ * Makes the children of `parent` show `items` in order. The element of a key stays, and what is open in it.
  * `update(element, item)` fills it if the `stamp` of the item has changed.
  */
 export function keyed(parent, items, key, create, update, stamp = JSON.stringify) {
@@ -138,7 +138,7 @@ export function keyed(parent, items, key, create, update, stamp = JSON.stringify
   }
 }
 
-/** Removes an item. If it had the focus, the same button of the next one gets it: else the keyboard begins at the top. */
+/** Removes an item. If it had the focus, the same button of the next one gets it. */
 function removeChild(child) {
   const focused = child.contains(document.activeElement) ? document.activeElement : null;
   const next = child.nextElementSibling ?? child.previousElementSibling;
@@ -148,9 +148,10 @@ function removeChild(child) {
 
 /** Shows an answer in words below what was pressed. `kind` is `ok`, `bad` or `wait`. */
 export function answer(node, kind, text) {
-  setData(node, "kind", kind);
-  node.replaceChildren(kind === "bad" ? icon("alert") : kind === "ok" ? icon("check") : "", foreign(text, "answer-text"));
+  const mark = { ok: "check", bad: "alert" }[kind];
   clearTimeout(node.timer);
+  setData(node, "kind", kind);
+  node.replaceChildren(...(text === "" ? [] : [mark ? icon(mark) : "", foreign(text)]));
   if (kind === "ok") node.timer = setTimeout(() => node.replaceChildren(), 8000);
 }
 

@@ -3,8 +3,6 @@
 import { badge, byId, clip, expandable, foreign, make } from "./dom.js";
 import { clockTime, duration, engineName, figure, moment, number, object, text, UNKNOWN } from "./format.js";
 
-const MAX_ENGINES = 10;
-
 /** Shows what is known about the board. It is drawn again only if a value has changed. */
 export function mountFacts(store) {
   const box = byId("board-facts");
@@ -37,7 +35,6 @@ function groupsOf(board, info, telemetry, state) {
       ["Throttle events", known(hardware.throttle_events)],
       ["Memory", share(memory.used_mb, memory.total_mb)],
       ["Daemon, workers", given(memory.process_mb, (own) => `${gigabytes(own)}, ${gigabytes(memory.worker_mb)}`)],
-      ["Reserved on the GPU", given(memory.gpu_mb, gigabytes)],
     ]],
     ["Sound", [
       ["Device", text(state.device) ?? text(audio.device)],
@@ -92,7 +89,7 @@ function list(facts) {
 }
 
 function engines(info, telemetry, state) {
-  const known = Array.isArray(telemetry.engines) ? telemetry.engines.map(object).slice(0, MAX_ENGINES) : [];
+  const known = Array.isArray(telemetry.engines) ? telemetry.engines.map(object) : [];
   const why = text(info.engine_why);
   const content = known.length === 0 ? make("p", "quiet", "Not known yet.") : make("ul", { className: "engine-list", role: "list" }, ...known.map((engine) => engineItem(engine, text(state.engine))));
   return make("div", {}, content, why === null ? null : make("p", "hint", expandable(why, 200)));

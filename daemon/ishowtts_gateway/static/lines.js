@@ -12,14 +12,14 @@ const MAX_REQUESTS = 5; // for one press: the newest pages hold lines that are k
 const MAX_SHOWN = 240; // visible characters of a line
 const PROBLEMS = new Set(["failed", "rejected", "expired", "evicted"]);
 
-/** Shows the lines. `openAuthor(author)` opens what can be done about an author; `say.sayAgain(text)` fills the box. Returns `filter(author)`. */
+/** Shows the lines. `say.sayAgain(text)` fills the box. Returns `filter(author)`. */
 export function mountLines(store, api, openAuthor, say) {
   const status = byId("lines-answer");
   const older = byId("lines-older");
-  const search = make("input", { type: "search", id: "lines-search", className: "input", placeholder: "Find in text or author", "aria-label": "Find in text or author", oninput: () => store.changed() });
-  const kind = make("select", { id: "lines-kind", className: "input", "aria-label": "Which outcomes", onchange: () => store.changed() },
-    make("option", { value: "all" }, "All outcomes"), make("option", { value: "problems" }, "Problems"));
-  byId("lines-filter").append(search, kind);
+  const search = byId("lines-search");
+  const kind = byId("lines-kind");
+  byId("lines-filter").addEventListener("input", () => store.changed());
+  byId("lines-filter").addEventListener("submit", (event) => event.preventDefault());
   let board = null; // name of the board that is shown
   let limit = FEW;
   let cursor = null;

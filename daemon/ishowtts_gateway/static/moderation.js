@@ -19,7 +19,7 @@ export function authorName(line, open) {
   const author = text(line.author);
   if (author === null) return null;
   const name = foreign(clip(author, MAX_NAME), "author-name");
-  return make("button", { type: "button", className: "link author", "aria-haspopup": "dialog", onclick: () => open(author) }, name);
+  return make("button", { type: "button", className: "link", "aria-haspopup": "dialog", onclick: () => open(author) }, name);
 }
 
 /** Makes the dialog about an author. Returns `open(author)`. `filter(author)` shows only their lines. */
@@ -37,7 +37,7 @@ export function mountAuthorDialog(store, api, filter) {
     dialog.replaceChildren(
       make("h2", { id: "author-title" }, foreign(clip(author, 120))),
       make("p", {}, `${count(waiting, "line")} not ended yet, ${count(lines.length, "line")} known in all.`),
-      make("p", "hint", "Lines that come afterwards are spoken. To keep an author out, drop their messages before they reach the board."),
+      make("p", "hint", "Later lines of this author are spoken."),
       make("div", "dialog-actions", store.may("command") ? cancel : null, only, closeButton(dialog)),
       status,
     );

@@ -1,6 +1,6 @@
-// The connection to the gateway, to the broker and to the board: whether the page is live, else why not and since when.
+// Whether the page is live, else why not and since when.
 
-import { button, byId, foreign, icon, make, setData, setText } from "./dom.js";
+import { byId, foreign, icon, make, setData, setText } from "./dom.js";
 import { clockTime, text } from "./format.js";
 import { activeAlerts } from "./store.js";
 
@@ -39,7 +39,7 @@ function content(store, board, { reason, since }) {
     board: [`${board?.name} is offline${time}.`, null, "What you see is older."],
   }[reason];
   const words = make("p", {}, make("strong", {}, parts[0]), " ", parts[1] ? foreign(parts[1]) : "", ` ${parts[2]}`);
-  return [icon("alert"), words, reason === "gateway" ? button(null, "Try now", { className: "button small retry" }) : ""];
+  return [icon("alert"), words];
 }
 
 const sentence = (detail) => (text(detail) === null || /[.!?]$/.test(detail) ? detail : `${detail}.`);

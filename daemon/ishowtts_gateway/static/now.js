@@ -3,6 +3,7 @@
 import { boardState } from "./boards.js";
 import { badge, byId, clip, expandable, foreign, make, setData, setText } from "./dom.js";
 import { clockTime, engineName, moment, number, object, position, text } from "./format.js";
+import { authorName } from "./moderation.js";
 import { endedLines } from "./store.js";
 
 const TICK_MS = 250;
@@ -11,7 +12,7 @@ const MAX_SHOWN = 420; // visible characters of the line before it is cut
 const SILENT = { muted: "Muted", volume_0: "Volume is 0", card_muted: "Sound card muted", card_volume_0: "Sound card at 0 %", silent_device: "Silent device" };
 
 /** Shows the line that is spoken, with its progress; else what was spoken last. */
-export function mountNow(store) {
+export function mountNow(store, openAuthor) {
   const progress = new Progress();
   const announce = announcer();
   let shown = "";
@@ -32,7 +33,7 @@ export function mountNow(store) {
     shown = wanted;
     setText(byId("now-board"), board.name);
     byId("state").replaceChildren(...pills.map(([kind, word]) => badge(kind, make("span", "dot"), word)));
-    byId("now-body").replaceChildren(...(speaking ? spoken(speaking, line) : idle(pills[0][0], state, last)));
+    byId("now-body").replaceChildren(...(speaking ? spoken(speaking, line, openAuthor) : idle(pills[0][0], state, last)));
     announce(store, speaking);
   };
   store.subscribe(render);
@@ -48,7 +49,7 @@ function pillsOf(board, state) {
   return pills;
 }
 
-function spoken(speaking, line) {
+function spoken(speaking, line, openAuthor) {
   const words = text(speaking.text);
   const author = text(speaking.author) ?? text(line?.author);
   const size = words === null || words.length >= 60 ? (words?.length >= 180 ? "long" : "medium") : "short";
@@ -60,7 +61,7 @@ function spoken(speaking, line) {
     ["Priority", line?.priority === "normal" ? null : text(line?.priority)],
   ];
   return [
-    author === null ? "" : make("p", "now-author", foreign(clip(author, 80))),
+    make("p", "now-author", authorName({ author }, openAuthor)),
     make("p", { className: "now-text", "data-size": size }, words === null ? "A line whose text is private." : expandable(words, MAX_SHOWN)),
     make("dl", "now-facts", ...facts.filter(([, value]) => value).map(([name, value]) =>
       make("div", {}, make("dt", {}, name), make("dd", {}, foreign(value))))),
@@ -69,6 +70,7 @@ function spoken(speaking, line) {
 
 const IDLE = {
   offline: ["Offline.", "This board does not answer."],
+  unknown: ["Not known.", "This board has not told what it does."],
   starting: ["Starting.", "It loads what the first line needs."],
   warming: ["Warming up.", "F5 prepares its lengths. Another engine speaks until then."],
   paused: ["Paused.", "Lines wait until speech is resumed."],
@@ -127,8 +129,8 @@ class Progress {
       this.mark = this.line = null;
       return;
     }
-    const isRunning = !isPaused && !isOutdated;
-    const mark = JSON.stringify([board.name, speaking.id, speaking.segment, speaking.played_s, speaking.left_s]);
+    const isRunning = !isPaused && !isOutdated && speaking.since !== null; // null before its first sound
+    const mark = JSON.stringify([board.name, speaking]);
     if (mark !== this.mark) {
       if (this.line?.id !== speaking.id) this.shown = 0;
       this.mark = mark;

@@ -9,7 +9,7 @@ const FEW = 8;
 const MANY = 200;
 const MAX_SHOWN = 160; // visible characters of a line
 
-/** Shows the queue of the board that is shown. `openAuthor(author)` opens what can be done about an author. */
+/** Shows the queue of the board that is shown. */
 export function mountQueue(store, api, openAuthor) {
   const status = byId("queue-answer");
   const more = byId("queue-more");

@@ -1,29 +1,17 @@
 // The box to say a line: text, voice, priority.
 
 import { canSend } from "./controls.js";
-import { button, byId, make, run, setData, setText } from "./dom.js";
+import { byId, make, run, setData, setText } from "./dom.js";
 import { count, number, object, text, texts } from "./format.js";
-
-const PRIORITIES = [["low", "Low", "Spoken only if nothing else waits"], ["normal", "Normal", ""], ["high", "High", "Before all normal lines"],
-  ["urgent", "Urgent", "Interrupts the line that is spoken now"]];
 
 /** Shows the box if the gateway may publish lines. Returns `focus()` and `sayAgain(line)`. */
 export function mountSay(store, api) {
   const form = byId("say-form");
   const status = byId("say-answer");
-  const words = make("textarea", { id: "say-text", className: "input", rows: 3, placeholder: "What should be said?", required: true, dir: "auto",
-    "aria-describedby": "say-count", oninput: () => changed() });
-  const counter = make("span", { id: "say-count", className: "say-count" });
-  const voice = make("select", { id: "say-voice", className: "input" });
-  const voiceField = make("label", "field", make("span", {}, "Voice"), voice);
-  const send = button("send", "Say it", { id: "say-send", type: "submit", className: "button primary" });
-  form.append(
-    make("label", { className: "visually-hidden", for: "say-text", textContent: "Text of the line" }),
-    words,
-    counter,
-    priorityField(),
-    make("div", "say-row", voiceField, send),
-  );
+  const words = byId("say-text");
+  const counter = byId("say-count");
+  const voice = byId("say-voice");
+  const send = byId("say-send");
   let id = newId();
   let names = "";
 
@@ -39,8 +27,8 @@ export function mountSay(store, api) {
     if (voice.value) line.voice = voice.value;
     if (priority === "urgent") line.urgent = true;
     else if (priority !== "normal") line.priority = priority;
-    const event = await run(send, status, async () => outcome(await api.say(store.selected, line)));
-    // The same id again is not spoken twice: it stays until the board has taken the line, whatever the answer was.
+    const event = await run(send, status, async () => outcome(await api.say(store.selected, line), object(store.device?.state)));
+    // The same id is not spoken twice: it stays until the board has taken the line.
     if (event && words.value.trim() === line.text) {
       words.value = "";
       form.elements.priority.value = "normal";
@@ -48,6 +36,7 @@ export function mountSay(store, api) {
     }
     return undefined;
   };
+  words.addEventListener("input", changed);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     submit();
@@ -70,7 +59,7 @@ export function mountSay(store, api) {
       const first = text(board?.voice) === null ? "Default voice" : `Default (${board.voice})`;
       voice.replaceChildren(make("option", { value: "" }, first), ...voices.map((name) => make("option", { value: name }, name)));
       voice.value = voices.includes(chosen) ? chosen : "";
-      voiceField.hidden = voices.length === 0;
+      voice.parentElement.hidden = voices.length === 0;
     }
     showCount(store, words, counter);
   });
@@ -84,23 +73,18 @@ export function mountSay(store, api) {
   };
 }
 
-function priorityField() {
-  const choices = PRIORITIES.map(([value, label, title]) => make("label", { className: "choice", title, "data-value": value },
-    make("input", { type: "radio", name: "priority", value, checked: value === "normal" }), make("span", {}, label)));
-  return make("fieldset", "field", make("legend", {}, "Priority"), make("div", "choices", ...choices));
-}
-
 const TAKEN = {
   accepted: "Accepted.",
   merged: "The same text waits already. It is spoken once.",
   duplicate: "The board has this line already. It is not spoken twice.",
 };
 
-/** Returns what the first event of a line says. */
-function outcome(event) {
+/** Returns what the first event of a line says, and why it is not heard soon. */
+function outcome(event, state) {
   const { event: name, detail, queue_depth: depth } = object(event);
   if (!Object.hasOwn(TAKEN, name)) return { text: text(detail) ? `Rejected: ${detail}` : "The board rejected the line.", isRefused: true };
-  return { text: number(depth) > 1 ? `${TAKEN[name]} ${count(depth, "line")} wait.` : TAKEN[name], value: event };
+  const notes = [number(depth) > 1 && `${count(depth, "line")} wait.`, state.paused === true && "Speech is paused.", state.audible === false && "The board cannot be heard now."];
+  return { text: [TAKEN[name], ...notes.filter(Boolean)].join(" "), value: event };
 }
 
 function showCount(store, words, counter) {

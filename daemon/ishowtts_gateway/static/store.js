@@ -86,7 +86,7 @@ export class Store {
   onHello(data) {
     const before = this.boards;
     this.boards = new Map();
-    this.gateway = { version: text(data.version), started: moment(data.started) ?? number(data.started * 1000) };
+    this.gateway = { version: text(data.version), started: moment(data.started) };
     this.onBroker(object(data.broker));
     for (const snapshot of Array.isArray(data.devices) ? data.devices : []) {
       const name = text(object(snapshot).name);
@@ -97,6 +97,9 @@ export class Store {
       this.boards.set(name, board);
       this.update(board, snapshot);
       board.isFresh = false;
+      // A gateway that has started again knows fewer lines than this page.
+      const ended = [...(before.get(name)?.lines ?? [])].filter(([, line]) => !isActive(line));
+      board.lines = new Map([...ended, ...board.lines]);
     }
     this.keepSelection();
   }
@@ -204,6 +207,7 @@ function dropOld(rows, now_s) {
 function addLine(board, line, isOld = false) {
   const id = text(object(line).id);
   if (id === null) return null;
+  // When it ended, else when it was accepted, in ms.
   const at = moment(line.ended_ts) ?? moment(line.accepted_ts) ?? 0;
   board.lines.set(id, { ...line, at, status: text(line.status) ?? "unknown" });
   if (board.lines.size > MAX_LINES && !isOld) {
@@ -216,7 +220,7 @@ function addLine(board, line, isOld = false) {
   return board.lines.get(id);
 }
 
-/** Returns the lines that have ended, newest first. `at` is when a line ended, else when it was accepted, in ms. */
+/** Returns the lines that have ended, newest first. */
 export function endedLines(board) {
   return [...board.lines.values()].filter((line) => !isActive(line)).sort((one, other) => other.at - one.at);
 }

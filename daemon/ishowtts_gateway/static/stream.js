@@ -1,4 +1,4 @@
-// The stream of events from the gateway. It connects again by itself, and notices a connection that has died silently.
+// The stream of events from the gateway. It connects again by itself.
 
 const SILENCE_MS = 40_000; // the gateway sends a comment every 15 s
 const HIDDEN_MS = 60_000; // a hidden page gives its connection back: browsers allow six to one host

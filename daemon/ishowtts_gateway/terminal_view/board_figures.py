@@ -1,4 +1,4 @@
-"""The figures of one board with their recent course: RTF, clock, temperature, load, power, queue."""
+"""The figures of one board with their recent values: RTF, clock, temperature, load, power, queue."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _PERCENT = (0.0, 100.0)
 
 @dataclass(frozen=True)
 class BoardFigure:
-    """One figure: its value now, and its course, drawn between `low` and `high`.
+    """One figure: its value now, and its recent values, drawn between `low` and `high`.
 
     Attributes:
         label: What it is.
         value: With its unit; empty if it is unknown.
-        course: Oldest first, one value for each character.
+        series: Oldest first, one value for each character.
         style: Of the value, by its alert.
     """
 
     label: str
     value: str
-    course: Values
+    series: Values
     low: float
     high: float
     style: str = ""
@@ -39,7 +39,7 @@ def board_figures(board: BoardView, count: int) -> list[BoardFigure]:
     """The figures in the order of their importance.
 
     Args:
-        count: How many characters there are for the course of each.
+        count: How many characters there are for the recent values of each.
     """
     record, now_s = board.record, board.now_s
     telemetry = record.telemetry or {}
@@ -47,14 +47,14 @@ def board_figures(board: BoardView, count: int) -> list[BoardFigure]:
     step_s = max(_LEAST_STEP_S, number((record.info or {}).get("telemetry_s")) or 0.0)
     points = record.series.points(step_s * (count + 1))
 
-    def course(column: str) -> Values:
+    def series(column: str) -> Values:
         position = COLUMNS.index(column)
         times = ((point[0] or 0.0, point[position]) for point in points)
         return by_time(times, now_s, step_s, count)
 
     rtfs = [line.rtf for line in board.ended if line.rtf is not None][:count][::-1]
     clock_max_mhz = gpu.get("clock_max_mhz")
-    power, queue = course("power_w"), course("queue_depth")
+    power, queue = series("power_w"), series("queue_depth")
     power_w, depth = _part(telemetry, "board").get("power_w"), board.queue_depth
     rtf = rtfs[-1] if rtfs else speech.get("rtf")
     raised = board.active_alerts.keys()
@@ -72,22 +72,24 @@ def board_figures(board: BoardView, count: int) -> list[BoardFigure]:
         BoardFigure(
             "clock",
             _clock(gpu.get("clock_mhz"), clock_max_mhz),
-            course("gpu_mhz"),
+            series("gpu_mhz"),
             0.0,
-            clock_max_mhz or max([1.0, *_known(course("gpu_mhz"))]),
+            clock_max_mhz or max([1.0, *_known(series("gpu_mhz"))]),
             clock,
         ),
         BoardFigure(
             "temp",
             _joined(_figure(gpu.get("temp_c"), "{:.0f} °C"), _figure(cpu.get("temp_c"), "CPU {:.0f} °C")),
-            course("gpu_c" if gpu.get("temp_c") is not None else "cpu_c"),
+            series("gpu_c" if gpu.get("temp_c") is not None else "cpu_c"),
             *_TEMPERATURES_C,
             hot,
         ),
-        BoardFigure("load", _figure(gpu.get("load_pct"), "GPU {:.0f} %"), course("gpu_load_pct"), *_PERCENT),
-        BoardFigure("power", _figure(power_w, "{:.1f} W"), power, 0.0, max([1.0, power_w or 0.0, *_known(power)])),
+        BoardFigure("load", _figure(gpu.get("load_pct"), "GPU {:.0f} %"), series("gpu_load_pct"), *_PERCENT),
+        BoardFigure(
+            "power", _figure(power_w, "{:.1f} W"), power, 0.0, 1.25 * max([1.0, power_w or 0.0, *_known(power)])
+        ),
         BoardFigure("queue", _figure(depth, "{} waiting"), queue, 0.0, max([5.0, *_known(queue)])),
-        BoardFigure("load", _figure(cpu.get("load_pct"), "CPU {:.0f} %"), course("cpu_load_pct"), *_PERCENT),
+        BoardFigure("load", _figure(cpu.get("load_pct"), "CPU {:.0f} %"), series("cpu_load_pct"), *_PERCENT),
     ]
 
 

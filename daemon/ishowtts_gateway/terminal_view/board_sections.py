@@ -49,6 +49,8 @@ def header(board: BoardView | None, connected: bool, width: int | None) -> Style
         right = [*([(f"volume {board.volume} %", "")] if board.volume is not None else []), *right]
         if board.muted:
             pieces.append((", muted", "warn"))
+        elif (record.state or {}).get("audible") is False:
+            pieces.append((", not audible", "warn"))
         if board.paused and state != "paused":
             pieces.append((", paused", "warn"))
     else:
@@ -111,7 +113,7 @@ def next_rows(board: BoardView, width: int | None, rows: int) -> Iterator[Styled
 
 
 def figure_rows(board: BoardView, width: int, columns: int) -> Iterator[StyledLine]:
-    """Yield the figures with their courses, in one column or two."""
+    """Yield the figures with their sparklines, in one column or two."""
     each = (width - _FIGURE_GAP * (columns - 1)) // columns
     value_width = min(_VALUE_WIDTH, max(1, each - _LABEL_WIDTH - 4))
     count = max(0, each - _LABEL_WIDTH - value_width - 1)
@@ -181,7 +183,7 @@ def _figure_row(figure: BoardFigure, value_width: int) -> StyledLine:
     value = padded(cut(figure.value, value_width), value_width) if figure.value else f"{'–':<{value_width}}"
     label = f"{figure.label:<{_LABEL_WIDTH}}"
     return styled(
-        (label, "bold"), (value, figure.style), " ", (sparkline(figure.course, figure.low, figure.high), "data")
+        (label, "bold"), (value, figure.style), " ", (sparkline(figure.series, figure.low, figure.high), "data")
     )
 
 

@@ -101,8 +101,11 @@ class TerminalScreen:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Columns and lines. A serial console does not know its size."""
-        columns, lines = os.get_terminal_size(self.descriptor)
+        """Columns and lines. A serial console does not know its size, and a terminal that is gone has none."""
+        try:
+            columns, lines = os.get_terminal_size(self.descriptor)
+        except OSError:
+            return _USUAL_SIZE
         return columns or _USUAL_SIZE[0], lines or _USUAL_SIZE[1]
 
     def enter(self) -> None:

@@ -1,4 +1,4 @@
-"""Runs `ishowtts top`: the moving picture in a terminal, or one frame."""
+"""Runs `ishowtts top`: frame after frame in a terminal, or one frame."""
 
 from __future__ import annotations
 
@@ -37,13 +37,23 @@ def run(settings: Config, own_root: str, devices: Sequence[str] | None, *, once:
     """
     boards = Boards.from_config(settings, own_root, devices)
     console = Console()
-    path = None if once else terminal_path()
-    if not once and (path is None or console.is_dumb_terminal or not os.environ.get("TERM")):
-        print("there is no terminal that can be redrawn: this is one frame, as with --once", file=sys.stderr)
-        once = True
-    if once or path is None:
+    if once:
         return asyncio.run(_print_once(boards, console))
-    return asyncio.run(_show_until_ended(boards, TerminalScreen(path, StyleWriter(console), console.encoding)))
+    screen = open_terminal(console)
+    if screen is None:
+        print("there is no terminal that can be redrawn: this is one frame, as with --once", file=sys.stderr)
+        return asyncio.run(_print_once(boards, console))
+    return asyncio.run(_show_until_ended(boards, screen))
+
+
+def open_terminal(console: Console) -> TerminalScreen | None:
+    """The terminal; `None` if there is none, or none that can be redrawn."""
+    path = terminal_path()
+    if path is None or console.is_dumb_terminal or not os.environ.get("TERM"):
+        return None
+    with contextlib.suppress(OSError):
+        return TerminalScreen(path, StyleWriter(console), console.encoding)
+    return None
 
 
 async def _show_until_ended(boards: Boards, screen: TerminalScreen) -> int:

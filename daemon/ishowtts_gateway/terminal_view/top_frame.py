@@ -16,7 +16,7 @@ from ishowtts_gateway.terminal_view.board_sections import (
 from ishowtts_gateway.terminal_view.board_view import BoardView
 from ishowtts_gateway.terminal_view.styled_line import StyledLine, fitted, line_width, paragraph, screen_text, styled
 
-_ONCE_WIDTH = 100  # of a frame in a pipe, where only the courses of the figures need a width
+_ONCE_WIDTH = 100  # of a frame in a pipe, where only sparklines need a width
 _ONCE_ROWS = 20
 _TWO_COLUMNS_WIDTH = 100
 _HELP = (
@@ -31,6 +31,7 @@ _HELP = (
 _KEYS = (
     ("q", "quit"), ("?", "help"), ("s", "skip"), ("p", "pause"), ("m", "mute"), ("+-", "volume"), ("n", "next"),
 )  # fmt: skip
+# A narrow terminal leaves out the last of these keys; the others are shown in the order below.
 _KEYS_IN_ORDER = ("s", "p", "m", "+-", "n", "?", "q")
 _COMMAND_KEYS = frozenset({"s", "p", "m", "+-"})
 
@@ -115,7 +116,7 @@ def _body(view: TopView, width: int, rows: int) -> list[StyledLine]:
     """The sections, each with a share of the rows. The last lines get what is left."""
     found = _problems(view)
     lines = [
-        line for sentence, style in found for line in paragraph(sentence, style, width, max(1, rows // 4 // len(found)))
+        line for sentence, style in found for line in paragraph(sentence, style, width, max(1, rows // 3 // len(found)))
     ]
     if view.board is None:
         return lines
@@ -128,7 +129,7 @@ def _body(view: TopView, width: int, rows: int) -> list[StyledLine]:
     is_known = view.board.record.telemetry is not None or is_live
     figures = [*figure_rows(view.board, width, 2 if width >= _TWO_COLUMNS_WIDTH else 1)] if is_known else []
     left = rows - len(lines)
-    lines += [*figures[: max(2, left - max(3, left // 3))], *gap]
+    lines += [*figures[: max(1, left - max(3, left // 3))], *gap]
     if is_live:
         lines += [*next_rows(view.board, width, max(1, (rows - len(lines)) // 3)), *gap]
     return [*lines, *last_rows(view.board, width, rows - len(lines))]

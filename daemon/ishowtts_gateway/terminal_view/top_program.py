@@ -60,6 +60,7 @@ class TopProgram:
     def _draw(self) -> None:
         view = top_view(self._boards, self._choice, self._current_message(), help_shown=self._help_shown)
         width, height = self._screen.size
+        # The last column stays free: after a character in it, erasing the rest of the row would erase that character.
         if not self._screen.draw(frame(view, width - 1, height)):
             asyncio.get_running_loop().add_writer(self._screen.descriptor, self._write)
 

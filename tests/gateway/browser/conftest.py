@@ -78,11 +78,14 @@ class _SharedBrowser:
 _shared_browser = _SharedBrowser()
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
-    """End the browser after the last test of this folder."""
-    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
-        _shared_browser.close()
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Iterator[None]:
+    """End the browser after the last test of this folder, also if the end of that test failed."""
+    try:
+        yield
+    finally:
+        if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+            _shared_browser.close()
 
 
 @pytest.fixture

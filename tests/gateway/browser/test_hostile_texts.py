@@ -61,7 +61,7 @@ def test_boards_that_lie_are_shown_as_text(
 
 
 def _lies(text: str) -> dict[str, Any]:
-    """One message of a board whose every field holds the text, for each topic. A gateway drops events over 16 kB."""
+    """One message for each topic, whose fields all hold the text. The gateway drops alerts over 4 kB."""
     part = text[:200]
     line = {"id": "1", "text": text, "author": part, "voice": part, "reason": part, "detail": text, "engine": part}
     speaking = {"id": "2", "text": text, "author": part, "voice": part, "engine": part, "segment": part, "left_s": -1}
@@ -69,7 +69,7 @@ def _lies(text: str) -> dict[str, Any]:
         "availability": "online",
         "info": {"version": text, "voices": [text, 1, None], "removable_voices": [text], "limits": text, "host": text},
         "state": {"state": "speaking", "speaking": speaking, "detail": text, "engine": text, "queue_depth": text},
-        "alert/hot": {"active": True, "since": part, "value": part, "detail": text},
+        "alert/hot": {"active": True, "since": part, "value": part, "detail": text[:500]},
         f"alert/{text[:20].replace('/', '')}": {"active": True, "detail": text},
         "telemetry": {"ts": text, "gpu": {"mhz": text, "temp_c": {}}, "cpu": [text], "memory": None},
         "volume": text,

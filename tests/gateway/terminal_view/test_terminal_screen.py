@@ -82,6 +82,7 @@ def test_a_terminal_that_is_gone_ends_quietly(pty: PseudoTerminal) -> None:
     with TerminalScreen(pty.path, writer(), "utf-8") as screen:
         os.close(pty.outer)
         assert screen.read() is None
+        assert screen.size == (80, 24)
         screen.draw(FRAME)
     with pytest.raises(OSError, match="ioctl"):
         TerminalScreen("/dev/null", writer(), "utf-8")

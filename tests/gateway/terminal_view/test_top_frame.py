@@ -111,7 +111,7 @@ def test_frames_of_any_size_fit_with_any_text(busy: ApplianceDirectory) -> None:
         event(hostile, f"{number}", "accepted", text=text, author=text[:100], priority=text[:9])
         event(hostile, f"x{number}", "rejected", text=text, reason=text[:100], engine=text[:9])
     chosen = random.Random(7)
-    sizes = [(width, height) for width in range(1, 12) for height in range(1, 12)]
+    sizes = [(width, height) for width in range(1, 12, 2) for height in range(1, 12, 2)]
     sizes += [(chosen.randint(1, 250), chosen.randint(1, 80)) for _ in range(20)]
     for width, height in [*SIZES, *sizes]:
         for made in (busy, hostile):
@@ -143,6 +143,7 @@ def test_the_state_is_shown_by_words_too() -> None:
     text = shown(view(directory(state={**STATE, "state": "paused", "paused": True, "muted": True, "speaking": None})))
     assert "online, paused, muted" in text
     assert "paused; lines wait" in text
+    assert "speaking, not audible" in shown(view(directory(state={**STATE, "audible": False})))
     private = directory(state={**STATE, "speaking": {"id": "a"}})
     assert "(text withheld: log.private)" in shown(view(private))
     empty = shown(view(directory(state={}, telemetry={})))

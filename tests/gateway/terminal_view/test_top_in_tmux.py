@@ -19,6 +19,7 @@ from support.waiting import eventually
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed (apt-get install tmux)")
 TOP = [sys.executable, "-m", "ishowtts", "top"]
+DEVICES = ["--device", "kitchen", "--device", "hall"]
 PROGRAM = {"PYTHONPATH": str(DAEMON)}
 EVIL = "\x1b[2J\x07\u202eabc 👩\u200d👧"
 
@@ -43,7 +44,7 @@ def test_lines_keys_and_sizes(board: tuple[Appliance, Client], tmp_path: Path) -
         terminal.wait_for("online, ready")
         appliance.say(client, "The tea is ready.", author="Ann", id="tea")
         appliance.say(client, EVIL, author="Eve", id="evil")
-        terminal.wait_for("The tea is ready.")
+        terminal.wait_for("now   Ann: The tea is ready.")
         terminal.wait_for(r"next  Eve: \x1b[2J\x07abc 👩👧")
         assert "1300 MHz" in terminal.screen
         terminal.keys("s")
@@ -69,7 +70,9 @@ def test_lines_keys_and_sizes(board: tuple[Appliance, Client], tmp_path: Path) -
         assert terminal.is_restored
 
 
-def test_stop_continue_and_the_end_by_a_signal(board: tuple[Appliance, Client], tmp_path: Path) -> None:
+def test_stop_and_continue_and_the_end_by_a_signal_and_with_the_terminal(
+    board: tuple[Appliance, Client], tmp_path: Path
+) -> None:
     appliance, _ = board
     with Tmux(tmp_path, [*TOP, "--config", str(appliance.config_file)], 80, 24, PROGRAM) as terminal:
         terminal.wait_for("online, ")
@@ -83,24 +86,11 @@ def test_stop_continue_and_the_end_by_a_signal(board: tuple[Appliance, Client], 
         os.kill(pid, signal.SIGTERM)
         terminal.wait_for("status 143")
         assert terminal.is_restored
-        terminal.keys("show", "Enter")
+        terminal.keys("NO_COLOR=1 show", "Enter")
         terminal.wait_for("online, ")
-        terminal.keys("C-c")
-        terminal.wait_for("status 130")
-        assert terminal.is_restored
-        terminal.keys("clear; TERM=dumb show", "Enter")
-        terminal.wait_for("there is no terminal that can be redrawn")
-        terminal.wait_for("status 0")
-        assert "clock 1300 of 1300 MHz" in terminal.screen
-
-
-def test_the_program_ends_with_its_terminal(board: tuple[Appliance, Client], tmp_path: Path) -> None:
-    appliance, _ = board
-    environment = {**PROGRAM, "NO_COLOR": "1"}
-    with Tmux(tmp_path, [*TOP, "--config", str(appliance.config_file)], 80, 24, environment) as terminal:
-        terminal.wait_for("online, ")
-        assert "\x1b[1m" in terminal.styled_screen
-        assert not any(f"\x1b[3{colour}m" in terminal.styled_screen for colour in range(1, 8))
+        styled = terminal.styled_screen
+        assert "\x1b[1m" in styled
+        assert not any(f"\x1b[3{colour}m" in styled for colour in range(1, 8))
         [pid] = terminal.programs
         terminal.close()
         eventually(lambda: not Path(f"/proc/{pid}").exists(), "the end of the program")
@@ -118,8 +108,10 @@ def test_what_is_missing_is_said_and_comes_back(tmp_path: Path) -> None:
         )
         with (
             Client(broker.host, broker.port, username="ishowtts", password="i") as daemon,
-            Tmux(tmp_path, [*TOP, "--config", str(config)], 100, 20, PROGRAM) as terminal,
+            Tmux(tmp_path, [*TOP, "--config", str(config), *DEVICES], 100, 20, PROGRAM) as terminal,
         ):
+            terminal.wait_for("nothing is known of ishowtts/hall")
+            terminal.keys("n")
             terminal.wait_for("nothing is known of ishowtts/kitchen")
             daemon.publish("ishowtts/kitchen/state", {"state": "ready", "queue_depth": 0}, retain=True)
             daemon.publish("ishowtts/kitchen/availability", "online", retain=True)
@@ -133,5 +125,6 @@ def test_what_is_missing_is_said_and_comes_back(tmp_path: Path) -> None:
             terminal.wait_until(lambda lines: "it is tried again" in " ".join(lines))
             broker.start()
             terminal.wait_for("kitchen is offline")
-            terminal.keys("q")
-            terminal.wait_for("status 0")
+            terminal.keys("C-c")
+            terminal.wait_for("status 130")
+            assert terminal.is_restored

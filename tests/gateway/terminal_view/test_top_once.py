@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from ishowtts.cli.main import main
+from ishowtts_gateway.terminal_view.top_app import open_terminal
 from support.broker import Broker
 from support.client import Client
+from support.pseudo_terminal import PseudoTerminal
 
 Capture = pytest.CaptureFixture[str]
 TEXT = "The tea is ready, " * 20
@@ -66,6 +71,19 @@ def test_once_says_that_there_is_no_broker(once: Callable[..., tuple[int, list[s
     status, shown = once()
     assert status == 1
     assert "cannot be reached" in shown[1]
+
+
+def test_a_terminal_that_cannot_be_redrawn_gets_one_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    with PseudoTerminal() as pty, os.fdopen(os.dup(pty.inner), "w") as terminal:
+        monkeypatch.setattr("sys.stdout", terminal)
+        for term, is_used in (("xterm", True), ("dumb", False), ("", False)):
+            monkeypatch.setenv("TERM", term)
+            screen = open_terminal(Console())
+            assert (screen is not None) is is_used
+            if screen is not None:
+                os.close(screen.descriptor)
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    assert open_terminal(Console()) is None
 
 
 def test_a_device_has_a_name(once: Callable[..., tuple[int, list[str]]]) -> None:

@@ -22,6 +22,7 @@ from ishowtts.engines.voices import settings as voice_settings
 from ishowtts.errors import EngineError, VoiceError
 from ishowtts.model import IsCancelled, VoiceAbout
 from ishowtts.util import child_process, program
+from ishowtts.util.logs import Untrusted
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ def add_checked(
     try:
         output = program.run(child_process.command(__name__), json.dumps(request).encode(), limits, cancelled)
     except (program.ProgramFailed, program.ProgramMissing) as error:
-        log.warning("the check of a recording for voice %s %s", name, error)
+        log.warning("the check of a recording for voice %s %s", Untrusted(name), Untrusted(error))
         raise VoiceError(
             f"the check of the recording failed or took longer than {_DEADLINE_S:.0f} s; "
             "send it as WAV or FLAC, 2 to 12 s long"
