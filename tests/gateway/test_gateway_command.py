@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from ishowtts.cli.main import main
+from ishowtts.config import Config
+from ishowtts.mqtt.mqtt_options import MqttOptions
 from support.broker import Broker
 from support.client import Client
 from support.gateway_process import GatewayProcess
@@ -25,6 +27,24 @@ def test_a_password_that_cannot_be_read_is_one_sentence(tmp_path: Path, caplog: 
     config.write_text(json.dumps({"gateway": {"mqtt": user, "http": {"listen": "127.0.0.1:0"}}}).replace(":0", ":1"))
     assert main(["gateway", "--config", str(config)]) == 2
     assert caplog.messages[-1].startswith("gateway.mqtt.password_file names a file that does not exist")
+
+
+def test_its_own_user_is_used_without_the_password_of_the_appliance(tmp_path: Path) -> None:
+    appliance = {"username": "ishowtts", "password_file": "/nonexistent/password"}
+    (tmp_path / "own").write_text("from a file\n")
+    own = {"username": "gateway", "password_file": str(tmp_path / "own")}
+    assert Config(mqtt=appliance).gateway_user() is None
+    settings = Config(mqtt=appliance, gateway={"mqtt": own})
+    options = MqttOptions.from_config(settings, "ishowtts/test", settings.gateway_user())
+    assert options.username == "gateway"
+    assert options.password is not None
+    assert options.password.get_secret_value() == "from a file"
+    for name, value in (("gateway-mqtt-username", "web\n"), ("gateway-mqtt-password", "from systemd\n")):
+        (tmp_path / name).write_text(value)
+    name, password = settings.gateway_user(tmp_path) or ("", None)
+    assert name == "web"
+    assert password is not None
+    assert password.get_secret_value() == "from systemd"
 
 
 def test_sigterm_ends_it_within_5_s_whatever_is_open(broker: Broker, mqtt_client: Client, tmp_path: Path) -> None:

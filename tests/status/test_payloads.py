@@ -119,6 +119,6 @@ def test_the_state_names_the_current_line() -> None:
         "left_s": 6.0,
     }
     assert state_payload(replace(IDLE, scheduler=SPEAKING))["speaking"] == speaking
-    del speaking["author"]
+    del speaking["author"], speaking["text"]
     assert state_payload(replace(IDLE, scheduler=SPEAKING, private=True))["speaking"] == speaking
     assert state_payload(IDLE)["speaking"] is None

@@ -88,7 +88,7 @@ class StateFacts:
         silences: Why a line that is played now cannot be heard; empty if it can, as far as is known.
         paused_at_start: It was paused already when the daemon started, which looks like a broken appliance.
         alerts: The active alerts, in the order of AlertName.
-        private: Whether the author of a line is withheld (`log.private`).
+        private: Whether text and author of a line are withheld (`log.private`).
     """
 
     scheduler: SchedulerStatus
@@ -140,11 +140,10 @@ def _speaking(facts: StateFacts) -> dict[str, Any] | None:
     line, progress = facts.scheduler.speaking, facts.scheduler.progress
     if line is None:
         return None
-    author = None if facts.private else line.author
+    told = {} if facts.private else {"text": line.text, "author": line.author}
     return {
         "id": line.id,
-        "text": line.text,
-        **({} if author is None else {"author": author}),
+        **{name: value for name, value in told.items() if value is not None},
         **({} if progress is None else asdict(progress)),
     }
 
