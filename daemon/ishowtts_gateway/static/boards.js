@@ -1,7 +1,7 @@
 // The boards, if there are several: what each does, and which one is shown.
 
 import { byId, foreign, icon, keyed, make, setData, setText, tone } from "./dom.js";
-import { count, figure, number, object, text } from "./format.js";
+import { count, entry, figure, number, object, text } from "./format.js";
 import { activeAlerts } from "./store.js";
 
 const WORDS = { starting: "Starting", warming: "Warming up", ready: "Ready", speaking: "Speaking", paused: "Paused", degraded: "Degraded" };
@@ -14,7 +14,8 @@ export function boardState(board) {
   if (board.availability !== "online" && state.state === undefined) return ["unknown", "Unknown"];
   if (state.paused === true) return ["paused", "Paused"];
   if (text(object(state.speaking).id) !== null) return ["speaking", "Speaking"];
-  return Object.hasOwn(WORDS, state.state) ? [state.state, WORDS[state.state]] : ["unknown", "Unknown"];
+  const word = entry(WORDS, state.state);
+  return word === null ? ["unknown", "Unknown"] : [state.state, word];
 }
 
 /** Shows a tile for each board, and keeps the address of the page at the board that is shown. */
@@ -79,7 +80,7 @@ function tileOf(store, board) {
     isSelected: board.name === store.selected,
     state,
     word,
-    line: state === "speaking" ? (text(object(board.state).speaking.text)?.slice(0, 200) ?? null) : null,
+    line: state === "speaking" ? (text(object(object(board.state).speaking).text)?.slice(0, 200) ?? null) : null,
     waiting: number(object(board.state).queue_depth),
     temperature_c: number(object(telemetry.gpu).temp_c) ?? number(object(telemetry.cpu).temp_c),
     alerts: activeAlerts(board).length,

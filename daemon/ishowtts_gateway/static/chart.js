@@ -1,7 +1,7 @@
 // One chart: an SVG of lines, steps or dots over the last hour, with its values in words.
 
 import { make, makeSvg, setText } from "./dom.js";
-import { clockTime, engineName, figure, number, UNKNOWN } from "./format.js";
+import { clockTime, engineName, entry, figure, number, UNKNOWN } from "./format.js";
 
 const HOUR_S = 3600;
 const NEAR_S = 90; // a dot this near belongs to the chosen time
@@ -180,8 +180,9 @@ function dotsOf(series, end) {
   const sets = new Map();
   for (const [time, value, engine] of series.rtf) {
     if (time <= end - HOUR_S || time > end || number(value) === null) continue;
-    const [shape, kind] = MARKS[engine] ?? ["circle", "max"];
-    if (!sets.has(kind)) sets.set(kind, { kind, shape, name: MARKS[engine] ? engineName(engine) : "other", points: [] });
+    const known = entry(MARKS, engine);
+    const [shape, kind] = known ?? ["circle", "max"];
+    if (!sets.has(kind)) sets.set(kind, { kind, shape, name: known ? engineName(engine) : "other", points: [] });
     sets.get(kind).points.push([time, value]);
   }
   return [...sets.values()].sort((one, other) => (one.kind < other.kind ? 1 : -1));

@@ -24,13 +24,12 @@ export function mountFacts(store) {
 function groupsOf(board, info, telemetry, state) {
   const part = (name) => object(telemetry[name]);
   const [gpu, hardware, memory, speech, audio, mqtt] = ["gpu", "board", "memory", "speech", "audio", "mqtt"].map(part);
-  const locked = { true: "locked", false: "not locked" }[gpu.clock_locked];
   return [
     ["Hardware", [
       ["Model", text(info.board)],
       ["JetPack", text(info.jetpack)],
       ["Power mode", text(hardware.power_mode)],
-      ["GPU clocks", locked ?? null],
+      ["GPU clocks", either(gpu.clock_locked, "locked", "not locked")],
       ["Fan", known(hardware.fan_pct, 0, "%")],
       ["Throttle events", known(hardware.throttle_events)],
       ["Memory", share(memory.used_mb, memory.total_mb)],
@@ -40,7 +39,7 @@ function groupsOf(board, info, telemetry, state) {
       ["Device", text(state.device) ?? text(audio.device)],
       ["Volume", known(board.volume ?? state.volume, 0, "%")],
       ["Configured volume", known(state.volume_configured, 0, "%")],
-      ["Can be heard", { true: "yes", false: `no${text(state.silent) ? ` (${state.silent.replaceAll("_", " ")})` : ""}` }[state.audible] ?? null],
+      ["Can be heard", either(state.audible, "yes", `no${text(state.silent) ? ` (${state.silent.replaceAll("_", " ")})` : ""}`)],
       ["Underruns", known(audio.underruns)],
       ["Device losses", known(audio.device_losses)],
     ]],
@@ -68,6 +67,8 @@ function groupsOf(board, info, telemetry, state) {
 const known = (value, digits = 0, unit = "") => given(value, (found) => figure(found, digits, unit));
 
 const given = (value, format) => (number(value) === null ? null : format(value));
+
+const either = (value, yes, no) => (value === true ? yes : value === false ? no : null);
 
 const percent = (part) => figure(part * 100, 0, "%");
 

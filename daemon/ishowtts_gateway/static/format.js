@@ -7,14 +7,19 @@ const minutes = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2
 const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const formats = [0, 1, 2, 3].map((digits) => new Intl.NumberFormat("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
 
-/** Returns a finite number, or null. */
-export const number = (value) => (typeof value === "number" && Number.isFinite(value) ? value : null);
+const LARGEST = 1e12; // as in the gateway: no reading is larger
+
+/** Returns a plausible number, or null. */
+export const number = (value) => (typeof value === "number" && Math.abs(value) < LARGEST ? value : null);
 
 /** Returns a text that is not empty, or null. */
 export const text = (value) => (typeof value === "string" && value !== "" ? value : null);
 
 /** Returns an object, or an empty one. */
 export const object = (value) => (typeof value === "object" && value !== null && !Array.isArray(value) ? value : {});
+
+/** Returns what a table has for a name from outside, or null: an object inherits names such as `constructor`. */
+export const entry = (table, name) => (typeof name === "string" && Object.hasOwn(table, name) ? table[name] : null);
 
 /** Returns the texts of a list. */
 export const texts = (value) => (Array.isArray(value) ? value.filter((item) => typeof item === "string") : []);

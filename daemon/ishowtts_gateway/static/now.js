@@ -2,7 +2,7 @@
 
 import { boardState } from "./boards.js";
 import { badge, byId, clip, expandable, foreign, make, setData, setText } from "./dom.js";
-import { clockTime, engineName, moment, number, object, position, text } from "./format.js";
+import { clockTime, engineName, entry, moment, number, object, position, text } from "./format.js";
 import { authorName } from "./moderation.js";
 import { endedLines } from "./store.js";
 
@@ -45,7 +45,7 @@ function pillsOf(board, state) {
   if (pills[0][0] === "offline") return pills;
   if (state.state === "degraded" && pills[0][0] !== "degraded") pills.push(["degraded", "Degraded"]);
   if (board.muted === true || state.muted === true) pills.push(["muted", "Muted"]);
-  else if (state.audible === false) pills.push(["muted", SILENT[state.silent] ?? "Cannot be heard"]);
+  else if (state.audible === false) pills.push(["muted", entry(SILENT, state.silent) ?? "Cannot be heard"]);
   return pills;
 }
 
@@ -78,7 +78,7 @@ const IDLE = {
 
 /** Returns what is shown if nothing is spoken. `kind` is the state of the board. */
 function idle(kind, state, last) {
-  const [title, hint] = Object.hasOwn(IDLE, kind) ? IDLE[kind] : ["Nothing is being said.", ""];
+  const [title, hint] = entry(IDLE, kind) ?? ["Nothing is being said.", ""];
   const detail = kind === "starting" || kind === "warming" ? text(state.detail) : null;
   const words = text(last?.text);
   return [
@@ -151,14 +151,14 @@ class Progress {
 
   draw() {
     if (this.line === null) return;
-    const { segment, segments } = this.line;
+    const [segment, segments] = [number(this.line.segment), number(this.line.segments)];
     const told_s = number(this.line.played_s);
     const left_s = number(this.line.left_s);
     const total_s = told_s !== null && left_s !== null ? told_s + left_s : null;
     const played_s = this.played();
     let share = null;
     if (total_s) share = Math.min(played_s / total_s, 0.995);
-    else if (number(segment) && number(segments)) share = Math.min((segment - 1) / segments, 1);
+    else if (segment && segments) share = Math.min((segment - 1) / segments, 1);
     setData(this.bar, "unknown", share === null);
     // An estimate that grows must not push the bar back while the line goes on.
     this.shown = share === null ? 0 : Math.max(share, this.shown);
@@ -167,7 +167,7 @@ class Progress {
     if (share === null) this.bar.removeAttribute("aria-valuenow");
     else if (this.bar.getAttribute("aria-valuenow") !== String(percent)) this.bar.setAttribute("aria-valuenow", percent);
     setText(this.words[0], this.line.since === null ? "Preparing" : told_s === null ? "" : position(Math.min(played_s, total_s ?? played_s)));
-    setText(this.words[1], number(segments) > 1 ? `Segment ${segment} of ${segments}` : "");
+    setText(this.words[1], segments > 1 && segment !== null ? `Segment ${segment} of ${segments}` : "");
     setText(this.words[2], total_s === null ? "" : `about ${position(Math.ceil(Math.max(0, total_s - played_s)))} left`);
   }
 }

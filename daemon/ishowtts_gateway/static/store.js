@@ -1,6 +1,6 @@
 // What the page knows: the boards, the connection, and which board is shown. Views subscribe and read.
 
-import { moment, number, object, text } from "./format.js";
+import { entry, moment, number, object, text } from "./format.js";
 
 const MAX_LINES = 1500; // of a board
 const MAX_POINTS = 20_000; // an hour at 0.2 s, the shortest interval
@@ -48,7 +48,14 @@ export class Store {
   changed() {
     this.pending ??= setTimeout(() => requestAnimationFrame(() => {
       this.pending = null;
-      for (const listener of this.listeners) listener();
+      for (const listener of this.listeners) {
+        // A view that cannot draw what a board has sent must not keep the others from theirs.
+        try {
+          listener();
+        } catch (error) {
+          reportError(error);
+        }
+      }
     }), PAUSE_MS);
   }
 
@@ -229,7 +236,7 @@ const RANK = { urgent: 0, high: 1, normal: 2, low: 3 };
 
 /** Returns the lines that wait, in the order in which they are spoken. */
 export function waitingLines(board) {
-  const rank = (line) => (line.status === "interrupted" ? -1 : 0) + 2 * (RANK[line.priority] ?? 2);
+  const rank = (line) => (line.status === "interrupted" ? -1 : 0) + 2 * (entry(RANK, line.priority) ?? 2);
   return [...board.lines.values()]
     .filter((line) => line.status === "waiting" || line.status === "interrupted")
     .sort((one, other) => rank(one) - rank(other) || one.at - other.at);

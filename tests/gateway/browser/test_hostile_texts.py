@@ -60,6 +60,40 @@ def test_boards_that_lie_are_shown_as_text(
         page.close()
 
 
+def test_a_board_that_sends_names_of_object_members_does_not_stop_the_page(
+    site: Site, open_page: Callable[..., Page], expect: Any, tmp_path: Path
+) -> None:
+    with GatewayProcess(tmp_path, site.client.address, {"devices": ["constructor", "other"]}) as gateway:
+        page = open_page("/#/constructor", gateway.url)
+        for topic, value in _names_of_members().items():
+            payload = value if isinstance(value, str) else json.dumps(value)
+            site.client.publish(f"ishowtts/constructor/{topic}", payload)
+        site.client.publish("ishowtts/other/availability", "online")
+        expect(page.locator("#lines-list")).to_contain_text("The first line.")
+        expect(page.locator("#charts")).to_contain_text("other")
+        expect(page.get_by_role("navigation", name="Boards")).to_contain_text("Speaking")
+        for word in ("native code", "[object", "NaN", "Infinity"):
+            assert word not in page.locator("body").inner_text()
+        check(page)
+        site.client.publish("ishowtts/constructor/state", json.dumps({"state": "speaking", "speaking": None}))
+        expect(page.locator("#now")).to_contain_text("Nothing is being said.")
+        page.close()
+
+
+def _names_of_members() -> dict[str, Any]:
+    """One message for each topic. `constructor` and `toString` are members of every object of JavaScript."""
+    name, not_text = "constructor", {"toString": 1, "valueOf": 1}
+    speaking = {"id": "2", "played_s": 1e308, "left_s": 1e308, "segment": not_text, "segments": 1e308}
+    line = {"id": "1", "text": "The first line.", "engine": name, "priority": name, "rtf": 1}
+    return {
+        "availability": "online",
+        "state": {"state": not_text, "audible": False, "silent": name, "engine": name, "speaking": speaking},
+        "telemetry": {"uptime_s": 1e308, "gpu": {"clock_locked": not_text}, "engines": [{"name": name, "state": name}]},
+        "alert/hot": {"active": True, "value": 1e308},
+        "event": {**line, "event": "finished"},
+    }
+
+
 def _lies(text: str) -> dict[str, Any]:
     """One message for each topic, whose fields all hold the text. The gateway drops alerts over 4 kB."""
     part = text[:200]
