@@ -113,7 +113,7 @@ def finished_lines(client: Client, count: int) -> list[dict[str, Any]]:
 def test_the_shell_examples_work(
     kitchen: Appliance, mqtt_client: Client, shell: Callable[[str], str], tmp_path: Path
 ) -> None:
-    options, lines, commands, older, voice, retained, watched, alerts, requested = blocks("sh")
+    options, lines, commands, older, voice, removal, retained, watched, alerts, requested = blocks("sh")
     shell(options)
     shell(lines)
     assert "tea-2" in [event["id"] for event in finished_lines(mqtt_client, 4)]
@@ -125,6 +125,8 @@ def test_the_shell_examples_work(
     assert sorted(event["command"] for event in events(mqtt_client, "command")) == ["cancel", "skip", "voice", "volume"]
     speech(tmp_path)
     shell(voice.replace("anna.wav", str(tmp_path / "speech.wav")).replace("The words of the recording.", WORDS))
+    mqtt_client.wait_for(f"{ROOT}/event", lambda m: m.json.get("command") == "voice_add")
+    shell(removal)
     mqtt_client.wait_for(f"{ROOT}/event", lambda m: m.json.get("transaction") == "t-18")
     added, removed = (event for event in events(mqtt_client, "command") if event.get("voice") == "anna")
     assert (added["command"], added["ok"]) == ("voice_add", True), added
