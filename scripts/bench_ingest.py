@@ -208,10 +208,10 @@ def latency_of(daemon: Appliance, client: Client, lines: int) -> Figures:
     """Measures the latencies of lines at 20 a second, each of which is finished before the next arrives."""
     host, port = client.address
     publisher = Publisher(host, port, f"{daemon.root}/say")
-    publisher.publish(-1, b"the first line, which loads what the others need")
-    eventually(lambda: first_samples(daemon.notes), "the first line")
     sent: dict[int, float] = {}
     with closing(publisher), Listener(host, port, f"{daemon.root}/event") as listener:
+        publisher.publish(-1, b"the first line, which loads what the others need")
+        eventually(lambda: sum(b'"finished"' in body for _, body in listener.received), "the first line")
         next_s = time.monotonic()
         for number in range(lines):
             while (left_s := next_s - time.monotonic()) > 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -27,6 +28,8 @@ _MAX_UPLOADS = 2
 _MAX_FIELD_BYTES = 65_536
 _FIELDS = {"audio", "text", "consent", "replace", "language"}
 _TRUTHS = {"true": True, "false": False}
+# It would log each form that is not one, and a client may send as many as it likes.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL + 1)
 
 
 class ApiRoutes:

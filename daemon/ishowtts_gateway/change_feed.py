@@ -42,6 +42,7 @@ class Watcher:
     def __init__(self, kinds: Collection[Kind]) -> None:
         self._kinds = kinds
         self._pending: OrderedDict[Hashable, ApplianceChange] = OrderedDict()
+        self._keys: dict[str | None, set[Hashable]] = {}  # of what is pending, by device
         self._events = 0  # how many of them are events, which are not coalesced
         self._number = 0
         self._arrived: asyncio.Future[None] | None = None  # of the reader that waits
@@ -55,12 +56,14 @@ class Watcher:
             self._number += 1
             self._events += 1
         elif change.kind == "gone":
-            self._pending = OrderedDict(item for item in self._pending.items() if item[1].device != change.device)
-            self._events = sum(other.kind == "event" for other in self._pending.values())
+            # Not a search of all that is pending: 1000 devices a second that come and go would then stop the loop.
+            for other in list(self._keys.get(change.device, ())):
+                self._take(other)
         key = self._key(change)
         if change.kind == "device" and (earlier := self._pending.get(key)) is not None:
             change = replace(change, data={**earlier.data, **change.data})
         self._pending[key] = change
+        self._keys.setdefault(change.device, set()).add(key)
         if len(self._pending) > _MAX_PENDING or self._events > _MAX_PENDING_EVENTS:
             self._overflow()
         self._wake()
@@ -81,9 +84,7 @@ class Watcher:
             # Not `wait_for`: before Python 3.12 it ignores a cancellation that comes together with a change.
             await asyncio.wait({self._arrived}, timeout=timeout_s)
         if self._pending:
-            _, change = self._pending.popitem(last=False)
-            self._events -= change.kind == "event"
-            return change
+            return self._take(next(iter(self._pending)))
         if self._closed:
             raise StopAsyncIteration
         return None
@@ -94,6 +95,16 @@ class Watcher:
     async def __anext__(self) -> ApplianceChange:
         while (change := await self.get()) is None:
             pass
+        return change
+
+    def _take(self, key: Hashable) -> ApplianceChange:
+        """Remove a change that is pending."""
+        change = self._pending.pop(key)
+        self._events -= change.kind == "event"
+        keys = self._keys[change.device]
+        keys.discard(key)
+        if not keys:
+            del self._keys[change.device]
         return change
 
     def _wake(self) -> None:
@@ -107,8 +118,10 @@ class Watcher:
 
     def _overflow(self) -> None:
         self._pending.clear()
+        self._keys.clear()
         self._events = 0
         self._pending["reset"] = ApplianceChange("reset", None, {})
+        self._keys[None] = {"reset"}
 
 
 class ChangeFeed:

@@ -203,7 +203,7 @@ def test_a_voice_that_is_not_whole_is_refused(
     assert says in reply.error
 
 
-def test_a_form_that_cannot_be_read(app: ServedApp, recorder: Recorder) -> None:
+def test_a_form_that_cannot_be_read(app: ServedApp, recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
     assert upload(app, WHOLE, name="Ann%2e").status == 400
     assert upload(app, WHOLE, kind="text/plain").status == 415
     assert upload(app, WHOLE, kind="multipart/form-data; boundary=B; charset=punycode").status == 415
@@ -212,3 +212,4 @@ def test_a_form_that_cannot_be_read(app: ServedApp, recorder: Recorder) -> None:
     assert upload(app, WHOLE, kind="multipart/form-data; boundary=" + "x" * 5000).status == 400
     assert upload(app, [("audio", bytes(12_400_000))]).status == 413
     assert recorder.asked == []
+    assert not caplog.records

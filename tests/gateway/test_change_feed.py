@@ -110,3 +110,26 @@ def test_a_reader_waits_for_a_limited_time_and_can_be_cancelled() -> None:
             assert reading.cancelled()
 
     asyncio.run(scenario())
+
+
+class CountedName(str):
+    """Counts how often it is compared."""
+
+    compared = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        CountedName.compared += 1
+        return str.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+
+def test_a_device_that_is_gone_costs_no_look_at_what_is_pending_for_others() -> None:
+    watcher = Watcher(ALL_KINDS)
+    for number in range(1000):
+        watcher.put(change("line", CountedName(f"d{number}"), id="a"))
+    CountedName.compared = 0
+    watcher.put(change("gone", "d-1"))
+    assert CountedName.compared < 10

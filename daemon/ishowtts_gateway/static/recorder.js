@@ -25,12 +25,7 @@ export function recordingError(error) {
   return REFUSALS[error.name] ?? `The browser cannot record (${error.message || error.name}). Choose a file.`;
 }
 
-/**
- * Starts a recording. It stops after MAX_RECORDING_S, if the microphone is unplugged, or by `stop()`.
- *
- * `onLevel(peak, seconds)` is called about 23 times a second; peak is 0 to 1. Returns {stop, wav}: `wav` is a promise
- * of the file as a Blob.
- */
+/** Starts a recording. Returns {stop, wav}: `wav` is a promise of the file. `onLevel(peak, seconds)`: peak is 0 to 1. */
 export async function startRecording(onLevel) {
   // Noise suppression and gain control change a voice, and the clone would sound like that.
   const wanted = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
