@@ -258,7 +258,8 @@ class ApplianceRequests:
             why = (
                 "engine.f5.voices_over_mqtt is not true there"
                 if control == "voices" and not takes_voices
-                else "the broker does not let the gateway's user do that; give it `user gateway` of ishowtts.acl"
+                else "the broker does not let the gateway's user do that; "
+                "give it the lines of `user gateway` in ishowtts.acl"
                 if device in self._forbidden and self._configured == "auto"
                 else f"gateway.controls is {self._configured}"
             )

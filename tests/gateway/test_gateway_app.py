@@ -121,7 +121,7 @@ def test_the_users_of_the_shipped_broker_see_everything_and_may_do_what_their_ro
             for topic, payload in (("state", "{}"), ("info", "{}"), ("telemetry", "{}"), ("alert/hot", "{}")):
                 await asyncio.to_thread(client.publish, f"ishowtts/test/{topic}", payload, retain=True)
             await until(lambda: record.telemetry == {} and record.alerts == {"hot": {}})
-            with pytest.raises(GatewayError, match="give it `user gateway` of"):
+            with pytest.raises(GatewayError, match="give it the lines of `user gateway`"):
                 await gateway.requests.say("test", {"text": "Hi."})
 
     with (
