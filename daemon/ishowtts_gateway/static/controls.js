@@ -3,7 +3,7 @@
 import { answer, button, byId, icon, make, run, setText } from "./dom.js";
 import { number, object, text, texts } from "./format.js";
 
-const REASONS = { gateway: "The gateway is away. Wait until the page is live again.", broker: "The gateway has no broker now.", board: "The board is offline." };
+const REASONS = { gateway: "No connection to the gateway. Wait until the page is live again.", broker: "The gateway has no broker now.", board: "The board is offline." };
 
 /** Returns what a board has done, in its own words if it has some. A refusal is an error of the API. */
 const told = (event, done) => ({ text: text(object(event).detail) ?? done, value: event });
