@@ -74,7 +74,7 @@ class ApiRoutes:
     async def _series(self, request: Request) -> Response:
         record = self._record(request)
         ended = record.lines.ended_since(time.time() - KEPT_S)
-        rtf = [[at_s, line.rtf, line.engine] for at_s, line in ended if line.rtf is not None]
+        rtf = [[at_s, line.rtf, line.engine] for at_s, line in ended if line.rtf is not None and not line.cached]
         return json_response({"columns": COLUMNS, "points": record.series.points(), "rtf": rtf})
 
     async def _lines(self, request: Request) -> Response:

@@ -116,13 +116,13 @@ class ApplianceRequests:
         directory.add_event_listener(self._event_arrived)
 
     def controls(self, device: str) -> dict[str, bool]:
-        """What may be done with a device: `say` a line, send a `command`, change `voices`."""
+        """What may be done with a device: `say` a line, send a `command`, change `voices`, read its `history`."""
         record = self._record(device)
         allowed = device not in self._forbidden
         say = self._configured in ("say", "all") or (self._configured == "auto" and allowed)
         command = self._configured == "all" or (self._configured == "auto" and allowed)
         voices = command and (record.info or {}).get("voices_over_mqtt") is True
-        return {"say": say, "command": command, "voices": voices}
+        return {"say": say, "command": command, "voices": voices, "history": allowed}
 
     async def say(self, device: str, line: Mapping[str, Any], urgent: bool = False) -> dict[str, Any]:
         """Publish a line. Returns the first event of it: `accepted`, `rejected`, `duplicate` or `merged`.
@@ -258,7 +258,8 @@ class ApplianceRequests:
             why = (
                 "engine.f5.voices_over_mqtt is not true there"
                 if control == "voices" and not takes_voices
-                else "the broker does not let the gateway's user do that; its ACL must allow it"
+                else "the broker does not let the gateway's user do that; "
+                "give it the lines of `user gateway` in ishowtts.acl"
                 if device in self._forbidden and self._configured == "auto"
                 else f"gateway.controls is {self._configured}"
             )

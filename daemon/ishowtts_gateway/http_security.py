@@ -94,7 +94,7 @@ class Access:
             GatewayError: The token is wrong, or there were too many wrong ones.
         """
         if self._key is None or self._tokens is None:
-            raise GatewayError(400, "this gateway has no token; nobody needs to sign in")
+            raise GatewayError(400, "this gateway has no token; nobody needs to log in")
         if not isinstance(token, str):
             raise GatewayError(400, 'send {"token": "…"}')
         self._tokens.check(token, client_group(scope))
@@ -106,7 +106,7 @@ class Access:
 
     @property
     def needs_token(self) -> bool:
-        """Whether users must sign in."""
+        """Whether users must log in."""
         return self._key is not None
 
     def signed_in(self, scope: Scope) -> bool:
@@ -182,7 +182,7 @@ class Access:
         elif path == "/" and scope["method"] in {"GET", "HEAD"}:
             raise Elsewhere("login")
         else:
-            raise GatewayError(401, "sign in at /login, or send the token as Authorization: Bearer")
+            raise GatewayError(401, "log in at /login, or send the token as Authorization: Bearer")
 
 
 class HttpSecurity:

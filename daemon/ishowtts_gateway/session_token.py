@@ -54,7 +54,7 @@ def read_token(settings: Config, credentials_dir: Path | None) -> str | None:
         why = error.strerror or str(error)
         raise ConfigError([f"{_KEY}: {path} cannot be read ({why}); fix its path or permissions"]) from error
     if others_read:
-        raise ConfigError([f"{_KEY}: every user of this machine can use {path}; chmod o= {path}"])
+        raise ConfigError([f"{_KEY}: every user of this machine may open {path}; chmod o= {path}"])
     return _checked(content.decode("ascii", "replace").strip(), path)
 
 

@@ -231,3 +231,9 @@ def test_an_unknown_option_between_words_is_wrong_usage(fake: FakeAppliance, cap
     with pytest.raises(SystemExit, match="2"):
         run(fake, "The", "tea", "--loud", "is", "ready")
     assert "unrecognized arguments: --loud is ready; put a text into quotes" in capsys.readouterr().err
+
+
+def test_an_argument_too_many_is_not_taken_for_a_text(capsys: Capture) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["top", "--device", "kitchen", "hall"])
+    assert "unrecognized arguments: hall; `ishowtts top --help` shows what it takes" in capsys.readouterr().err

@@ -137,12 +137,14 @@ def test_the_series_has_telemetry_and_the_rtf_of_lines(app: ServedApp) -> None:
         app.directory.apply("ishowtts/kitchen/telemetry", json.dumps(telemetry).encode())
         event = {"event": "finished", "id": "a", "ts": "2026-01-01T00:00:00Z", "rtf": 0.4, "engine": "f5"}
         app.directory.apply("ishowtts/kitchen/event", json.dumps(event).encode())
+        cached = {**event, "id": "b", "rtf": 0.0, "cached": True}
+        app.directory.apply("ishowtts/kitchen/event", json.dumps(cached).encode())
 
     app.run(arrive)
     series = json.loads(app.get(f"{KITCHEN}/series").body)
     point = dict(zip(series["columns"], series["points"][-1], strict=True))
     assert (point["gpu_mhz"], point["queue_depth"], point["gpu_c"]) == (600, 2, None)
-    assert series["rtf"][-1][1:] == [0.4, "f5"]
+    assert [row[1:] for row in series["rtf"]] == [[0.4, "f5"]]
 
 
 def test_older_lines(app: ServedApp, recorder: Recorder) -> None:

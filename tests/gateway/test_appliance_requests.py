@@ -207,20 +207,20 @@ def test_what_cannot_be_sent() -> None:
 @pytest.mark.parametrize(
     ("configured", "refused", "controls"),
     [
-        ("none", False, (False, False, False)),
-        ("say", False, (True, False, False)),
-        ("say", True, (True, False, False)),
-        ("all", True, (True, True, True)),
-        ("auto", True, (False, False, False)),
-        ("auto", False, (True, True, True)),
+        ("none", False, (False, False, False, True)),
+        ("say", False, (True, False, False, True)),
+        ("say", True, (True, False, False, False)),
+        ("all", True, (True, True, True, False)),
+        ("auto", True, (False, False, False, False)),
+        ("auto", False, (True, True, True, True)),
     ],
 )
-def test_controls(configured: str, refused: bool, controls: tuple[bool, bool, bool]) -> None:
+def test_controls(configured: str, refused: bool, controls: tuple[bool, bool, bool, bool]) -> None:
     async def scenario(gateway: Gateway) -> None:
         record = gateway.directory.records["test"]
         broker.publish("ishowtts/test/info", b'{"voices_over_mqtt": true, "instance": "1"}')
         await error_of(gateway.requests.history("test"))
-        wanted = dict(zip(("say", "command", "voices"), controls, strict=True))
+        wanted = dict(zip(("say", "command", "voices", "history"), controls, strict=True))
         await until(lambda: record.controls == wanted)
         for work, allowed in (
             (gateway.requests.say("test", {"text": "Hi."}), controls[0]),
@@ -233,7 +233,7 @@ def test_controls(configured: str, refused: bool, controls: tuple[bool, bool, bo
             assert "the broker does not let the gateway's user do that" in str(error)
             broker.on_publish = None
             await gateway.requests.probe("test")
-            assert record.controls == {"say": True, "command": True, "voices": True}
+            assert record.controls == {"say": True, "command": True, "voices": True, "history": True}
 
     with HostileBroker(on_publish=confirm_with(0x87 if refused else 0, "ishowtts/test/command")) as broker:
         ask(broker, scenario, controls=configured)

@@ -117,11 +117,11 @@ def test_the_users_of_the_shipped_broker_see_everything_and_may_do_what_their_ro
         own = {"username": "observer", "password_file": str(tmp_path / "secret")}
         async with gateway_of(broker, {"username": "nobody", "password_file": "/nonexistent/x"}, mqtt=own) as gateway:
             record = gateway.directory.records["test"]
-            await until(lambda: record.controls == {"say": False, "command": False, "voices": False})
+            await until(lambda: record.controls == {"say": False, "command": False, "voices": False, "history": False})
             for topic, payload in (("state", "{}"), ("info", "{}"), ("telemetry", "{}"), ("alert/hot", "{}")):
                 await asyncio.to_thread(client.publish, f"ishowtts/test/{topic}", payload, retain=True)
             await until(lambda: record.telemetry == {} and record.alerts == {"hot": {}})
-            with pytest.raises(GatewayError, match="its ACL must allow it"):
+            with pytest.raises(GatewayError, match="give it the lines of `user gateway`"):
                 await gateway.requests.say("test", {"text": "Hi."})
 
     with (

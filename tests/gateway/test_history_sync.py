@@ -168,13 +168,13 @@ def test_what_the_broker_permits_is_tried_again(monkeypatch: pytest.MonkeyPatch)
 
     async def scenario(gateway: Gateway) -> None:
         record = gateway.directory.records["test"]
-        await until(lambda: record.controls == {"say": False, "command": False, "voices": False})
+        await until(lambda: record.controls == {"say": False, "command": False, "voices": False, "history": False})
         daemon.broker.on_publish = permitted
         idle = HistorySync(gateway.directory, gateway.requests)
         idle._check(record)
         assert idle._queued == {"test"}
         monkeypatch.setattr(history_sync, "_AGAIN_S", 0.0)
-        await until(lambda: record.controls == {"say": True, "command": True, "voices": False})
+        await until(lambda: record.controls == {"say": True, "command": True, "voices": False, "history": True})
 
     with daemon.broker:
         ask(daemon.broker, scenario)

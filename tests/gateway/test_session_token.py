@@ -72,6 +72,7 @@ def test_a_token_file_that_is_not_there_is_not_shown_if_it_may_be_the_token() ->
     with pytest.raises(ConfigError) as refused:
         read_token(settings_of(Path(TOKEN)), None)
     assert TOKEN not in str(refused.value)
+    assert "write the token into a file, and the full path" in str(refused.value)
 
 
 def test_a_folder_is_no_token_file(tmp_path: Path) -> None:

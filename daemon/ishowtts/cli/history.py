@@ -56,7 +56,10 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--heard", action="store_true", help="only lines of which something was heard")
     parser.add_argument(
-        "--outcome", type=_states, metavar="NAME", help=f"only lines with this outcome, or several: {','.join(_STATES)}"
+        "--outcome",
+        type=_states,
+        metavar="NAME",
+        help=f"only lines with this outcome, or several, with commas: {', '.join(_STATES)}",
     )
     parser.add_argument(
         "--author", metavar="NAME", help="only lines of this author; the name as it is written or as it is spoken"

@@ -84,7 +84,9 @@ def _parsed(words: list[str]) -> argparse.Namespace:
     if not rest:
         return arguments
     text = getattr(arguments, "text", None)
-    if not isinstance(text, list) or any(word.startswith("-") for word in rest):
+    if not isinstance(text, list):
+        top.error(f"unrecognized arguments: {' '.join(rest)}; `ishowtts {words[0]} --help` shows what it takes")
+    if any(word.startswith("-") for word in rest):
         top.error(f"unrecognized arguments: {' '.join(rest)}; put a text into quotes if they belong to it")
     text += rest
     return arguments

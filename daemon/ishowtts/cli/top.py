@@ -23,7 +23,8 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
         action="append",
         type=_device,
         metavar="NAME",
-        help=f"a board to show, or several; {_ALL} for all (default: gateway.devices, else the board of this machine)",
+        help=f"a board to show; once more for each further board; {_ALL} for all "
+        "(default: gateway.devices, else the board of this machine)",
     )
     parser.add_argument("--once", action="store_true", help="print one frame; exit status 0 if the boards are online")
     parser.set_defaults(command=run)

@@ -280,8 +280,9 @@ def missing_secret(key: str, path: Path) -> tuple[str, str]:
     """What is wrong if the file of a secret does not exist, and the fix. A value without a / may be the secret."""
     if "/" in str(path):
         return f"names a file that does not exist: {path}", f"create {path}, or fix {key}"
-    hidden = "names a file that does not exist (its name has no / and is not shown: it may be the password itself)"
-    return hidden, f"write the password into a file, and the path of that file into {key}"
+    what = "token" if key.endswith("token_file") else "password"
+    hidden = f"names a file that does not exist (its name has no / and is not shown: it may be the {what} itself)"
+    return hidden, f"write the {what} into a file, and the full path of that file into {key}"
 
 
 def default_device_name(serial: str | None) -> str:

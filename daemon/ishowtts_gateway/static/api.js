@@ -2,6 +2,8 @@
 
 import { errorOf } from "./stream.js";
 
+const AWAY = "The gateway does not answer. Try again.";
+const statusError = (status) => `The gateway answered with status ${status}.`;
 const DEADLINE_MS = 60_000; // the gateway answers or gives up before
 
 /** Returns the `/api/` path of a board. */
@@ -66,9 +68,9 @@ export class Api {
       request.addEventListener("load", () => {
         if (request.status === 401) this.onForbidden();
         if (request.status >= 200 && request.status < 300) resolve(request.response ?? {});
-        else reject(new Error(request.response?.error ?? `The gateway answered with status ${request.status}.`));
+        else reject(new Error(request.response?.error ?? statusError(request.status)));
       });
-      request.addEventListener("error", () => reject(new Error("The gateway does not answer. Try again.")));
+      request.addEventListener("error", () => reject(new Error(AWAY)));
       request.send(form);
     });
   }
@@ -88,10 +90,10 @@ export class Api {
       response = await fetch(url, options);
     } catch (error) {
       const isLate = error.name === "TimeoutError";
-      throw new Error(isLate ? `The gateway has not answered within ${DEADLINE_MS / 1000} s.` : "The gateway does not answer. Try again.");
+      throw new Error(isLate ? `The gateway has not answered within ${DEADLINE_MS / 1000} s.` : AWAY);
     }
     if (response.status === 401) this.onForbidden();
-    if (!response.ok) throw new Error((await errorOf(response)) ?? `The gateway answered with status ${response.status}.`);
+    if (!response.ok) throw new Error((await errorOf(response)) ?? statusError(response.status));
     return response.json();
   }
 }

@@ -20,7 +20,7 @@ export class Chart {
     this.values = make("p", "chart-values");
     this.svg = makeSvg("svg", { class: "chart-plot", role: "img", "aria-labelledby": `${id} ${id}-words` });
     this.summary = make("figcaption", { id: `${id}-words`, className: "visually-hidden" });
-    this.empty = make("p", { className: "chart-empty" });
+    this.empty = make("p", "chart-empty");
     this.element = make("figure", { className: "chart", "data-panel": panel.id },
       make("div", "chart-head", this.title, this.values), make("div", "chart-area", this.svg, this.empty), this.summary);
   }

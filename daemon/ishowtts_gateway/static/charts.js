@@ -101,7 +101,7 @@ function showTable(store) {
     rows.push([clockTime(start * 1000, false), figure(mean(rtf.filter(inside).map((row) => row[1])), 2), ...values]);
   }
   dialog.replaceChildren(
-    make("h2", { id: "charts-table-title", textContent: "Last hour, means over 5 minutes" }),
+    make("h2", { id: "charts-table-title" }, "Last hour, means over 5 minutes"),
     make("div", { className: "table-scroll", tabIndex: 0, role: "region", "aria-labelledby": "charts-table-title" },
       make("table", {},
         make("thead", {}, make("tr", {}, ...head.map((title) => make("th", { scope: "col" }, title)))),

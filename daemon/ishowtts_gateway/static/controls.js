@@ -1,14 +1,15 @@
 // Pause, skip, stop, replay, mute, volume and default voice of the board that is shown.
 
 import { answer, button, byId, icon, make, run, setText } from "./dom.js";
-import { capital, number, object, text, texts } from "./format.js";
+import { number, object, text, texts } from "./format.js";
 
-const REASONS = { gateway: "The gateway is away. Wait until the page is live again.", broker: "The gateway has no broker now.", board: "The board is offline." };
+const REASONS = { gateway: "No connection to the gateway. Wait until the page is live again.", broker: "The gateway has no broker now.", board: "The board is offline." };
 
 /** Returns what a board has done, in its own words if it has some. A refusal is an error of the API. */
-function told(event, done) {
-  return { text: `${capital(text(object(event).detail) ?? done)}.`, value: event };
-}
+const told = (event, done) => ({ text: text(object(event).detail) ?? done, value: event });
+
+/** Whether a board answers with the id of a line, which is not shown here. */
+const isAboutId = ({ command, id }) => id !== undefined || command === "skip" || command === "replay";
 
 /** Says why nothing can be sent now, in `status`. Returns whether it can. */
 export function canSend(store, status) {
@@ -20,7 +21,10 @@ export function canSend(store, status) {
 
 /** Sends a command for a button. `status` shows what was `done`, or why not. */
 export function send(store, api, control, status, command, done) {
-  return canSend(store, status) && run(control, status, async () => told(await api.command(store.selected, command), done));
+  return canSend(store, status) && run(control, status, async () => {
+    const event = await api.command(store.selected, command);
+    return isAboutId(command) ? { text: done, value: event } : told(event, done);
+  });
 }
 
 /** Shows the controls if the gateway may send commands. Returns the actions by name, for the keyboard. */

@@ -1,5 +1,7 @@
 // Elements, text from outside, and lists that keep their elements. Nothing here parses HTML.
 
+import { sentence } from "./format.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 const graphemes = typeof Intl.Segmenter === "function" ? new Intl.Segmenter() : null;
 
@@ -67,7 +69,7 @@ export function setData(node, name, value) {
 
 /** Returns a text that somebody else wrote, isolated, in its own direction. */
 export function foreign(text, className = "foreign") {
-  return make("bdi", { className, dir: "auto", textContent: text });
+  return make("bdi", { className, dir: "auto" }, text);
 }
 
 /** Returns the first `limit` visible characters of a text, or null if it has no more. */
@@ -151,7 +153,7 @@ export function answer(node, kind, text) {
   const mark = { ok: "check", bad: "alert" }[kind];
   clearTimeout(node.timer);
   setData(node, "kind", kind);
-  node.replaceChildren(...(text === "" ? [] : [mark ? icon(mark) : "", foreign(text)]));
+  node.replaceChildren(...(text === "" ? [] : [mark ? icon(mark) : "", foreign(sentence(text))]));
   if (kind === "ok") node.timer = setTimeout(() => node.replaceChildren(), 8000);
 }
 

@@ -93,15 +93,15 @@ function engines(info, telemetry, state) {
   const known = Array.isArray(telemetry.engines) ? telemetry.engines.map(object) : [];
   const why = text(info.engine_why);
   const content = known.length === 0 ? make("p", "quiet", "Not known yet.") : make("ul", { className: "engine-list", role: "list" }, ...known.map((engine) => engineItem(engine, text(state.engine))));
-  return make("div", {}, content, why === null ? null : make("p", "hint", expandable(why, 200)));
+  return make("div", {}, content, why === null ? null : make("p", "hint", "Why ", foreign(clip(engineName(state.engine), 30)), " leads: ", expandable(why, 200)));
 }
 
 function engineItem(engine, leads) {
   const name = engineName(engine.name);
   const state = text(engine.state) ?? "unknown";
   const death = text(engine.last_death);
-  const figures = [["RTF", given(engine.rtf_p50, (median) => `${figure(median, 2)} (95 %: ${figure(engine.rtf_p95, 2)})`)],
-    ["First sound", given(engine.ttfa_s_p50, (median) => `${figure(median, 2, "s")} (95 %: ${figure(engine.ttfa_s_p95, 2, "s")})`)],
+  const figures = [["RTF", given(engine.rtf_p50, (median) => `${figure(median, 2)}, 95 % up to ${figure(engine.rtf_p95, 2)}`)],
+    ["First sound", given(engine.ttfa_s_p50, (median) => `${figure(median, 2, "s")}, 95 % up to ${figure(engine.ttfa_s_p95, 2, "s")}`)],
     ["Restarts", number(engine.restarts) ? figure(engine.restarts) : null]].filter(([, value]) => value !== null);
   return make("li", {},
     make("p", "engine-name", foreign(clip(name, 30)), badge(state), engine.name === leads ? make("span", "meta", "leads") : null),

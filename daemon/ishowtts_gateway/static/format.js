@@ -72,6 +72,9 @@ export const count = (many, noun) => `${formats[0].format(many)} ${noun}${many =
 /** Returns a text that starts with a capital. */
 export const capital = (words) => words.charAt(0).toUpperCase() + words.slice(1);
 
+/** Returns a text with a capital, and with a full stop if it has no mark at its end. */
+export const sentence = (words) => capital(words) + (/[.!?…:]$/.test(words) ? "" : ".");
+
 const ENGINES = new Map([["f5", "F5"], ["hibari", "hibari"], ["espeak", "espeak-ng"]]);
 
 /** Returns the name of an engine as people write it. */

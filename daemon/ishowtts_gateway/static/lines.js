@@ -43,7 +43,7 @@ export function mountLines(store, api, openAuthor, say) {
     byId("lines-table").hidden = shown.length === 0;
     byId("lines-empty").hidden = shown.length > 0;
     setText(byId("lines-empty"), ended.length === 0 ? "No line has ended since the gateway started." : "No line matches the filter.");
-    older.hidden = !hasMore && shown.length <= limit;
+    older.hidden = shown.length <= limit && !(hasMore && store.may("history"));
   };
   older.addEventListener("click", () => {
     const matching = endedLines(store.device).filter(matcher(search.value, kind.value)).length;
@@ -119,6 +119,6 @@ function outcome(line) {
 function why(line) {
   const reason = text(line.reason)?.replaceAll("_", " ") ?? null;
   const detail = text(line.detail);
-  const words = [line.status === "cancelled" ? "by" : reason, detail].filter(Boolean).join(reason ? ": " : " ");
+  const words = [line.status === "cancelled" ? "ended by" : reason, detail].filter(Boolean).join(reason ? ": " : " ");
   return words === "" ? null : make("p", { className: "line-why", "data-kind": isProblem(line) ? "bad" : "" }, expandable(capital(words), 160));
 }

@@ -1,5 +1,7 @@
 // Exchanges the token for a session cookie and opens the page.
 
+import { sentence } from "./format.js";
+
 const form = document.getElementById("login");
 const token = document.getElementById("token");
 const status = document.getElementById("status");
@@ -20,7 +22,7 @@ form.addEventListener("submit", async (event) => {
       location.replace("./");
       return;
     }
-    status.textContent = body.error ?? `The gateway answered with status ${response.status}.`;
+    status.textContent = sentence(body.error ?? `The gateway answered with status ${response.status}`);
   } catch {
     status.textContent = "The gateway does not answer. Try again.";
   }

@@ -36,8 +36,8 @@ export function mountAuthorDialog(store, api, filter) {
     } });
     dialog.replaceChildren(
       make("h2", { id: "author-title" }, foreign(clip(author, 120))),
-      make("p", {}, `${count(waiting, "line")} not ended yet, ${count(lines.length, "line")} known in all.`),
-      make("p", "hint", "Later lines of this author are spoken."),
+      make("p", {}, `${count(lines.length, "line")} known, ${waiting || "none"} of them waiting or being said.`),
+      make("p", "hint", "Later lines of this author are still spoken."),
       make("div", "dialog-actions", store.may("command") ? cancel : null, only, closeButton(dialog)),
       status,
     );

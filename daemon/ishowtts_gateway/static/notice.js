@@ -1,7 +1,7 @@
 // Whether the page is live, else why not and since when.
 
 import { byId, foreign, icon, make, setData, setText } from "./dom.js";
-import { clockTime, text } from "./format.js";
+import { clockTime, sentence, text } from "./format.js";
 import { activeAlerts } from "./store.js";
 
 const LINK_TEXTS = { connecting: "Connecting", live: "Live", gateway: "Connection lost", broker: "No broker", board: "Board offline" };
@@ -34,15 +34,14 @@ export function mountNotice(store) {
 function content(store, board, { reason, since }) {
   const time = since === null ? "" : ` since ${clockTime(since)}`;
   const parts = {
-    gateway: [`The gateway is away${time}.`, store.link.detail, "What you see is older. The page connects again by itself."],
-    broker: [`The gateway has no connection to the broker${time}.`, sentence(store.broker.detail), "What you see is older. The gateway connects again by itself."],
-    board: [`${board?.name} is offline${time}.`, null, "What you see is older."],
+    gateway: [`No connection to the gateway${time}.`, store.link.detail, "The page connects again by itself."],
+    broker: [`The gateway has no connection to the broker${time}.`, store.broker.detail, "The gateway connects again by itself."],
+    board: [`${board?.name} is offline${time}.`, null, ""],
   }[reason];
-  const words = make("p", {}, make("strong", {}, parts[0]), " ", parts[1] ? foreign(parts[1]) : "", ` ${parts[2]}`);
+  const why = text(parts[1]);
+  const words = make("p", {}, make("strong", {}, parts[0]), " ", why === null ? "" : foreign(sentence(why)), ` These are the last known values. ${parts[2]}`);
   return [icon("alert"), words];
 }
-
-const sentence = (detail) => (text(detail) === null || /[.!?]$/.test(detail) ? detail : `${detail}.`);
 
 /** Tells screen readers once that the values became outdated, and once that they are current again. */
 function announce(outdated, notice) {

@@ -69,10 +69,10 @@ function spoken(speaking, line, openAuthor) {
 }
 
 const IDLE = {
-  offline: ["Offline.", "This board does not answer."],
+  offline: ["Offline.", "This board does not answer. On it, run: sudo ishowtts doctor"],
   unknown: ["Not known.", "This board has not told what it does."],
   starting: ["Starting.", "It loads what the first line needs."],
-  warming: ["Warming up.", "F5 prepares its lengths. Another engine speaks until then."],
+  warming: ["Warming up.", "The engine that leads is prepared. Another one speaks until then."],
   paused: ["Paused.", "Lines wait until speech is resumed."],
 };
 

@@ -4,7 +4,7 @@ import { canSend } from "./controls.js";
 import { byId, make, run, setData, setText } from "./dom.js";
 import { count, number, object, text, texts } from "./format.js";
 
-/** Shows the box if the gateway may publish lines. Returns `focus()` and `sayAgain(line)`. */
+/** Shows the box if lines may be said. Returns `focus()` and `sayAgain(line)`. */
 export function mountSay(store, api) {
   const form = byId("say-form");
   const status = byId("say-answer");
@@ -42,7 +42,7 @@ export function mountSay(store, api) {
     submit();
   });
   words.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing) {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
       event.preventDefault();
       form.requestSubmit();
     }
@@ -56,7 +56,7 @@ export function mountSay(store, api) {
     if (wanted !== names) {
       names = wanted;
       const chosen = voice.value;
-      const first = text(board?.voice) === null ? "Default voice" : `Default (${board.voice})`;
+      const first = text(board?.voice) === null ? "Default voice" : `Default voice (${board.voice})`;
       voice.replaceChildren(make("option", { value: "" }, first), ...voices.map((name) => make("option", { value: name }, name)));
       voice.value = voices.includes(chosen) ? chosen : "";
       voice.parentElement.hidden = voices.length === 0;

@@ -29,7 +29,7 @@ export class Store {
     return this.boards.get(this.selected) ?? null;
   }
 
-  /** Whether the gateway may `say`, `command` or change `voices` on the board that is shown. */
+  /** Whether the gateway may `say`, `command`, read the `history` or change `voices` on the board that is shown. */
   may(what) {
     return object(this.device?.controls)[what] === true;
   }
@@ -148,7 +148,7 @@ export class Store {
     const before = board.lines.get(object(data.line).id);
     const line = addLine(board, data.line);
     const isNew = line && !isActive(line) && (!before || isActive(before));
-    if (!isNew || number(line.rtf) === null || !board.series) return;
+    if (!isNew || number(line.rtf) === null || line.cached === true || !board.series) return;
     const now_s = this.now_s();
     const ended_s = moment(line.ended_ts) / 1000;
     // The clock of the board may be wrong.

@@ -1,7 +1,7 @@
 // The voices of a board: try one, remove one, add one from a recording or a file.
 
-import { answer, button, icon, make, run, setText } from "./dom.js";
-import { texts } from "./format.js";
+import { answer, button, clip, icon, make, run, setText } from "./dom.js";
+import { engineName, text, texts } from "./format.js";
 import { MAX_RECORDING_S, recordingError, startRecording, whyNoRecording } from "./recorder.js";
 
 const NAME = "[a-z0-9_\\-]{1,64}"; // browsers read patterns with the flag v
@@ -12,7 +12,7 @@ const EXAMPLE = "The kettle is on, and the tea will be ready in a minute. Who wo
 
 /** Returns a labelled input, with a hint below it. */
 function field(text, input, hint = null) {
-  const label = make("label", { className: "field" }, make("span", { textContent: text }), input);
+  const label = make("label", "field", make("span", {}, text), input);
   if (hint === null) return label;
   input.setAttribute("aria-describedby", hint.id);
   return make("div", {}, label, hint);
@@ -41,27 +41,28 @@ class VoiceList {
     this.sample = make("input", { type: "text", value: "This is how I sound.", maxLength: 300, autocomplete: "off" });
     this.sampleField = field("Text to try a voice with", this.sample);
     this.names = make("ul", { className: "voice-list", role: "list", "aria-label": "Voices" });
-    this.note = make("p", { className: "quiet" });
+    this.note = make("p", "quiet");
     this.element = make("div", {}, this.sampleField, this.names, this.note);
   }
 
   /** Draws the list only if it has changed: a new button would lose the focus of the old one. */
   show(device) {
     const info = device?.info;
+    const leader = text(device?.state?.engine);
     const names = texts(info?.voices);
     const removable = texts(info?.removable_voices);
     const may = { say: Boolean(device?.controls?.say), voices: Boolean(device?.controls?.voices) };
-    const wanted = JSON.stringify([device?.name, names, removable, may, device?.voice, Boolean(info)]);
+    const wanted = JSON.stringify([device?.name, names, removable, may, device?.voice, Boolean(info), leader]);
     if (wanted === this.shown) return;
     this.shown = wanted;
     this.sampleField.hidden = !may.say || names.length === 0;
     this.names.replaceChildren(...names.map((name) => this.item(device, name, may, removable.includes(name))));
-    setText(this.note, info ? noteOn(names, removable, may) : "The board has not named its voices yet.");
+    setText(this.note, info ? noteOn(names, removable, may, leader) : "The board has not named its voices yet.");
   }
 
   item(device, name, may, isRemovable) {
-    const item = make("li", {}, make("bdi", { className: "voice-name", textContent: name }));
-    if (name === device.voice) item.append(make("span", { className: "badge", textContent: "default" }));
+    const item = make("li", {}, make("bdi", "voice-name", name));
+    if (name === device.voice) item.append(make("span", "badge", "default voice"));
     if (may.say) item.append(this.button("play", "Try", name, () => this.try(device.name, name)));
     if (may.voices && isRemovable) {
       const question = `Remove the voice ${name} from ${device.name}?`;
@@ -94,22 +95,21 @@ class VoiceList {
   }
 }
 
-/** Returns what to know about a list of voices: why it is empty, or why some have no button. */
-function noteOn(names, removable, may) {
+/** Returns what to know about voices: who speaks in them, why some have no button. */
+function noteOn(names, removable, may, leader) {
   if (names.length === 0) return "This board has no cloned voices. Its natural voice or espeak-ng speaks.";
-  if (may.voices && names.some((name) => !removable.includes(name))) {
-    return "Voices without “Remove” were added on the board. There, ishowtts voices remove NAME removes them.";
-  }
-  return "";
+  const other = leader === null || leader === "f5" ? "" : `Only F5 speaks in these voices. Now ${clip(engineName(leader), 30)} speaks, in a voice of its own. `;
+  const isFixed = may.voices && names.some((name) => !removable.includes(name));
+  return other + (isFixed ? "Voices without “Remove” were added on the board. There, ishowtts voices remove NAME removes them." : "");
 }
 
 /** Asks whether a voice is to be removed. Returns whether it was confirmed. */
 function confirmed(question) {
-  const cancel = make("button", { className: "button", value: "no", textContent: "Cancel" });
-  const confirm = make("button", { className: "button danger", value: "yes", textContent: "Remove" });
+  const cancel = make("button", { className: "button", value: "no" }, "Cancel");
+  const confirm = make("button", { className: "button danger", value: "yes" }, "Remove");
   const heading = make("h2", { textContent: question, id: "voice-question" });
-  const consequence = make("p", { textContent: "Its recording is deleted." });
-  const form = make("form", { method: "dialog" }, heading, consequence, make("div", { className: "actions" }, cancel, confirm));
+  const consequence = make("p", {}, "Its recording is deleted.");
+  const form = make("form", { method: "dialog" }, heading, consequence, make("div", "actions", cancel, confirm));
   const dialog = make("dialog", { className: "dialog", "aria-labelledby": heading.id }, form);
   document.body.append(dialog);
   dialog.showModal();
@@ -136,7 +136,7 @@ class VoiceForm {
   build() {
     this.record = button("mic", "Record", { onclick: () => this.toggleRecording() });
     this.level = make("meter", { min: 0, max: 1, high: 0.95, optimum: 0.5, "aria-label": "Level of the microphone" });
-    this.time = make("span", { className: "number" });
+    this.time = make("span", "number");
     this.meter = make("span", { className: "recording", hidden: true }, this.level, this.time);
     this.noRecording = make("p", { className: "quiet", hidden: true });
     this.file = make("input", { type: "file", accept: ".wav,.flac,.ogg,.mp3", onchange: () => this.choose() });
@@ -145,20 +145,18 @@ class VoiceForm {
     const example = button(null, "I read the example", { className: "button small", onclick: () => (this.words.value = EXAMPLE) });
     this.name = make("input", { required: true, pattern: NAME, autocomplete: "off", autocapitalize: "none", spellcheck: false,
       oninput: () => this.show(this.store.device) });
-    const nameHint = make("small", { className: "quiet", id: "voice-name-hint", textContent: "1 to 64 of a-z, 0-9, _ and -" });
+    const nameHint = make("small", { className: "quiet", id: "voice-name-hint" }, "1 to 64 of a-z, 0-9, _ and -");
     this.language = make("input", { pattern: LANGUAGE, placeholder: "en", autocomplete: "off" });
     this.replace = make("input", { type: "checkbox" });
     this.replaceField = make("label", { className: "tick", hidden: true }, this.replace, "Replace the voice of this name");
     this.consent = make("input", { type: "checkbox", required: true });
-    this.submit = make("button", { className: "button primary" }, icon("upload"), make("span", { textContent: "Add the voice" }));
+    this.submit = make("button", "button primary", icon("upload"), make("span", {}, "Add the voice"));
     this.progress = make("progress", { max: 1, hidden: true, "aria-label": "Upload" });
     this.status = make("p", { className: "answer", role: "status" });
-    this.form = make(
-      "form",
-      { className: "voice-form", onsubmit: (event) => this.onSubmit(event) },
-      make("p", { textContent: "Record 2 to 12 s of one person in a quiet room. For example, read aloud:" }),
-      make("blockquote", { textContent: EXAMPLE }),
-      make("div", { className: "actions" }, this.record, this.meter),
+    this.form = make("form", { className: "voice-form", onsubmit: (event) => this.onSubmit(event) },
+      make("p", {}, "Record 2 to 12 s of one person in a quiet room. For example, read aloud:"),
+      make("blockquote", {}, EXAMPLE),
+      make("div", "actions", this.record, this.meter),
       this.noRecording,
       field("Or choose a file: WAV, FLAC, OGG or MP3", this.file),
       this.player,
@@ -167,13 +165,13 @@ class VoiceForm {
       field("Name of the voice", this.name, nameHint),
       field("Language, if it is not that of the board", this.language),
       this.replaceField,
-      make("label", { className: "tick" }, this.consent, "The speaker agreed that this voice is cloned"),
-      make("div", { className: "actions" }, this.submit, this.progress),
+      make("label", "tick", this.consent, "The speaker agreed that this voice is cloned"),
+      make("div", "actions", this.submit, this.progress),
       this.status,
     );
-    this.details = make("details", {}, make("summary", { textContent: "Add a voice" }), this.form);
-    this.refusal = make("p", { className: "quiet" });
-    this.element = make("div", { className: "voice-add" }, this.details, this.refusal);
+    this.details = make("details", {}, make("summary", {}, "Add a voice"), this.form);
+    this.refusal = make("p", "quiet");
+    this.element = make("div", "voice-add", this.details, this.refusal);
   }
 
   show(device) {
@@ -294,5 +292,5 @@ function whyNoVoices(device) {
   if (device.info.voices_over_mqtt !== true) {
     return "To add voices here, set engine.f5.voices_over_mqtt: true in the board's configuration and restart it.";
   }
-  return "This page may not add voices: the gateway's user at the broker needs the role controller.";
+  return "The broker does not let the gateway's user add voices. Give it the lines of user gateway in ishowtts.acl.";
 }

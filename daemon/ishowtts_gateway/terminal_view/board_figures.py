@@ -52,7 +52,7 @@ def board_figures(board: BoardView, count: int) -> list[BoardFigure]:
         times = ((point[0] or 0.0, point[position]) for point in points)
         return by_time(times, now_s, step_s, count)
 
-    rtfs = [line.rtf for line in board.ended if line.rtf is not None][:count][::-1]
+    rtfs = [line.rtf for line in board.ended if line.rtf is not None and not line.cached][:count][::-1]
     clock_max_mhz = gpu.get("clock_max_mhz")
     power, queue = series("power_w"), series("queue_depth")
     power_w, depth = _part(telemetry, "board").get("power_w"), board.queue_depth

@@ -186,7 +186,7 @@ def _figure_row(figure: BoardFigure, value_width: int) -> StyledLine:
 
 
 def _line_figures(line: LineRecord) -> str:
-    rtf = "" if line.rtf is None else f"{min(line.rtf, 99.0):.2f}"
+    rtf = "cache" if line.cached else "" if line.rtf is None else f"{min(line.rtf, 99.0):.2f}"
     first = "" if line.ttfa_s is None else f"{min(line.ttfa_s, 999.0):.2f} s"
     return f"{rtf:>5}  {first:>6}  {padded(cut(screen_text(line.engine, 20), 6), 6)}  "
 

@@ -76,7 +76,7 @@ def test_an_observer_is_not_offered_what_it_may_not_do(
             expect(page.locator("#now")).to_contain_text("An endless line for observers.")
             client.publish("ishowtts/kitchen/say", {"text": "One that waits."})
             expect(page.locator("#queue")).to_contain_text("One that waits.")
-            for hidden in ("#say", "#controls"):
+            for hidden in ("#say", "#controls", "#lines-older"):
                 expect(page.locator(hidden)).to_be_hidden()
             for name in ("Cancel this line", "Skip", "Say it", "Try default", "Add a voice"):
                 expect(page.get_by_role("button", name=name)).to_have_count(0)

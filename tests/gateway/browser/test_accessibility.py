@@ -64,8 +64,10 @@ def test_everything_can_be_done_with_the_keyboard(site: Site, open_page: Callabl
     assert not [one for one in visited if not one["isMarked"]], "where is the focus?"
     assert page.evaluate(_NOT_VISITED) == []
     page.get_by_label("Text of the line").focus()
-    page.keyboard.type("Typed and sent.")
-    page.keyboard.press("Control+Enter")
+    page.keyboard.type("Typed")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("and sent.")
+    page.keyboard.press("Enter")
     expect(page.locator("#say-answer")).to_contain_text("Accepted")
     page.locator("#now").focus()
     page.keyboard.press("p")
@@ -74,7 +76,7 @@ def test_everything_can_be_done_with_the_keyboard(site: Site, open_page: Callabl
     expect(page.locator("#state")).not_to_contain_text("Paused")
     page.keyboard.press("s")
     expect(page.locator("#lines-list tr").filter(has_text="An endless line").first).to_contain_text("cancelled")
-    expect(page.locator("#lines-list tr").filter(has_text="Typed and sent.")).to_contain_text("finished")
+    expect(page.locator("#lines-list tr").filter(has_text="and sent.")).to_contain_text("finished")
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")

@@ -63,7 +63,7 @@ def test_the_gateway_is_killed_and_starts_again(
     faults.allow("ERR_(CONNECTION_REFUSED|INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET|EMPTY_RESPONSE)")
     site.gateway.stop(signal.SIGKILL)
     try:
-        expect(page.locator("#notice")).to_contain_text("The gateway is away")
+        expect(page.locator("#notice")).to_contain_text("No connection to the gateway")
         expect(page.locator("#link-text")).to_have_text("Connection lost")
         # It goes on meanwhile: the board needs no gateway.
         site.kitchen.final(site.client, site.kitchen.say(site.client, "During the restart."))

@@ -40,7 +40,7 @@ def test_a_voice_is_recorded_tried_and_removed(site: Site, open_page: Callable[.
     expect(voices.get_by_role("button", name="Try anna")).to_be_visible(timeout=30_000)
     added = answer(site, "voice_add")
     assert (added["ok"], added["voice"]) == (True, "anna"), added
-    expect(voices.locator(".voice-add .answer")).to_contain_text(added["detail"])
+    expect(voices.locator(".voice-add .answer")).to_contain_text(added["detail"], ignore_case=True)
     folder = site.kitchen.folder / "state" / "uploaded-voices" / "anna"
     assert (folder / "reference.txt").read_text(encoding="utf-8").strip() == WORDS
     (clip,) = folder.glob("reference.[fw]*")
@@ -77,7 +77,7 @@ def test_a_file_that_is_no_recording_is_refused_with_a_sentence(
     voices.get_by_role("button", name="Add the voice").click()
     refused = answer(site, "voice_add")
     assert refused["ok"] is False
-    expect(voices.locator(".voice-add .answer")).to_contain_text(refused["detail"])
+    expect(voices.locator(".voice-add .answer")).to_contain_text(refused["detail"], ignore_case=True)
     # Nothing that was typed is lost.
     expect(voices.get_by_label("Name of the voice")).to_have_value("noise")
 

@@ -94,6 +94,15 @@ def test_a_frame_has_the_values_of_the_board(busy: ApplianceDirectory) -> None:
     assert "▂" in text
 
 
+def test_a_line_from_the_cache_has_no_rtf() -> None:
+    made = directory()
+    event(made, "a", "finished", rtf=0.2, engine="f5")
+    event(made, "b", "finished", rtf=0.0, engine="f5", cached=True)
+    text = shown(view(made))
+    assert "0.20, median 0.21" in text
+    assert "finished   cache" in text
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_every_size_has_what_matters_most(busy: ApplianceDirectory, size: tuple[int, int]) -> None:
     text = shown(view(busy), *size)
