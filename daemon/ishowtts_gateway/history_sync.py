@@ -19,7 +19,7 @@ from ishowtts_gateway.published_value import text
 log = logging.getLogger(__name__)
 
 _LINES = 50
-_WORKERS = 4
+_WORKERS = 16  # one that does not answer holds a worker for 10 s, and there may be 200 of them
 _SETTLE_S = 2.0  # the broker sends what it retains within milliseconds of the subscription
 _CHECK_S = 10.0
 _MIN_INTERVAL_S = 5.0

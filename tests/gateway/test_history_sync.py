@@ -195,3 +195,36 @@ def test_appliances_that_are_gone_are_forgotten_even_if_their_changes_were_too_m
         assert (sync._asked_s.keys(), sync._instances.keys()) == ({"test"}, {"test"})
 
     asyncio.run(scenario())
+
+
+def test_appliances_that_do_not_answer_hold_up_no_other() -> None:
+    class Requests:
+        def __init__(self) -> None:
+            self.silent = 0
+
+        async def history(self, name: str, _limit: int) -> dict[str, Any]:
+            if name != "test":
+                self.silent += 1
+                await asyncio.Event().wait()
+            return {"lines": [ENDED], "next": None}
+
+        def refresh_controls(self, _name: str) -> None:
+            pass
+
+        def forbidden(self, _name: str) -> bool:
+            return False
+
+    async def scenario() -> None:
+        names = [*(f"silent-{number}" for number in range(12)), "test"]
+        directory, requests = ApplianceDirectory("ishowtts", names), Requests()
+        running = asyncio.create_task(HistorySync(directory, cast(ApplianceRequests, requests)).run())
+        await asyncio.sleep(0)
+        directory.set_broker(True, None)
+        for name in names:
+            directory.apply(f"ishowtts/{name}/availability", b"online", retained=True)
+        await until(lambda: directory.records["test"].lines.get("old") is not None)
+        assert requests.silent == 12
+        directory.close()
+        await running
+
+    asyncio.run(scenario())

@@ -5,6 +5,7 @@ import { errorOf } from "./stream.js";
 const AWAY = "The gateway does not answer. Try again.";
 const statusError = (status) => `The gateway answered with status ${status}.`;
 const DEADLINE_MS = 60_000; // the gateway answers or gives up before
+const VOICE_DEADLINE_MS = 180_000; // a board that checks recordings answers after that
 
 /** Returns the `/api/` path of a board. */
 const path = (device, ...rest) => ["api/devices", device, ...rest].map((part, place) => (place ? encodeURIComponent(part) : part)).join("/");
@@ -53,7 +54,7 @@ export class Api {
   }
 
   removeVoice(device, name) {
-    return this.request("DELETE", path(device, "voices", name));
+    return this.request("DELETE", path(device, "voices", name), null, VOICE_DEADLINE_MS);
   }
 
   /** Uploads a voice. `onProgress(share)` tells how much has been sent, which fetch cannot. */
@@ -79,8 +80,8 @@ export class Api {
     return this.request("POST", url, body);
   }
 
-  async request(method, url, body = null) {
-    const options = { method, credentials: "same-origin", cache: "no-store", signal: AbortSignal.timeout(DEADLINE_MS) };
+  async request(method, url, body = null, deadline_ms = DEADLINE_MS) {
+    const options = { method, credentials: "same-origin", cache: "no-store", signal: AbortSignal.timeout(deadline_ms) };
     if (body !== null) {
       options.headers = { "Content-Type": "application/json" };
       options.body = JSON.stringify(body);
@@ -90,7 +91,7 @@ export class Api {
       response = await fetch(url, options);
     } catch (error) {
       const isLate = error.name === "TimeoutError";
-      throw new Error(isLate ? `The gateway has not answered within ${DEADLINE_MS / 1000} s.` : AWAY);
+      throw new Error(isLate ? `The gateway has not answered within ${deadline_ms / 1000} s.` : AWAY);
     }
     if (response.status === 401) this.onForbidden();
     if (!response.ok) throw new Error((await errorOf(response)) ?? statusError(response.status));
