@@ -299,6 +299,7 @@ class ApplianceRequests:
             await self._publish(record, "command", payload, answer)
         except PublishRefused as error:
             if error.forbidden:
+                self._forbidden &= self._directory.records.keys()  # without those that are gone
                 self._forbidden.add(record.name)
                 self.refresh_controls(record.name)
             raise

@@ -79,6 +79,7 @@ class HistorySync:
         with self._directory.watch({"device", "gone"}) as changes:
             async for change in changes:
                 if change.kind == "reset":
+                    self._forget_the_gone()
                     self._ask_all()
                 elif change.kind == "gone":
                     self._asked_s.pop(change.device or "", None)
@@ -107,6 +108,13 @@ class HistorySync:
             self._instances[name] = instance
         if restarted or fields.get("availability") is not None:
             self._ask(name)
+
+    def _forget_the_gone(self) -> None:
+        """Forget appliances that the directory has forgotten meanwhile."""
+        for name in self._asked_s.keys() - self._directory.records.keys():
+            del self._asked_s[name]
+        for name in self._instances.keys() - self._directory.records.keys():
+            del self._instances[name]
 
     def _ask_all(self) -> None:
         for name in self._directory.records:

@@ -23,6 +23,8 @@ from ishowtts_gateway.session_token import SESSION_S, SessionKey, TokenCheck
 
 log = logging.getLogger(__name__)
 
+MAX_HEADERS_BYTES = 32_768
+"""Of path, query and headers. uvicorn bounds only headers that come in pieces."""
 JSON_BYTES = 131_072
 UPLOAD_BYTES = 12_300_000
 """A clip of 12 MB and its words."""
@@ -128,6 +130,9 @@ class Access:
         if self._requests.wait_s(group) > 0:
             raise GatewayError(429, "too many requests; send at most 50 a second")
         self._requests.take(group)
+        sizes = (len(name) + len(value) for name, value in scope["headers"])
+        if len(scope["path"]) + len(scope["query_string"]) + sum(sizes) > MAX_HEADERS_BYTES:
+            raise GatewayError(431, f"the headers are larger than {MAX_HEADERS_BYTES:,} bytes, which is the limit here")
         headers = Headers(scope=scope)
         self._check_host(headers.get("host", ""))
         for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):

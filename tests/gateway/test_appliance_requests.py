@@ -239,6 +239,16 @@ def test_controls(configured: str, refused: bool, controls: tuple[bool, bool, bo
         ask(broker, scenario, controls=configured)
 
 
+def test_appliances_that_are_gone_are_not_remembered_as_forbidden() -> None:
+    async def scenario(gateway: Gateway) -> None:
+        gateway.requests._forbidden.add("gone")
+        assert (await error_of(gateway.requests.probe("test"))).status == 502
+        assert [gateway.requests.forbidden(name) for name in ("test", "gone")] == [True, False]
+
+    with HostileBroker(on_publish=confirm_with(0x87, "ishowtts/test/command")) as broker:
+        ask(broker, scenario)
+
+
 def test_over_mqtt_3_1_1() -> None:
     def say(broker: HostileBroker, _packet: Packet, line: Any) -> None:
         event(broker, "accepted", id=line["id"])

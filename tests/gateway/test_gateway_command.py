@@ -15,6 +15,7 @@ import pytest
 
 from ishowtts.cli.main import main
 from ishowtts.config import Config
+from ishowtts.errors import ConfigError
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from support.broker import Broker
 from support.client import Client
@@ -27,6 +28,12 @@ def test_a_password_that_cannot_be_read_is_one_sentence(tmp_path: Path, caplog: 
     config.write_text(json.dumps({"gateway": {"mqtt": user, "http": {"listen": "127.0.0.1:0"}}}).replace(":0", ":1"))
     assert main(["gateway", "--config", str(config)]) == 2
     assert caplog.messages[-1].startswith("gateway.mqtt.password_file names a file that does not exist")
+
+
+def test_a_password_without_a_user_is_one_sentence(tmp_path: Path) -> None:
+    settings = Config(gateway={"mqtt": {"password_file": str(tmp_path / "own")}})
+    with pytest.raises(ConfigError, match=r"password_file needs gateway\.mqtt\.username"):
+        settings.gateway_user()
 
 
 def test_its_own_user_is_used_without_the_password_of_the_appliance(tmp_path: Path) -> None:

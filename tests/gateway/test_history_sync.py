@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from ishowtts_gateway import history_sync
+from ishowtts_gateway.appliance_directory import ApplianceDirectory
+from ishowtts_gateway.appliance_requests import ApplianceRequests
 from ishowtts_gateway.gateway_app import Gateway
 from ishowtts_gateway.history_sync import HistorySync
 from support.broker_scripts import confirm_with
@@ -175,3 +178,20 @@ def test_what_the_broker_permits_is_tried_again(monkeypatch: pytest.MonkeyPatch)
 
     with daemon.broker:
         ask(daemon.broker, scenario)
+
+
+def test_appliances_that_are_gone_are_forgotten_even_if_their_changes_were_too_many() -> None:
+    async def scenario() -> None:
+        directory = ApplianceDirectory("ishowtts", ["test"])
+        sync = HistorySync(directory, cast(ApplianceRequests, None))
+        sync._asked_s = dict.fromkeys(("test", "gone"), 0.0)
+        sync._instances = dict.fromkeys(("test", "gone"), "first")
+        following = asyncio.create_task(sync._follow_devices())
+        await asyncio.sleep(0)
+        for number in range(3000):
+            directory._tell("device", f"d{number}", {})
+        directory.close()
+        await following
+        assert (sync._asked_s.keys(), sync._instances.keys()) == ({"test"}, {"test"})
+
+    asyncio.run(scenario())

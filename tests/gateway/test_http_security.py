@@ -136,6 +136,13 @@ def test_no_path_leaves_its_place(app: ServedApp, path: str) -> None:
     assert app.get(path).status == 404
 
 
+def test_large_headers_are_refused_also_if_they_come_at_once(app: ServedApp) -> None:
+    assert app.get("/health", {"X": "a" * 30_000}).status == 200
+    for path, headers in (("/health", {"X": "a" * 40_000}), (f"/{'a' * 40_000}", {}), (f"/health?{'a' * 40_000}", {})):
+        assert app.get(path, headers).status in (400, 431)
+    assert app.get("/health", {f"X-{number}": "" for number in range(90)}).status == 200
+
+
 def test_every_response_has_the_headers(app: ServedApp) -> None:
     for reply in (
         app.get("/health"),

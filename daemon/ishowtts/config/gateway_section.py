@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ishowtts.config.section import Section as _Section
 from ishowtts.limits import NAME
@@ -16,11 +16,12 @@ _MAX_DEVICES = 100
 _LISTEN = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})")
 
 
-def _devices(value: str | list[str] | None) -> str | list[str] | None:
+def _devices(value: object) -> object:
     if value is None or value == "+":
         return value
-    names = [value] if isinstance(value, str) else value
-    if not names or len(names) > _MAX_DEVICES or len(set(names)) < len(names) or not all(map(NAME.fullmatch, names)):
+    names = value if isinstance(value, list) else [value]
+    valid = all(isinstance(name, str) and NAME.fullmatch(name) for name in names)
+    if not valid or not 1 <= len(names) <= _MAX_DEVICES or len(set(names)) < len(names):
         raise ValueError(
             f'must be null (this board), "+" (every appliance under mqtt.prefix), or a list of 1 to {_MAX_DEVICES} '
             "different device names, each 1 to 64 characters of a-z, 0-9, _ and -"
@@ -96,7 +97,7 @@ class GatewayHttpSection(_Section):
 class GatewaySection(_Section):
     """`ishowtts gateway`: which appliances it shows, and what its page may do."""
 
-    devices: Annotated[str | list[str] | None, AfterValidator(_devices)] = None
+    devices: Annotated[str | list[str] | None, BeforeValidator(_devices)] = None
     controls: Literal["auto", "none", "say", "all"] = "auto"
     mqtt: GatewayMqttSection = GatewayMqttSection()
     http: GatewayHttpSection = GatewayHttpSection()

@@ -246,11 +246,13 @@ class Config(_Section):
         They are the systemd credentials `gateway-mqtt-username` and `gateway-mqtt-password`, else `gateway.mqtt`.
 
         Raises:
-            ConfigError: a file that is named cannot be read.
+            ConfigError: a file that is named cannot be read, or a password has no user name.
         """
         path = _credential(credentials_dir, "gateway-mqtt-username")
         name = self.gateway.mqtt.username if path is None else _secret("the credential gateway-mqtt-username", path)
         if not name:
+            if self.gateway.mqtt.password_file is not None:
+                raise ConfigError(["gateway.mqtt.password_file needs gateway.mqtt.username; set both or neither"])
             return None
         path = _credential(credentials_dir, "gateway-mqtt-password") or self.gateway.mqtt.password_file
         return name, None if path is None else SecretStr(_secret("gateway.mqtt.password_file", path))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
 from collections import OrderedDict, deque
@@ -13,7 +12,7 @@ from ishowtts.config import Config
 from ishowtts.engines.build import Engines
 from ishowtts.engines.voices import folders
 from ishowtts.engines.voices.upload_check import AddedClip, add_checked
-from ishowtts.engines.voices.upload_spool import CompleteUpload, UploadKey, UploadSpool
+from ishowtts.engines.voices.upload_spool import CompleteUpload, UploadKey, UploadSpool, digest_of
 from ishowtts.engines.voices.voice_library import DEFAULT, entries_of, uploaded_voices_folder
 from ishowtts.errors import Cancelled, VoiceError
 from ishowtts.inbox import Inbox
@@ -116,7 +115,7 @@ class VoiceUploads(LoopThread):
 
     def _take_part(self, part: VoicePart) -> None:
         key = (part.name, part.upload)
-        first = _digest(part) if part.part == 0 else b""
+        first = digest_of(part) if part.part == 0 else b""
         if key not in self._spool and (ended := self._ended.get(key)) is not None:
             if part.part != 0:
                 return  # it was on its way when the upload ended
@@ -212,7 +211,3 @@ class VoiceUploads(LoopThread):
             return
         command = "voice_remove" if isinstance(request, VoiceRemoval) else request.command
         self._answers.send(command, None, False, detail, request.transaction, voice=request.name)
-
-
-def _digest(part: VoicePart) -> bytes:
-    return hashlib.blake2b(repr(part.about).encode("utf-8", "replace") + b"\0" + part.data).digest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 from ishowtts.limits import SENT_CHARS
 from ishowtts.util.terminal_text import cut, padded
@@ -135,11 +135,9 @@ def last_rows(board: BoardView, width: int | None, rows: int) -> Iterator[Styled
         rows -= 1
     today = datetime.fromtimestamp(board.now_s).date()
     for line in board.ended[:rows]:
-        at_s = epoch_s(line.ended_ts)
-        when = "" if at_s is None else _clock(at_s) if datetime.fromtimestamp(at_s).date() == today else _date(at_s)
         reason = "" if line.status == "finished" else screen_text(line.reason or line.detail, _REASON_CHARS)
         yield styled(
-            (f"{when:<8}  ", "dim"),
+            (f"{_when(line.ended_ts, today):<8}  ", "dim"),
             (f"{line.status:<{_OUTCOME_WIDTH}}  ", _OUTCOME_STYLES.get(line.status, "")),
             (_line_figures(line) if detailed else "", ""),
             (f"{reason}: " if reason else "not heard: " if line.audible is False else "", "warn"),
@@ -197,5 +195,11 @@ def _clock(at_s: float) -> str:
     return f"{datetime.fromtimestamp(at_s):%H:%M:%S}"
 
 
-def _date(at_s: float) -> str:
-    return f"{datetime.fromtimestamp(at_s):%d %b}"
+def _when(ts: str | None, today: date) -> str:
+    """The time of an event of today, the date of an earlier one; empty if it is unknown, or of no year that we know."""
+    at_s = epoch_s(ts)
+    try:
+        at = None if at_s is None else datetime.fromtimestamp(at_s)
+    except (ValueError, OverflowError, OSError):  # the local time of a first or last day may be beyond the calendar
+        return ""
+    return "" if at is None else f"{at:%H:%M:%S}" if at.date() == today else f"{at:%d %b}"

@@ -17,12 +17,12 @@ _MAX_CHARS = 1000
 
 
 def screen_text(value: object, max_chars: int = _MAX_CHARS) -> str:
-    """A value of a payload as text for one line of a terminal; empty for `None`.
+    """A text of a payload for one line of a terminal; empty for everything that is no text.
 
     Format characters, such as direction overrides and joiners, are removed: terminals disagree about their width.
     Other characters that would control the terminal are shown escaped. Of the accents on a letter the first four stay.
     """
-    return "" if value is None else _harmless(str(value)[:max_chars])
+    return _harmless(value[:max_chars]) if isinstance(value, str) else ""
 
 
 @lru_cache(1000)  # each frame has the texts of the one before

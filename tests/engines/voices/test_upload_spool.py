@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from ishowtts.engines.voices.upload_spool import MAX_UPLOADS, PART_TIMEOUT_S, CompleteUpload, UploadSpool
+from ishowtts.engines.voices.upload_spool import (
+    MAX_UPLOADS,
+    PART_TIMEOUT_S,
+    UPLOAD_TIMEOUT_S,
+    CompleteUpload,
+    UploadSpool,
+)
 from ishowtts.errors import VoiceError
 from ishowtts.limits import VOICE_PART_BYTES, VOICE_RECORDING_BYTES
 from ishowtts.model import VoiceAbout, VoicePart
@@ -103,6 +109,25 @@ def test_an_upload_ends_if_its_parts_do_not_come(spool: UploadSpool, clock: Cloc
     clock.now_s += 0.1
     told = "2 of 3 parts came, and then none for 60 s; send the recording again"
     assert spool.expired() == {KEY: told}
+
+
+def test_a_repeated_part_does_not_keep_an_upload(spool: UploadSpool, clock: Clock) -> None:
+    spool.add(part(0))
+    for _ in range(3):
+        clock.now_s += PART_TIMEOUT_S / 2
+        spool.add(part(0))
+    assert list(spool.expired()) == [KEY]
+
+
+def test_an_upload_whose_parts_come_too_slowly_ends(spool: UploadSpool, clock: Clock) -> None:
+    spool.add(part(0, parts=1000))
+    count = int(UPLOAD_TIMEOUT_S / PART_TIMEOUT_S)
+    for number in range(1, count + 1):
+        clock.now_s += PART_TIMEOUT_S
+        spool.add(part(number, b"slow", parts=1000))
+        assert spool.expired() == {}
+    clock.now_s += 1.0
+    assert spool.expired() == {KEY: f"{count + 1} of 1000 parts came in 900 s; send the recording again, faster"}
 
 
 def test_a_full_disk_is_told(small_disk: Path) -> None:

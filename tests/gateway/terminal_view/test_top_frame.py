@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import time
 from typing import Any
 
 import pytest
@@ -129,6 +130,28 @@ def test_frames_of_any_size_fit_with_any_text(busy: ApplianceDirectory) -> None:
             assert len(lines) == height
             assert all(line_width(line) <= width for line in lines)
             assert all(plain_text(line).isprintable() for line in lines)
+
+
+@pytest.mark.parametrize("ts", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z", "0001-01-01", "0000-00-00", "soon"])
+def test_a_line_of_a_year_that_no_calendar_has_is_shown(ts: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = directory()
+    event(made, "1", "finished", text="The soup is hot.", ts=ts)
+    try:
+        for zone in ("Etc/GMT+12", "Etc/GMT-14"):
+            monkeypatch.setenv("TZ", zone)
+            time.tzset()
+            assert any("The soup is hot." in plain_text(line) for line in frame(view(made), 100, 40))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_what_is_no_text_is_not_shown_as_one() -> None:
+    made = directory(
+        state={**STATE, "state": {"id": "x"}, "detail": [1]}, **{"alert/hot": {"active": True, "detail": {}}}
+    )
+    for line in whole_frame(view(made), 100):
+        assert not {"{", "["} & set(plain_text(line))
 
 
 def test_what_is_wrong_is_said_in_a_sentence(busy: ApplianceDirectory) -> None:

@@ -20,6 +20,8 @@ from ishowtts.util.files import make_private_folder
 
 MAX_UPLOADS = 2
 PART_TIMEOUT_S = 60.0
+UPLOAD_TIMEOUT_S = 900.0
+"""Of all parts together: 12 MB at 14 kB/s. A sender that dawdles must not keep others from theirs for hours."""
 _UNORDERED = "unordered"
 
 UploadKey = tuple[str, str]
@@ -40,6 +42,7 @@ class _Upload:
     folder: Path
     about: VoiceAbout
     parts: int
+    begun_s: float
     last_part_s: float
     size_bytes: int = 0
     received: dict[int, tuple[int, int, bytes]] = field(default_factory=dict)  # by part: offset, size and digest
@@ -84,12 +87,12 @@ class UploadSpool:
         upload = self._uploads.get(key) or self._begin(key, part)
         if part.parts != upload.parts:
             raise VoiceError(f"parts is {part.parts} here, and was {upload.parts} in part 0; send it again")
-        upload.last_part_s = self._now_s()
-        digest = hashlib.blake2b(repr(part.about).encode("utf-8", "replace") + b"\0" + part.data).digest()
+        digest = digest_of(part)
         if (known := upload.received.get(part.part)) is not None:
             if known[2] != digest:
                 raise VoiceError(f"part {part.part} came twice, with different content; send the recording again")
             return None
+        upload.last_part_s = self._now_s()  # a repeated part does not extend the deadline
         if upload.size_bytes + len(part.data) > VOICE_RECORDING_BYTES:
             raise VoiceError(
                 f"the recording has more than {VOICE_RECORDING_BYTES // 1_000_000} MB; send a clip of 2 to 12 s"
@@ -110,18 +113,21 @@ class UploadSpool:
             shutil.rmtree(upload.folder, ignore_errors=True)
 
     def expired(self) -> dict[UploadKey, str]:
-        """Returns the uploads whose parts do not come any more, with a sentence for each."""
-        oldest_s = self._now_s() - PART_TIMEOUT_S
-        return {
-            key: f"{len(upload.received)} of {upload.parts} parts came, and then none for {PART_TIMEOUT_S:.0f} s; "
-            "send the recording again"
-            for key, upload in self._uploads.items()
-            if upload.last_part_s < oldest_s
-        }
+        """Returns the uploads whose parts come too slowly or not any more, with a sentence for each."""
+        now_s = self._now_s()
+        found = {}
+        for key, upload in self._uploads.items():
+            came = f"{len(upload.received)} of {upload.parts} parts came"
+            if upload.last_part_s < now_s - PART_TIMEOUT_S:
+                found[key] = f"{came}, and then none for {PART_TIMEOUT_S:.0f} s; send the recording again"
+            elif upload.begun_s < now_s - UPLOAD_TIMEOUT_S:
+                found[key] = f"{came} in {UPLOAD_TIMEOUT_S:.0f} s; send the recording again, faster"
+        return found
 
     def extend(self, waited_s: float) -> None:
         """Extends the deadlines: the caller took no parts for this time."""
         for upload in self._uploads.values():
+            upload.begun_s += waited_s
             upload.last_part_s += waited_s
 
     def _begin(self, key: UploadKey, part: VoicePart) -> _Upload:
@@ -134,8 +140,14 @@ class UploadSpool:
         with _disk_errors(self._folder):
             make_private_folder(self._folder)
             folder.mkdir(mode=0o700)
-        upload = self._uploads[key] = _Upload(folder, part.about, part.parts, self._now_s())
+        now_s = self._now_s()
+        upload = self._uploads[key] = _Upload(folder, part.about, part.parts, now_s, now_s)
         return upload
+
+
+def digest_of(part: VoicePart) -> bytes:
+    """Returns what tells two parts of the same number apart: a digest of their content."""
+    return hashlib.blake2b(repr(part.about).encode("utf-8", "replace") + b"\0" + part.data).digest()
 
 
 def _put_in_order(upload: _Upload) -> None:
