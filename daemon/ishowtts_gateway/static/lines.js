@@ -63,7 +63,7 @@ export function mountLines(store, api, openAuthor, say) {
         hasMore = cursor !== null;
       }
       limit += added;
-      return { text: added ? `${count(added, "older line")}.` : hasMore ? "No older lines yet. Press again." : "There are no older lines." };
+      return { text: added ? `${count(added, "older line")}.` : hasMore ? "These lines are here already. Press again for older ones." : "There are no older lines." };
     }).then(() => store.changed());
   });
   store.subscribe(render);
