@@ -70,6 +70,7 @@ def test_every_fault_is_told_at_once_with_line_and_key() -> None:
         ("audio: {release_s: 0}", "greater than 0"),
         ("audio: {wake_s: 11}", "less than or equal to 10"),
         ("gateway: {devices: 5}", 'gateway.devices: must be null (this board), "+"'),
+        ("gateway: {devices: reply}", "each 1 to 64 characters of a-z, 0-9, _ and -, and not reply"),
         ("gateway: {devices: [kitchen, 5]}", 'gateway.devices: must be null (this board), "+"'),
         ("audio: {devices: {card: {wake_s: true}}}", "must be a number or null, not true or false"),
         (

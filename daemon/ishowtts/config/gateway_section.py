@@ -20,11 +20,11 @@ def _devices(value: object) -> object:
     if value is None or value == "+":
         return value
     names = value if isinstance(value, list) else [value]
-    valid = all(isinstance(name, str) and NAME.fullmatch(name) for name in names)
+    valid = all(isinstance(name, str) and NAME.fullmatch(name) and name != "reply" for name in names)
     if not valid or not 1 <= len(names) <= _MAX_DEVICES or len(set(names)) < len(names):
         raise ValueError(
             f'must be null (this board), "+" (every appliance under mqtt.prefix), or a list of 1 to {_MAX_DEVICES} '
-            "different device names, each 1 to 64 characters of a-z, 0-9, _ and -"
+            "different device names, each 1 to 64 characters of a-z, 0-9, _ and -, and not reply"
         )
     return names
 
