@@ -26,7 +26,8 @@ from ishowtts.errors import InboxError
 from ishowtts.mqtt.discovery import HomeAssistantDiscovery
 from ishowtts.mqtt.line_payload import LineLimits
 from ishowtts.mqtt.link import MqttLink
-from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
+from ishowtts.mqtt.link_handlers import MqttHandlers
+from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.playback.build_player import (
     ChosenSpeaker,
     build_mixer_threads,

@@ -16,6 +16,7 @@ from ishowtts.model import VoiceAbout
 from ishowtts.mqtt.strict_json import dumps
 from ishowtts_gateway.appliance_directory import REPLY, ApplianceDirectory
 from ishowtts_gateway.appliance_record import OFFLINE, ApplianceRecord
+from ishowtts_gateway.awaited_answer import ANSWER_S, Answer
 from ishowtts_gateway.broker_link import BrokerLink
 from ishowtts_gateway.gateway_error import GatewayError, PublishRefused
 from ishowtts_gateway.message_backlog import LinkMessage
@@ -27,7 +28,6 @@ log = logging.getLogger(__name__)
 Controls = Literal["auto", "none", "say", "all"]
 Control = Literal["say", "command", "voices"]
 
-ANSWER_S = 10.0
 _OFFLINE_ANSWER_S = 2.0
 _MAX_REQUESTS = 200
 _MAX_REPLY_BYTES = 262_144
@@ -51,37 +51,6 @@ def new_reply_root(prefix: str, username: str | None) -> str:
     """
     user = username if username and _USER_IN_TOPIC.fullmatch(username) else "gateway"
     return f"{prefix}/{REPLY}/{user}/{secrets.token_hex(8)}"
-
-
-class Answer:
-    """The answer that a request waits for.
-
-    Attributes:
-        correlation: Correlation Data of the request.
-    """
-
-    def __init__(self, device: str) -> None:
-        self.correlation = secrets.token_bytes(16)
-        self._device = device
-        self._event: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-
-    def set(self, event: dict[str, Any]) -> None:
-        """Set the answer. Later answers are ignored."""
-        if not self._event.done():
-            self._event.set_result(event)
-
-    @property
-    def arrived(self) -> bool:
-        """Whether the answer is here."""
-        return self._event.done()
-
-    async def wait(self, timeout_s: float = ANSWER_S) -> dict[str, Any]:
-        """Wait for the answer. Raises GatewayError with status 504 if none comes in time."""
-        # Not `wait_for`: before Python 3.12 it ignores a cancellation that comes together with the answer.
-        await asyncio.wait({self._event}, timeout=timeout_s)
-        if not self._event.done():
-            raise GatewayError(504, f"{self._device} has not answered within {timeout_s:g} s")
-        return self._event.result()
 
 
 class ApplianceRequests:

@@ -16,7 +16,7 @@ from ishowtts_gateway.broker_link import BrokerLink
 from ishowtts_gateway.gateway_error import GatewayError
 
 if TYPE_CHECKING:
-    from ishowtts_gateway.appliance_requests import Answer
+    from ishowtts_gateway.awaited_answer import Answer
 
 ANSWER_S = 150.0
 """The check of a recording may take 60 s, and may begin after that of another one."""

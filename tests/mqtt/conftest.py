@@ -14,7 +14,8 @@ from ishowtts.model import Arrival, Command, Delivery, Line, Rejection, VoiceReq
 from ishowtts.mqtt.history_payload import HistoryRequest
 from ishowtts.mqtt.line_payload import LineLimits
 from ishowtts.mqtt.link import MqttLink
-from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
+from ishowtts.mqtt.link_handlers import MqttHandlers
+from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.response_topic import Reply
 from support.broker import Broker
 from support.hostile_broker import HostileBroker

@@ -54,7 +54,8 @@ def test_the_will_says_offline_when_the_process_is_killed(broker: Broker, mqtt_c
         import time
         from ishowtts.mqtt.line_payload import LineLimits
         from ishowtts.mqtt.link import MqttLink
-        from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
+        from ishowtts.mqtt.link_handlers import MqttHandlers
+        from ishowtts.mqtt.mqtt_options import MqttOptions
         nobody = lambda *_: None
         options = MqttOptions(host="127.0.0.1", port={broker.port}, root="ishowtts/unit", prefix="ishowtts",
                               protocol={protocol}, will_delay_s=1)

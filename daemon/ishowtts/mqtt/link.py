@@ -16,7 +16,8 @@ from ishowtts.mqtt.duplicate_guard import DuplicateInstanceGuard, GuardAction
 from ishowtts.mqtt.event_sender import EventSender
 from ishowtts.mqtt.history_payload import HISTORY, HistoryRequest
 from ishowtts.mqtt.line_payload import LineLimits, new_id, parse_line, payload_head
-from ishowtts.mqtt.mqtt_options import MqttHandlers, MqttOptions
+from ishowtts.mqtt.link_handlers import MqttHandlers
+from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.outside_topics import OutsideTopics
 from ishowtts.mqtt.paho_client import ConnectionRole
 from ishowtts.mqtt.publish_packet import ReceivedMessage
