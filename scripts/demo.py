@@ -38,6 +38,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 PAGE_PORT = 8770
 PAGE_S = 10.0
 DEFAULT_TEXT = "Hello. This line came over MQTT, and I am the voice that says it."
+_ENDING = (signal.SIGHUP, signal.SIGTERM)
 
 
 def main() -> int:
@@ -246,7 +247,20 @@ def show_sound(settings_file: Path) -> None:
         show(f"sound: {info.duration:.2f} s at {info.samplerate} Hz in {wav}")
 
 
+def end_on_signals() -> None:
+    """Ends the demo, with all that it started, if its terminal is closed or if somebody ends it."""
+
+    def end(number: int, _frame: object) -> None:
+        for each in _ENDING:
+            signal.signal(each, signal.SIG_IGN)  # the programs are stopped already
+        raise SystemExit(128 + number)
+
+    for each in _ENDING:
+        signal.signal(each, end)
+
+
 if __name__ == "__main__":
+    end_on_signals()
     try:
         sys.exit(main())
     except KeyboardInterrupt:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -189,3 +190,15 @@ def test_the_page_of_the_demo_can_be_opened(
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20) as page:
             assert b"<title>iShowTTS</title>" in page.read()
     assert capsys.readouterr().out == f"demo | page: http://127.0.0.1:{port}/ shows all of this in a browser\n"
+
+
+def test_a_closed_terminal_ends_the_demo(demo: ModuleType) -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)}
+    try:
+        demo.end_on_signals()
+        with pytest.raises(SystemExit, match="129"):
+            signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGTERM)  # does not interrupt the stop of the programs
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

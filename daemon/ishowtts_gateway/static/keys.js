@@ -4,7 +4,7 @@ import { byId, closeButton, icon, make } from "./dom.js";
 
 const THEMES = { auto: ["light", "Colours as the system has them"], light: ["dark", "Light colours"], dark: ["auto", "Dark colours"] };
 const SHORTCUTS = [
-  ["/", "Write a line"], ["Enter", "Say it"], ["Shift Enter", "New line"], ["p", "Pause or resume"], ["s", "Skip the line"], ["Shift X", "Stop: end all lines"],
+  ["/", "Write a line"], ["Enter", "Say it"], ["Shift Enter", "New line"], ["Esc", "Leave the text"], ["p", "Pause or resume"], ["s", "Skip the line"], ["Shift X", "Stop: end all lines"],
   ["r", "Replay the last line"], ["m", "Mute or unmute"], ["+ −", "Volume"], ["[ ]", "Previous or next board"], ["?", "This help"],
 ];
 const KEY = "shortcuts";

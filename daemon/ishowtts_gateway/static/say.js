@@ -42,6 +42,7 @@ export function mountSay(store, api) {
     submit();
   });
   words.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") words.blur();
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
       event.preventDefault();
       form.requestSubmit();

@@ -69,7 +69,7 @@ def test_everything_can_be_done_with_the_keyboard(site: Site, open_page: Callabl
     page.keyboard.type("and sent.")
     page.keyboard.press("Enter")
     expect(page.locator("#say-answer")).to_contain_text("Accepted")
-    page.locator("#now").focus()
+    page.keyboard.press("Escape")
     page.keyboard.press("p")
     expect(page.locator("#state")).to_contain_text("Paused")
     page.keyboard.press("p")
