@@ -3,6 +3,7 @@
 import { Chart } from "./chart.js";
 import { answer, byId, closeButton, make, setText } from "./dom.js";
 import { clockTime, figure, number, object } from "./format.js";
+import { endedLines } from "./store.js";
 
 const HOUR_S = 3600;
 const REDRAW_MS = 5000; // the time axis moves on, also without telemetry
@@ -43,8 +44,12 @@ export function mountCharts(store, api) {
     const wanted = `${board.name} ${store.link.since}`;
     if (wanted === read) return;
     read = wanted;
+    const newest = () => endedLines(board)[0]?.id;
+    const before = newest();
     try {
-      store.setSeries(board.name, object(await api.series(board.name)));
+      const series = object(await api.series(board.name));
+      if (newest() !== before) read = null; // it may lack the line that ended meanwhile
+      store.setSeries(board.name, series);
       answer(status, null, "");
     } catch (error) {
       if (read === wanted) answer(status, "bad", `The last hour cannot be read: ${error.message}`);
@@ -86,7 +91,7 @@ function timeAt(charts, event) {
   return chart ? chart.timeAt(event.clientX) : null;
 }
 
-/** Shows the mean of each value over five minutes as a table, for those who cannot see the charts. */
+/** Shows the mean of each value over 5 minutes as a table. */
 function showTable(store) {
   const dialog = byId("charts-table");
   const { columns = [], points = [], rtf = [] } = store.device?.series ?? {};

@@ -92,7 +92,7 @@ export function clip(text, limit) {
   return short === null ? text : `${short}…`;
 }
 
-/** Returns a text from outside that is cut after `limit` characters, with a button that shows the rest. */
+/** Returns a text from outside, cut after `limit` characters, with a button that shows the rest. */
 export function expandable(text, limit, className) {
   const short = clip(text, limit);
   if (short === text) return foreign(text, className);

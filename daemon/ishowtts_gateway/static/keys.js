@@ -55,7 +55,7 @@ function helpDialog() {
     make("h2", { id: "help-title" }, "Keyboard shortcuts"),
     make("dl", "shortcuts", ...rows),
     make("label", "tick", toggle, "Use these keys (not while you type)"),
-    make("p", "hint", "RTF, the real-time factor, is the time of synthesis divided by the length of the sound. Below 1, speech has no gaps. First sound is the time from the moment when a line was next until it was heard."),
+    make("p", "hint", "RTF, the real-time factor, is the time of synthesis divided by the length of the sound. Below 1, speech has no gaps. First sound is how long a line that was next took to be heard."),
     make("div", "dialog-actions", closeButton(dialog)),
   );
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());

@@ -7,7 +7,7 @@ import { isActive } from "./store.js";
 
 const MAX_NAME = 40;
 
-/** Returns a button that ends one line, or null if that is not allowed. `status` shows the answer. */
+/** Returns a button that ends a line, or null if it is not allowed. `status` shows the answer. */
 export function cancelButton(store, api, line, status) {
   if (!store.may("command")) return null;
   const control = iconButton("cancel", "Cancel this line", () => send(store, api, control, status, { command: "cancel", id: line.id }, "Cancelled"));

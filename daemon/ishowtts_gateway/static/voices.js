@@ -100,7 +100,7 @@ function noteOn(names, removable, may, leader) {
   if (names.length === 0) return "This board has no cloned voices. Its natural voice or espeak-ng speaks.";
   const other = leader === null || leader === "f5" ? "" : `Only F5 speaks in these voices. Now ${clip(engineName(leader), 30)} speaks, in a voice of its own. `;
   const isFixed = may.voices && names.some((name) => !removable.includes(name));
-  return other + (isFixed ? "Voices without “Remove” were added on the board. There, ishowtts voices remove NAME removes them." : "");
+  return other + (isFixed ? "On the board, ishowtts voices remove NAME removes those without “Remove”." : "");
 }
 
 /** Asks whether a voice is to be removed. Returns whether it was confirmed. */
