@@ -44,11 +44,14 @@ settings.load_profile("suite")
 
 # Folders whose tests mostly wait (for brokers, devices, deadlines) or mostly compute; the rest is short.
 _WAITING = ("appliance", "mqtt", "speech", "playback")
-_COMPUTING = ("engines", "bench", "scripts", "cli")
+_COMPUTING = ("engines", "bench", "scripts", "cli", "gateway")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the long tests first, those that wait mixed with those that compute, so that no core idles at the end."""
+    """Run the long tests first, those that wait mixed with those that compute, so that no core idles at the end.
+
+    The tests that measure the latency of sound come after them: beside the engines and Chromium they cannot be in time.
+    """
     root = Path(__file__).parent
 
     def folder(item: pytest.Item) -> str:
@@ -57,14 +60,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def is_long(item: pytest.Item) -> bool:
         return item.get_closest_marker("slow") is not None
 
-    waiting = sorted((item for item in items if folder(item) in _WAITING), key=is_long, reverse=True)
-    computing = sorted((item for item in items if folder(item) in _COMPUTING), key=is_long, reverse=True)
-    rest = [item for item in items if folder(item) not in (*_WAITING, *_COMPUTING)]
+    def measures_sound(item: pytest.Item) -> bool:
+        group = item.get_closest_marker("xdist_group")
+        return group is not None and group.args == ("sound",)
+
+    sound = [item for item in items if measures_sound(item)]
+    others = [item for item in items if not measures_sound(item)]
+    waiting = sorted((item for item in others if folder(item) in _WAITING), key=is_long, reverse=True)
+    computing = sorted((item for item in others if folder(item) in _COMPUTING), key=is_long, reverse=True)
+    rest = [item for item in others if folder(item) not in (*_WAITING, *_COMPUTING)]
     share = len(waiting) / max(1, len(computing))
     position = {id(item): i / max(share, 1e-9) for i, item in enumerate(waiting)}
     position |= {id(item): float(i) for i, item in enumerate(computing)}
     mixed = sorted((*waiting, *computing), key=lambda item: position[id(item)])
-    items[:] = [*mixed, *rest]
+    items[:] = [*mixed, *sound, *rest]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

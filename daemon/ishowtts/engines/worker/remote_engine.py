@@ -99,13 +99,17 @@ class RemoteEngine:
         self._supervisor.start()
         status = self._supervisor.status()
         reported: Progress | None = None
+        loaded = False
         while status.state is not EngineState.READY:
             if status.progress is not None and status.progress != reported:
                 reported = status.progress
+                loaded = loaded or reported.phase == "load"
                 progress(reported)
             if status.state in (EngineState.PARKED, EngineState.STOPPED):
                 raise self._supervisor.permanent_error() or EngineUnavailable(status.detail or "the engine is stopped")
             status = self._supervisor.await_change(status)
+        if not loaded:  # a quick worker may load between two looks at its status
+            progress(Progress("load", 1, 1))
 
     def warm(self, progress: ReportProgress) -> None:
         """Does nothing: the worker is warm when `load` returns."""
