@@ -83,11 +83,7 @@ def test_lines_from_before_the_gateway_and_a_daemon_that_is_killed_while_it_spea
     async def scenario() -> None:
         with Client(broker.host, broker.port) as client:
             await asyncio.to_thread(client.subscribe, "ishowtts/test/event")
-            for command in ("resume", "stop"):  # what another test of this module may have left
-                await asyncio.to_thread(client.publish, "ishowtts/test/command", command)
-                await asyncio.to_thread(
-                    client.wait_for, "ishowtts/test/event", lambda m, c=command: m.json.get("command") == c
-                )
+            await asyncio.to_thread(appliance.wait_ready, client)
             before = await asyncio.to_thread(appliance.say, client, "Before the gateway.")
             await asyncio.to_thread(appliance.final, client, before)
         async with gateway_of(broker) as gateway:
