@@ -21,6 +21,7 @@ from support.appliance import Appliance
 from support.broker import Broker
 from support.checkpoints import shared_checkpoint
 from support.client import Client
+from support.service_process import ServiceProcess
 
 if TYPE_CHECKING:
     from ishowtts_bench.metrics.asr import Asr
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-Appliance.server = staticmethod(daemon_server.shared)
+ServiceProcess.server = staticmethod(daemon_server.shared)
 Appliance.checks_payloads = True
 
 

@@ -28,6 +28,7 @@ from ishowtts.mqtt.line_payload import LineLimits
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.mqtt.link_handlers import MqttHandlers
 from ishowtts.mqtt.mqtt_options import MqttOptions
+from ishowtts.mqtt.stored_identity import with_stored_identity
 from ishowtts.playback.build_player import (
     ChosenSpeaker,
     build_mixer_threads,
@@ -323,7 +324,7 @@ class Daemon:
             on_completed=self._inbox.forget_deliveries,
             on_voice_request=self._voice_uploads.on_request,
         )
-        options = MqttOptions.from_config(self._config, self._root).for_instance(self._inbox, self._instance)
+        options = with_stored_identity(MqttOptions.from_config(self._config, self._root), self._inbox, self._instance)
         voices, chimes = VoiceNames(self._voices), self._policy.chime_names
         limits = LineLimits.from_config(self._config, lambda: voices, chimes, options.reply_prefix)
         return MqttLink(options, limits, handlers)

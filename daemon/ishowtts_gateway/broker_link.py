@@ -18,7 +18,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from ishowtts.mqtt import tls
+from ishowtts.mqtt import connection_faults
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.paho_client import ConnectionRole, TolerantClient, connect, disable_nagle, disconnect, make_client
 from ishowtts.mqtt.publish_packet import PublishPacket
@@ -198,11 +198,10 @@ class BrokerLink:
         role = ConnectionRole("gateway", f"ishowtts-gateway-{secrets.token_hex(12)}", (), 1, False, "")
         self._reason, self._tls_refusal, self._connack_received = None, None, False
         self._asked, self._refused = {}, []
-        broker = self._options.broker
         try:
             client = make_client(self._options, role, self._tls_refused)
         except ValueError as error:
-            return f"the files of mqtt.tls cannot be used ({error}); fix their paths or permissions"
+            return connection_faults.unusable_tls_files(error)
         client.on_connect = self._connack
         client.on_subscribe = self._suback
         client.on_packet = self._packet
@@ -212,10 +211,7 @@ class BrokerLink:
         try:
             connect(client, self._options, role)
         except (OSError, ValueError) as error:
-            if self._options.tls and isinstance(error, (ssl.SSLError, ConnectionResetError)):
-                return tls.untrusted_broker(error, broker)
-            why = (error.strerror if isinstance(error, OSError) else None) or error
-            return f"{broker} cannot be reached ({why}); it is tried again until it answers"
+            return connection_faults.unreachable(self._options, error)
         disable_nagle(client)
         return self._run_loop(client)
 
@@ -234,21 +230,19 @@ class BrokerLink:
         if self._stopping.is_set():
             disconnect(client, _DISCONNECT_S)
             return "the gateway ends"
-        if self._options.tls and not self._connack_received:
-            return tls.refused_by_broker(self._tls_refusal, broker)
-        if client.fault is not None:
-            return f"{broker} sent a malformed packet ({client.fault}); look at its log and version"
-        return self._reason or f"the connection to {broker} is lost ({paho.error_string(code)})"
+        return connection_faults.lost(
+            self._options,
+            code,
+            reason=self._reason,
+            fault=client.fault,
+            answered=self._connack_received,
+            tls_refusal=self._tls_refusal,
+        )
 
     def _close(self) -> None:
         client, self._client = self._client, None
-        if client is None:
-            return
-        if (sock := client.socket()) is not None:
-            sock.close()
-        # Without its callbacks the client is in no reference cycle, and closes its socket pair now.
-        client.on_connect = client.on_subscribe = client.on_packet = None
-        client.on_publish = client.on_disconnect = None
+        if client is not None:
+            client.close()
 
     def _connack(self, client: Any, _data: Any, _flags: Any, code: ReasonCode, limits: Any) -> None:
         self._connack_received = True

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from support.appliance import DAEMON, Appliance
+from support.appliance import Appliance
 from support.client import Client
+from support.service_process import DAEMON
 from support.waiting import eventually
 
 # A wrapper of espeak-ng that notes each text that it is given.

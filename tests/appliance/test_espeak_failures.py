@@ -118,7 +118,7 @@ def test_a_daemon_without_a_working_espeak_speaks_once_it_works(
 
 
 def _with_site(tmp_path: Path) -> dict[str, str]:
-    from support.appliance import DAEMON, TESTS
+    from support.service_process import DAEMON, TESTS
 
     return {"PYTHONPATH": f"{tmp_path / 'site'}:{DAEMON}:{TESTS}"}
 

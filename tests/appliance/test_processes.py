@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from support.appliance import DAEMON, Appliance
+from support.appliance import Appliance
 from support.client import Client
+from support.service_process import DAEMON
 from support.waiting import eventually
 
 # Python runs this first in the worker: after each segment it writes down what is loaded.

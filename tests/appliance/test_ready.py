@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from support.appliance import DAEMON, Appliance
+from support.appliance import Appliance
 from support.client import Client
+from support.service_process import DAEMON
 from support.waiting import eventually
 
 # Python runs this first in the daemon: it writes down what is loaded whenever its process is asked.

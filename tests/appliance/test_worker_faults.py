@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from support.appliance import DAEMON, Appliance
+from support.appliance import Appliance
 from support.client import Client
+from support.service_process import DAEMON
 
 pytestmark = [pytest.mark.f5, pytest.mark.timeout(600), pytest.mark.xdist_group("chaos")]
 

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ishowtts.archive.bounded_folder import BoundedFolder, FileKind
-from support.appliance import DAEMON
 from support.disk import fill
+from support.service_process import DAEMON
 from support.waiting import eventually
 
 KIND = FileKind("things are", "fix it", re.compile(r"[a-z]{1,8}"), (".a", ".b"), 0o640, evict_when_short=True)

@@ -20,6 +20,7 @@ from ishowtts.cli.other_appliance import other_appliance
 from ishowtts.config import Config
 from ishowtts.inbox import Inbox, InboxLimits
 from ishowtts.mqtt.mqtt_options import MqttOptions
+from ishowtts.mqtt.stored_identity import with_stored_identity
 from support.fake_appliance import ROOT, FakeAppliance
 
 Capture = pytest.CaptureFixture[str]
@@ -52,7 +53,7 @@ def test_status_doctor_and_say_tell_an_appliance_of_the_same_name_from_this_one(
     ]:
         (tmp_path / "inbox.sqlite").unlink(missing_ok=True)
         with closing(Inbox(tmp_path / "inbox.sqlite", store)) as inbox:
-            MqttOptions("host", 1, root, "a").for_instance(inbox, instance)
+            with_stored_identity(MqttOptions("host", 1, root, "a"), inbox, instance)
         assert says() == [others] * 4, f"{root} {instance}"
     fake.publish_state("offline")
     assert not any(says()), "nobody answers"

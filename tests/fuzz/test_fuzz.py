@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from support.appliance import DAEMON, TESTS
 from support.fuzz_targets import TARGETS, Target
 from support.fuzzing import fuzz, known_inputs
+from support.service_process import DAEMON, TESTS
 
 INPUTS = [(name, data) for name in TARGETS for data in (*TARGETS[name].seeds, *known_inputs(name))]
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from ishowtts_gateway import appliance_requests
+from ishowtts_gateway.appliance_client import ApplianceClient
 from ishowtts_gateway.appliance_requests import ApplianceRequests, new_reply_root
-from ishowtts_gateway.gateway_app import Gateway
 from ishowtts_gateway.gateway_error import GatewayError
 from support import mqtt_packets as mqtt
 from support.broker_scripts import confirm_with
@@ -45,7 +45,7 @@ def test_each_of_two_lines_at_once_gets_its_own_answer() -> None:
             for asked in reversed(waiting):
                 event(broker, "accepted", id=asked["id"], text=asked["text"])
 
-    async def scenario(gateway: Gateway) -> None:
+    async def scenario(gateway: ApplianceClient) -> None:
         said = [gateway.requests.say("test", {"text": text}) for text in ("One.", "Two.")]
         assert [answer["text"] for answer in await asyncio.gather(*said)] == ["One.", "Two."]
         assert len({asked["id"] for asked in waiting}) == 2
@@ -61,7 +61,7 @@ def test_the_same_id_twice_at_once_gets_two_different_answers() -> None:
         event(broker, "duplicate" if line["id"] in seen else "accepted", id=line["id"])
         seen.append(line["id"])
 
-    async def scenario(gateway: Gateway) -> None:
+    async def scenario(gateway: ApplianceClient) -> None:
         said = [gateway.requests.say("test", {"text": "One.", "id": "tea"}) for _ in range(2)]
         assert [answer["event"] for answer in await asyncio.gather(*said)] == ["accepted", "duplicate"]
 
@@ -77,7 +77,7 @@ def test_an_urgent_line_goes_to_its_topic_and_a_rejection_may_come_at_the_respon
         reply(broker, packet, b"x" * 300_000)
         reply(broker, packet, rejected)
 
-    async def scenario(gateway: Gateway) -> None:
+    async def scenario(gateway: ApplianceClient) -> None:
         answer = await gateway.requests.say("test", {"text": "Fire.", "id": "tea"}, urgent=True)
         assert answer == {"id": "another", "event": "rejected", "reason": "filtered"}
 
@@ -90,7 +90,7 @@ def test_commands_are_told_apart_by_their_transaction() -> None:
         event(broker, "command", command="skip", ok=False, transaction="another")
         event(broker, "command", command=asked["command"], ok=True, transaction=asked["transaction"])
 
-    async def scenario(gateway: Gateway) -> None:
+    async def scenario(gateway: ApplianceClient) -> None:
         requests = gateway.requests
         skipped, mine = await asyncio.gather(
             requests.command("test", {"command": "skip"}),
@@ -106,7 +106,7 @@ def test_volumes_are_set_one_after_the_other() -> None:
     def volume(broker: HostileBroker, _packet: Packet, asked: Any) -> None:
         event(broker, "command", command="volume", ok=True, detail=str(asked), ts=f"{TS}{asked}")
 
-    async def scenario(gateway: Gateway) -> None:
+    async def scenario(gateway: ApplianceClient) -> None:
         answers = await asyncio.gather(*(gateway.requests.set_volume("test", each) for each in (10, 20, 30)))
         assert [answer["detail"] for answer in answers] == ["10", "20", "30"]
 
@@ -122,7 +122,7 @@ def test_the_history_comes_at_the_response_topic() -> None:
         asked_for.append(asked)
         reply(broker, packet, told)
 
-    async def scenario(gateway: Gateway) -> None:
+    async def scenario(gateway: ApplianceClient) -> None:
         assert await gateway.requests.history("test", 20, "c1") == told
         assert (asked_for[-1]["limit"], asked_for[-1]["before"]) == (20, "c1")
 
@@ -143,7 +143,7 @@ def test_an_unusable_history(answer: dict[str, Any], sentence: str) -> None:
     def history(broker: HostileBroker, packet: Packet, _asked: Any) -> None:
         reply(broker, packet, answer)
 
-    async def scenario(gateway: Gateway) -> None:
+    async def scenario(gateway: ApplianceClient) -> None:
         error = await error_of(gateway.requests.history("test"))
         assert (error.status, str(error)) == (502, f"test does not show its history: {sentence}")
 
@@ -155,7 +155,7 @@ def test_an_earlier_appliance_does_not_know_the_command() -> None:
     def history(broker: HostileBroker, _packet: Packet, asked: Any) -> None:
         event(broker, "command", command="history", ok=False, detail="unknown", transaction=asked["transaction"])
 
-    async def scenario(gateway: Gateway) -> None:
+    async def scenario(gateway: ApplianceClient) -> None:
         error = await error_of(gateway.requests.history("test"))
         assert (error.status, str(error)) == (502, "test does not show its history: unknown")
 
@@ -164,7 +164,7 @@ def test_an_earlier_appliance_does_not_know_the_command() -> None:
 
 
 def test_no_answer() -> None:
-    async def scenario(gateway: Gateway) -> None:
+    async def scenario(gateway: ApplianceClient) -> None:
         requests = gateway.requests
         error = await error_of(requests.say("test", {"text": "Hi."}))
         assert (error.status, str(error)) == (504, "test has not answered within 0.3 s")
@@ -183,7 +183,7 @@ def test_no_answer() -> None:
 
 
 def test_what_cannot_be_sent() -> None:
-    async def scenario(gateway: Gateway) -> None:
+    async def scenario(gateway: ApplianceClient) -> None:
         requests = gateway.requests
         for work, status in (
             (requests.say("attic", {"text": "Hi."}), 404),
@@ -216,7 +216,7 @@ def test_what_cannot_be_sent() -> None:
     ],
 )
 def test_controls(configured: str, refused: bool, controls: tuple[bool, bool, bool, bool]) -> None:
-    async def scenario(gateway: Gateway) -> None:
+    async def scenario(gateway: ApplianceClient) -> None:
         record = gateway.directory.records["test"]
         broker.publish("ishowtts/test/info", b'{"voices_over_mqtt": true, "instance": "1"}')
         await error_of(gateway.requests.history("test"))
@@ -240,7 +240,7 @@ def test_controls(configured: str, refused: bool, controls: tuple[bool, bool, bo
 
 
 def test_appliances_that_are_gone_are_not_remembered_as_forbidden() -> None:
-    async def scenario(gateway: Gateway) -> None:
+    async def scenario(gateway: ApplianceClient) -> None:
         gateway.requests._forbidden.add("gone")
         assert (await error_of(gateway.requests.probe("test"))).status == 502
         assert [gateway.requests.forbidden(name) for name in ("test", "gone")] == [True, False]
@@ -253,7 +253,7 @@ def test_over_mqtt_3_1_1() -> None:
     def say(broker: HostileBroker, _packet: Packet, line: Any) -> None:
         event(broker, "accepted", id=line["id"])
 
-    async def scenario(gateway: Gateway) -> None:
+    async def scenario(gateway: ApplianceClient) -> None:
         assert (await gateway.requests.say("test", {"text": "Hi."}))["event"] == "accepted"
         error = await error_of(gateway.requests.history("test"))
         assert str(error) == "older lines need MQTT 5; set mqtt.protocol: 5"

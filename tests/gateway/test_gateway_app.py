@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ishowtts.config import Config
-from ishowtts_gateway.gateway_app import Gateway
+from ishowtts_gateway.appliance_client import ApplianceClient
 from ishowtts_gateway.gateway_error import GatewayError
 from support.appliance import Appliance
 from support.broker import Broker, ShippedBroker
@@ -30,9 +30,12 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, Ap
 
 
 @asynccontextmanager
-async def gateway_of(broker: Broker, keys: dict[str, Any] | None = None, /, **gateway: Any) -> AsyncIterator[Gateway]:
+async def gateway_of(
+    broker: Broker, keys: dict[str, Any] | None = None, /, **gateway: Any
+) -> AsyncIterator[ApplianceClient]:
     section = {"host": broker.host, "port": broker.port, **(keys or {})}
-    async with Gateway(Config(mqtt=section, gateway=gateway), "ishowtts/test") as made:
+    made = ApplianceClient(Config(mqtt=section, gateway=gateway), "ishowtts/test")
+    async with made.connected():
         yield made
 
 

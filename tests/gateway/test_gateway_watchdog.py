@@ -12,7 +12,8 @@ from typing import cast
 import pytest
 
 from ishowtts.config import Config
-from ishowtts_gateway.gateway_app import Gateway
+from ishowtts_gateway.appliance_client import ApplianceClient
+from ishowtts_gateway.gateway_app import GatewayService
 from ishowtts_gateway.http_server import HttpServer
 
 
@@ -44,8 +45,8 @@ def test_the_watchdog_is_fed_until_the_gateway_stops(tmp_path: Path, monkeypatch
                 heard.append((await loop.sock_recv(systemd, 4096)).decode())
 
         async def scenario() -> None:
-            gateway = Gateway(Config(), "ishowtts/test")
-            await asyncio.wait_for(asyncio.gather(gateway.serve(cast(HttpServer, NoServer())), listen()), 20)
+            service = GatewayService(ApplianceClient(Config(), "ishowtts/test"))
+            await asyncio.wait_for(asyncio.gather(service.serve(cast(HttpServer, NoServer())), listen()), 20)
 
         asyncio.run(scenario())
     assert heard[0].startswith("READY=1\nSTATUS=")

@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 
 from ishowtts_gateway import history_sync
+from ishowtts_gateway.appliance_client import ApplianceClient
 from ishowtts_gateway.appliance_directory import ApplianceDirectory
 from ishowtts_gateway.appliance_requests import ApplianceRequests
-from ishowtts_gateway.gateway_app import Gateway
 from ishowtts_gateway.history_sync import HistorySync
 from support.broker_scripts import confirm_with
 from support.broker_session import Message
@@ -51,14 +51,14 @@ class Daemon:
         reply(broker, packet, {"command": "history", "lines": self.lines, "next": self.cursor, "private": False})
 
 
-def statuses(gateway: Gateway) -> dict[str, str]:
+def statuses(gateway: ApplianceClient) -> dict[str, str]:
     return {line.id: line.status for line in gateway.directory.records["test"].lines.recent(99)}
 
 
 def test_lines_from_before_and_from_while_the_broker_was_away() -> None:
     daemon = Daemon(ENDED)
 
-    async def scenario(gateway: Gateway) -> None:
+    async def scenario(gateway: ApplianceClient) -> None:
         await until(lambda: statuses(gateway) == {"old": "finished"})
         event(daemon.broker, "accepted", id="new", text="Hi.", ts="2026-11-20T10:15:00.000Z")
         await until(lambda: statuses(gateway).get("new") == "waiting")
@@ -73,7 +73,7 @@ def test_lines_from_before_and_from_while_the_broker_was_away() -> None:
 def test_a_daemon_that_was_started_again_and_lost_a_line() -> None:
     daemon = Daemon(ENDED)
 
-    async def scenario(gateway: Gateway) -> None:
+    async def scenario(gateway: ApplianceClient) -> None:
         await until(lambda: daemon.asked == 1)
         event(daemon.broker, "accepted", id="lost", text="Hi.")
         event(daemon.broker, "started", id="lost")
@@ -91,7 +91,7 @@ def test_a_daemon_that_was_started_again_and_lost_a_line() -> None:
 def test_a_state_that_contradicts_the_lines_causes_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
     daemon = Daemon(ENDED)
 
-    async def scenario(gateway: Gateway) -> None:
+    async def scenario(gateway: ApplianceClient) -> None:
         await until(lambda: daemon.asked == 1)
         for line_id in ("spoken", "waits", "lost"):
             event(daemon.broker, "accepted", id=line_id)
@@ -115,7 +115,7 @@ def test_without_a_history_the_state_decides() -> None:
     daemon = Daemon()
     daemon.broker.on_publish = appliance()
 
-    async def scenario(gateway: Gateway) -> None:
+    async def scenario(gateway: ApplianceClient) -> None:
         for line_id in ("lost-1", "lost-2"):
             event(daemon.broker, "accepted", id=line_id)
         daemon.broker.publish("ishowtts/test/state", b'{"queue_depth": 0, "speaking": null}')
@@ -128,7 +128,7 @@ def test_without_a_history_the_state_decides() -> None:
 def test_lines_that_a_page_of_the_history_cannot_have_stay() -> None:
     daemon = Daemon({**ENDED, "accepted_ts": "2026-11-20T10:16:00.000Z"}, cursor="more")
 
-    async def scenario(gateway: Gateway) -> None:
+    async def scenario(gateway: ApplianceClient) -> None:
         await until(lambda: daemon.asked == 1)
         event(daemon.broker, "accepted", id="older", ts="2026-11-20T10:15:00.000Z")
         event(daemon.broker, "accepted", id="newer", ts="2026-11-20T10:17:00.000Z")
@@ -145,7 +145,7 @@ def test_lines_that_a_page_of_the_history_cannot_have_stay() -> None:
 def test_a_flood_of_restarts_causes_no_flood_of_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     daemon = Daemon(ENDED)
 
-    async def scenario(gateway: Gateway) -> None:
+    async def scenario(gateway: ApplianceClient) -> None:
         record = gateway.directory.records["test"]
         await until(lambda: daemon.asked == 1 and statuses(gateway))
         monkeypatch.setattr(history_sync, "_MIN_INTERVAL_S", 60.0)
@@ -166,7 +166,7 @@ def test_what_the_broker_permits_is_tried_again(monkeypatch: pytest.MonkeyPatch)
     permitted, daemon.broker.on_publish = daemon.broker.on_publish, confirm_with(0x87)
     daemon.retain("availability", b"offline")
 
-    async def scenario(gateway: Gateway) -> None:
+    async def scenario(gateway: ApplianceClient) -> None:
         record = gateway.directory.records["test"]
         await until(lambda: record.controls == {"say": False, "command": False, "voices": False, "history": False})
         daemon.broker.on_publish = permitted

@@ -24,14 +24,6 @@ from support.waiting import eventually
 STREAM = b"GET /api/stream HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    made = Authority(tmp_path_factory.mktemp("tls") / "authority")
-    made.issue("page")
-    made.issue("other")
-    return made
-
-
 def test_a_port_that_is_taken_is_one_sentence() -> None:
     (listener,) = bind_free("127.0.0.1")
     with listener:

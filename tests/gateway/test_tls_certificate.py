@@ -15,14 +15,6 @@ from support.certificates import Authority
 from support.served_app import ServedApp
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    made = Authority(tmp_path_factory.mktemp("tls") / "authority")
-    made.issue("page")
-    made.issue("other")
-    return made
-
-
 def test_files_that_are_no_certificate_are_one_sentence(authority: Authority, tmp_path: Path) -> None:
     cert, key = authority.cert("page"), authority.key("page")
     garbage = tmp_path / "garbage"

@@ -12,8 +12,8 @@ import pytest
 
 from ishowtts.config import Config
 from ishowtts.limits import VOICE_RECORDING_BYTES
+from ishowtts_gateway.appliance_client import ApplianceClient
 from ishowtts_gateway.appliance_requests import ApplianceRequests
-from ishowtts_gateway.gateway_app import Gateway
 from ishowtts_gateway.gateway_error import GatewayError
 from support.appliance import Appliance
 from support.broker import Broker
@@ -43,7 +43,8 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, Ap
 async def requests_of(broker: Broker, device: str = "test") -> AsyncIterator[ApplianceRequests]:
     """The requests of a gateway that knows what the device takes, or that it is offline."""
     mqtt = {"host": broker.host, "port": broker.port}
-    async with Gateway(Config(mqtt=mqtt, gateway={"devices": device}), f"ishowtts/{device}") as gateway:
+    gateway = ApplianceClient(Config(mqtt=mqtt, gateway={"devices": device}), f"ishowtts/{device}")
+    async with gateway.connected():
         record = gateway.directory.records[device]
         with gateway.directory.watch() as changes:
             async for _ in changes:

@@ -19,8 +19,8 @@ from ishowtts.errors import InboxError
 from ishowtts.inbox import Inbox, InboxLimits, database, migrations, read_history
 from ishowtts.inbox.database_file import FileTooNew
 from ishowtts.model import Line, Outcome
-from support.appliance import DAEMON
 from support.disk import fill
+from support.service_process import DAEMON
 from support.waiting import eventually
 
 # The tables as those versions of the program wrote them. They are not made from the steps that they test.

@@ -1,14 +1,10 @@
-"""The options of the link: from the configuration, and from what the state directory remembers."""
+"""The options of the link, from the configuration."""
 
 from __future__ import annotations
-
-import re
-from pathlib import Path
 
 from pydantic import SecretStr
 
 from ishowtts.config import parse
-from ishowtts.inbox import Inbox, InboxLimits
 from ishowtts.mqtt.mqtt_options import MqttOptions
 
 
@@ -41,18 +37,3 @@ def test_client_ids_differ_by_root_role_and_state_directory_and_not_by_run() -> 
     }
     assert len(ids) == 8
     assert client_id("a/b", "lines", instance="1") == client_id("a/b", "lines", instance="2")
-
-
-def test_a_run_knows_the_latest_runs_on_its_state_directory(tmp_path: Path) -> None:
-    base = MqttOptions("h", 1, "a/b", "a")
-    inbox = Inbox(tmp_path / "inbox.sqlite", InboxLimits.from_config(parse("", "test")))
-    try:
-        first = base.for_instance(inbox, "run-0")
-        assert (first.instance, first.predecessors) == ("run-0", frozenset())
-        assert re.fullmatch("[0-9a-f]{32}", first.client_secret)
-        for number in range(1, 25):
-            latest = base.for_instance(inbox, f"run-{number}")
-        assert latest.predecessors == {f"run-{number}" for number in range(4, 24)}
-        assert latest.client_id("lines") == first.client_id("lines"), "the broker must know the session again"
-    finally:
-        inbox.close()

@@ -17,8 +17,9 @@ from ishowtts.errors import OperatorFileError
 from ishowtts.inbox import DequeuedLine
 from ishowtts.model import Line, Priority, Rejection
 from ishowtts.speech.speech_policy import SpeechPolicy
-from support.appliance import DAEMON, TESTS, Appliance
+from support.appliance import Appliance
 from support.client import Client
+from support.service_process import DAEMON, TESTS
 
 NIGHT, DAY = datetime(2026, 11, 21, 23, 30), datetime(2026, 11, 21, 12, 0)
 LONG = "This one waits. This one is far too long to be said as a whole."

@@ -22,10 +22,11 @@ from ishowtts.status import watchdog
 from ishowtts.status.watchdog import Watched
 from ishowtts.util.loop_thread import LoopThread
 from ishowtts.util.timed_executor import TimedExecutor
-from support.appliance import DAEMON, TESTS, Appliance
+from support.appliance import Appliance
 from support.client import Client
 from support.engine_order import engine_order
 from support.fake_policy import FakePolicy
+from support.service_process import DAEMON, TESTS
 from support.waiting import eventually
 
 # In the daemon's process: a file `hold-NAME` blocks the thread NAME until it is gone, `end-NAME` ends it.

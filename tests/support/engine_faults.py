@@ -24,9 +24,10 @@ from ishowtts.util.crossfade import FloatSamples
 from ishowtts_bench.metrics.asr import Asr
 from ishowtts_bench.metrics.edit_distance import align
 from ishowtts_bench.metrics.spelling import tokens
-from support.appliance import DAEMON, TESTS, Appliance
+from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client
+from support.service_process import DAEMON, TESTS
 from support.waiting import eventually
 
 FAULTS = ("kill", "stop", "no_memory", "no_cpu")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import subprocess
 import sys
 import time
 import urllib.error
@@ -16,13 +13,12 @@ from typing import Any
 
 import yaml
 
-from support.appliance import DAEMON, TESTS, Appliance
-from support.daemon_server import ForkedDaemon
+from support.service_process import ServiceProcess
 
 _START_S = 30.0
 
 
-class GatewayProcess:
+class GatewayProcess(ServiceProcess):
     """`with GatewayProcess(folder, client.address, {"controls": "say"}) as gateway: …`: it answers then, at `url`.
 
     Args:
@@ -42,9 +38,8 @@ class GatewayProcess:
         # Below the range of ports that the kernel gives to clients: nobody takes it during a restart.
         self.port = random.randint(15_000, 32_000)
         self.url = f"http://127.0.0.1:{self.port}"
-        self.process: subprocess.Popen[bytes] | ForkedDaemon | None = None
         self._folder = folder
-        self._log = folder / "gateway.log"
+        super().__init__(folder / "gateway.log", {})
         settings = {"devices": "+", **(settings or {})}
         http = {**settings.pop("http", {}), "listen": f"127.0.0.1:{self.port}"}
         self._config = {
@@ -55,34 +50,12 @@ class GatewayProcess:
             "gateway": {**settings, "http": http},
         }
 
-    @property
-    def log(self) -> str:
-        """All that it has logged."""
-        return self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
-
-    @property
-    def pid(self) -> int:
-        """Of its process."""
-        assert self.process is not None
-        return self.process.pid
-
     def start(self) -> GatewayProcess:
         """Start it, and wait until it answers."""
         config = self._folder / "gateway.yaml"
         config.write_text(yaml.safe_dump(self._config), encoding="utf-8")
-        arguments = ["gateway", "--config", str(config)]
-        environment = {**os.environ, "PYTHONPATH": f"{DAEMON}:{TESTS}"}
-        if Appliance.server is not None:
-            self.process = Appliance.server().start("ishowtts", arguments, self._log, environment)
-        else:
-            with self._log.open("ab") as out:
-                self.process = subprocess.Popen(
-                    [sys.executable, "-m", "ishowtts", *arguments],
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=out,
-                    env=environment,
-                )
+        self.launch("ishowtts", ["gateway", "--config", str(config)])
+        assert self.process is not None
         deadline = time.monotonic() + _START_S
         while not self._answers():
             status = self.process.poll()
@@ -91,27 +64,13 @@ class GatewayProcess:
             time.sleep(0.02)
         return self
 
-    def stop(self, how: signal.Signals = signal.SIGTERM, timeout_s: float = 20.0) -> int:
-        """End it and give its exit status."""
-        assert self.process is not None
-        self.process.send_signal(how)
-        status = self.process.wait(timeout_s)
-        self.process = None
-        return status
-
     def __enter__(self) -> GatewayProcess:
         return self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.process is not None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        self.end()
         if error is not None:
             sys.stderr.write(self.log)
 

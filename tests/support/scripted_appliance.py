@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from ishowtts.config import Config
-from ishowtts_gateway.gateway_app import Gateway
+from ishowtts_gateway.appliance_client import ApplianceClient
 from support import mqtt_packets as mqtt
 from support.gateway_waiting import until
 from support.hostile_broker import HostileBroker, Peer
@@ -51,7 +51,7 @@ def appliance(**answers: Answers) -> Callable[[Peer, Packet], None]:
 
 def ask(
     broker: HostileBroker,
-    scenario: Callable[[Gateway], Awaitable[None]],
+    scenario: Callable[[ApplianceClient], Awaitable[None]],
     *,
     mqtt_keys: Mapping[str, Any] | None = None,
     **gateway: Any,
@@ -65,7 +65,8 @@ def ask(
 
     async def run() -> None:
         mqtt_section = {"host": broker.host, "port": broker.port, **(mqtt_keys or {})}
-        async with Gateway(Config(mqtt=mqtt_section, gateway=gateway), "ishowtts/test") as made:
+        made = ApplianceClient(Config(mqtt=mqtt_section, gateway=gateway), "ishowtts/test")
+        async with made.connected():
             await until(lambda: made.directory.broker_connected)
             await scenario(made)
 

@@ -1,21 +1,23 @@
-"""Helpers that several commands use: configuration, JSON, parsed and formatted values, rights of other users."""
+"""Helpers that several commands use: configuration, services, JSON, parsed and formatted values, rights of others."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import re
 import struct
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ishowtts import DEFAULT_CONFIG
-from ishowtts.errors import EngineError
+from ishowtts.errors import ConfigError, EngineError, FatalError
 from ishowtts.limits import VOLUME
+from ishowtts.util import logs
 from ishowtts.util.logs import visible
 
 if TYPE_CHECKING:
@@ -58,6 +60,21 @@ def root_topic(settings: Config) -> str:
     from ishowtts.board.detect import detect_board
 
     return settings.root_topic(detect_board(settings.board.source, settings.board.sysfs_root).identity().serial)
+
+
+def serve_until_stopped(settings: Config, serve: Callable[[], int]) -> int:
+    """Run a service of systemd with its log. Return its exit status: 2 for a wrong configuration, 1 for other ends."""
+    logs.set_up(settings.log.level, private=settings.log.private)
+    log = logging.getLogger("ishowtts")
+    try:
+        return serve()
+    except ConfigError as error:
+        for problem in error.problems:
+            log.critical("%s", problem)
+        return 2  # systemd does not start it again
+    except FatalError as error:
+        log.critical("%s", error)
+        return 1
 
 
 def print_json(data: Any) -> None:

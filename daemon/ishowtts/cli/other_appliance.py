@@ -42,7 +42,7 @@ def _local_instances(settings: Config, root: str) -> list[str]:
     """The latest runs of the daemon of the local `state_dir`, if it uses this root topic."""
     # Imported here: with numpy it takes 0.1 s, and most callers have no local appliance.
     from ishowtts.inbox import read_setting
-    from ishowtts.mqtt.mqtt_options import INSTANCES_KEY, ROOT_KEY
+    from ishowtts.mqtt.stored_identity import INSTANCES_KEY, ROOT_KEY
 
     database = settings.inbox_file
     try:

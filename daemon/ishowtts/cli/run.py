@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import logging
 
 from ishowtts import app
-from ishowtts.cli.common import Commands, read_config
+from ishowtts.cli.common import Commands, read_config, serve_until_stopped
 from ishowtts.config import DEFAULT_PATH, Config
-from ishowtts.errors import ConfigError, FatalError
-from ishowtts.util import files, logs
+from ishowtts.errors import FatalError
+from ishowtts.util import files
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -21,17 +20,12 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT."""
     settings = read_config(arguments)
-    logs.set_up(settings.log.level, private=settings.log.private)
-    try:
+
+    def serve() -> int:
         _refuse_foreign_state(settings)
         return app.run(settings, config_path=arguments.config or DEFAULT_PATH)
-    except ConfigError as error:
-        for problem in error.problems:
-            logging.getLogger("ishowtts").critical("%s", problem)
-        return 2  # systemd does not start it again
-    except FatalError as error:
-        logging.getLogger("ishowtts").critical("%s", error)
-        return 1
+
+    return serve_until_stopped(settings, serve)
 
 
 def _refuse_foreign_state(settings: Config) -> None:

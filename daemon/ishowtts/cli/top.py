@@ -43,8 +43,5 @@ def run(arguments: argparse.Namespace) -> int:
     settings = read_config(arguments)
     for name in ("ishowtts", "ishowtts_gateway"):
         logging.getLogger(name).addHandler(logging.NullHandler())  # a frame shows what the log would say
-    root = root_topic(settings)
-    named = arguments.device or settings.gateway.devices or root.rpartition("/")[2]
-    devices = [named] if isinstance(named, str) else named
     with readable_by_us():
-        return top_app.run(settings, root, None if _ALL in devices else devices, once=arguments.once)
+        return top_app.run(settings, root_topic(settings), arguments.device, once=arguments.once)

@@ -15,7 +15,7 @@ from typing import Any
 import paho.mqtt.client as paho
 
 from ishowtts.errors import BrokerError
-from ishowtts.mqtt import tls
+from ishowtts.mqtt import connection_faults, tls
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.paho_client import TolerantClient
 from ishowtts.mqtt.publish_packet import PublishPacket
@@ -73,9 +73,7 @@ class ShortLivedClient:
             if self._options.tls and isinstance(error, (ssl.SSLError, ConnectionResetError)):
                 raise BrokerError(tls.untrusted_broker(error, self._options.broker)) from error
             if not isinstance(error, OSError):
-                raise BrokerError(
-                    f"the files of mqtt.tls cannot be used ({error}); fix their paths or permissions"
-                ) from error
+                raise BrokerError(connection_faults.unusable_tls_files(error)) from error
             raise BrokerError(_unreachable(where, error)) from error
         self._paho.loop_start()
         if refusal := self._answer():
@@ -145,8 +143,7 @@ class ShortLivedClient:
 
     def _close(self) -> None:
         self._paho.loop_stop()
-        # Without callbacks there is no reference cycle: paho closes its sockets at once.
-        self._paho.on_packet = self._paho.on_connect = self._paho.on_subscribe = self._paho.on_publish = None
+        self._paho.close()
 
 
 def _unreachable(where: str, error: OSError) -> str:

@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import secrets
 import uuid
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from pydantic import SecretStr
 
 from ishowtts.config import Config
-from ishowtts.inbox import Inbox, wait_for
 from ishowtts.mqtt.duplicate_guard import GuardTimeouts
-
-INSTANCES_KEY = "instances"
-"""Setting of the inbox: the ids of the latest runs, this one first."""
-
-ROOT_KEY = "root"
-"""Setting of the inbox: the root topic of the latest run."""
-
-_SECRET_KEY = "client_secret"  # noqa: S105  the name of a setting
-_MAX_PREDECESSORS = 20  # starts in a row that may fail to reach the broker
 
 
 @dataclass(frozen=True)
@@ -112,27 +101,6 @@ class MqttOptions:
             home_assistant_status=f"{home_assistant.prefix}/status" if home_assistant.discovery else None,
         )
 
-    def for_instance(self, inbox: Inbox, instance: str) -> MqttOptions:
-        """Return these options with the id of this run, the ids of earlier runs and the client secret.
-
-        It also stores the id of this run for later runs, and the root topic for the commands on this machine. At the
-        first start it makes the client secret and stores it.
-
-        Args:
-            inbox: Its settings hold the ids and the secret.
-            instance: Id of this run.
-
-        Raises:
-            InboxError: the disk does not answer.
-        """
-        earlier = [each for each in (inbox.recall(INSTANCES_KEY) or "").split() if each != instance]
-        # We do not wait for the disk. If it fails, the next start takes this run for another appliance and waits.
-        inbox.remember(ROOT_KEY, self.root)
-        inbox.remember(INSTANCES_KEY, " ".join([instance, *earlier][:_MAX_PREDECESSORS]))
-        return replace(
-            self, instance=instance, predecessors=frozenset(earlier), client_secret=_stored_client_secret(inbox)
-        )
-
     @property
     def tls(self) -> bool:
         """Whether the connection is encrypted."""
@@ -160,13 +128,3 @@ class MqttOptions:
         """
         digest = hashlib.sha256(f"{self.root}\0{self.client_secret}".encode()).hexdigest()[:24]
         return f"{self.root.replace('/', '-')}-{digest}-{role}"
-
-
-def _stored_client_secret(inbox: Inbox) -> str:
-    """The client secret of the state directory. It is made at the first start."""
-    stored = inbox.recall(_SECRET_KEY)
-    if stored is not None and re.fullmatch(r"[0-9a-f]{32}", stored):
-        return stored
-    secret = secrets.token_hex(16)
-    wait_for(inbox.remember(_SECRET_KEY, secret))
-    return secret

@@ -162,7 +162,7 @@ def discard_session(options: MqttOptions, role: ConnectionRole) -> None:
     except OSError:
         return
     finally:
-        client.on_connect = None
+        client.close()
 
 
 class TolerantClient(paho.Client):
@@ -189,6 +189,14 @@ class TolerantClient(paho.Client):
         self._max_inflight_messages = min(_MAX_INFLIGHT, getattr(limits, "ReceiveMaximum", _MAX_INFLIGHT))
         self.broker_max_packet_bytes = getattr(limits, "MaximumPacketSize", None)
         self._keepalive = getattr(limits, "ServerKeepAlive", self._keepalive)
+
+    def close(self) -> None:
+        """Close the socket without a DISCONNECT, and call no callback any more."""
+        if (sock := self.socket()) is not None:
+            sock.close()
+        # Without its callbacks the client is in no reference cycle, and closes its socket pair now.
+        self.on_connect = self.on_subscribe = self.on_packet = None
+        self.on_publish = self.on_disconnect = None
 
     def _packet_read(self) -> MQTTErrorCode:
         if self._in_packet["command"] == 0:

@@ -20,7 +20,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 
 from ishowtts.model import Acknowledge, Delivery
-from ishowtts.mqtt import tls
+from ishowtts.mqtt import connection_faults
 from ishowtts.mqtt.acknowledgements import Acknowledgements
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.paho_client import (
@@ -98,7 +98,7 @@ class Session:
         try:
             client = make_client(self._options, self._role, self._tls_refused)
         except ValueError as error:
-            return f"the files of mqtt.tls cannot be used ({error}); fix their paths or permissions"
+            return connection_faults.unusable_tls_files(error)
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
         client.on_packet = self._message_arrived
@@ -109,10 +109,7 @@ class Session:
         try:
             connect(client, self._options, self._role)
         except (OSError, ValueError) as error:
-            if self._options.tls and isinstance(error, (ssl.SSLError, ConnectionResetError)):
-                return tls.untrusted_broker(error, self._options.broker)
-            reason = (error.strerror if isinstance(error, OSError) else None) or error
-            return f"{self._options.broker} cannot be reached ({reason}); the appliance tries again until it answers"
+            return connection_faults.unreachable(self._options, error)
         if self._ending:
             client.disconnect()
         disable_nagle(client)
@@ -179,13 +176,8 @@ class Session:
         with self._lock:
             client, self._client = self._client, None
             self.ready, self._publisher.closed = False, True
-        if client is None:
-            return
-        if (sock := client.socket()) is not None:
-            sock.close()
-        # Without its callbacks the client is in no reference cycle, and closes its socket pair now.
-        client.on_connect = client.on_subscribe = client.on_packet = None
-        client.on_publish = client.on_disconnect = None
+        if client is not None:
+            client.close()
 
     def _serve(self, client: TolerantClient) -> str:
         """Run the network loop until the connection ends, or the broker does not do what it must."""
@@ -203,11 +195,14 @@ class Session:
                 return reason
         if self._ending:
             return f"the connection to {self._options.broker} is closed"
-        if self._options.tls and not self._connack_received:
-            return tls.refused_by_broker(self._tls_refusal, self._options.broker)
-        if client.fault is not None:
-            return f"{self._options.broker} sent a malformed packet ({client.fault}); look at its log and version"
-        return self._reason or f"the connection to {self._options.broker} is lost ({paho.error_string(code)})"
+        return connection_faults.lost(
+            self._options,
+            code,
+            reason=self._reason,
+            fault=client.fault,
+            answered=self._connack_received,
+            tls_refusal=self._tls_refusal,
+        )
 
     def _overdue(self) -> str | None:
         """What the broker has not done in time. Sends the probe if it is due."""

@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 
 from ishowtts.config import Config
+from ishowtts_gateway.appliance_client import ApplianceClient
 from ishowtts_gateway.appliance_record import ApplianceRecord
 from ishowtts_gateway.gateway_error import GatewayError
-from ishowtts_gateway.history_sync import HistorySync
 from ishowtts_gateway.terminal_view.terminal_screen import StyleWriter, TerminalScreen, terminal_path
 from ishowtts_gateway.terminal_view.top_frame import whole_frame
 from ishowtts_gateway.terminal_view.top_program import TopProgram
-from ishowtts_gateway.terminal_view.watched_boards import BoardChoice, Boards, top_view
+from ishowtts_gateway.terminal_view.watched_boards import BoardChoice, top_view
 
 _ONCE_LINES = 50
 _CONNECT_S = 10.0
@@ -32,10 +32,10 @@ def run(settings: Config, own_root: str, devices: Sequence[str] | None, *, once:
 
     Args:
         own_root: `<prefix>/<device>` of this machine.
-        devices: Names of boards; `None`: every board under the prefix.
+        devices: Names of boards, or `+` for every board under the prefix; `None`: those of `gateway.devices`.
         once: Print one frame. So does a program without a terminal that can be drawn on.
     """
-    boards = Boards.from_config(settings, own_root, devices)
+    boards = ApplianceClient(settings, own_root, devices)
     console = Console()
     if once:
         return asyncio.run(_print_once(boards, console))
@@ -56,23 +56,16 @@ def open_terminal(console: Console) -> TerminalScreen | None:
     return None
 
 
-async def _show_until_ended(boards: Boards, screen: TerminalScreen) -> int:
-    history = HistorySync(boards.directory, boards.requests)
-    task = asyncio.create_task(history.run(), name="history")
-    await asyncio.sleep(0)  # it watches the directory from now on
-    program = TopProgram(boards, screen)
+async def _show_until_ended(boards: ApplianceClient, screen: TerminalScreen) -> int:
     async with boards.connected():
-        status = await program.run()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    return status
+        return await TopProgram(boards, screen).run()
 
 
-async def _print_once(boards: Boards, console: Console) -> int:
+async def _print_once(boards: ApplianceClient, console: Console) -> int:
     """Print a frame for each board. Returns 0 if all of them are online."""
     writer, width = StyleWriter(console), console.width if sys.stdout.isatty() else None
     directory, choice = boards.directory, BoardChoice(boards.directory)
-    async with boards.connected():
+    async with boards.connected(sync_history=False):
         await _first_values(boards)
         lines: list[str] = []
         for _ in range(max(1, len(directory.records))):
@@ -83,7 +76,7 @@ async def _print_once(boards: Boards, console: Console) -> int:
     return 0 if all_online and directory.records else 1
 
 
-async def _first_values(boards: Boards) -> None:
+async def _first_values(boards: ApplianceClient) -> None:
     """Wait for the connection, then for the values that the broker retains, then for the last lines."""
     directory = boards.directory
     first = directory.broker_detail
@@ -97,7 +90,7 @@ async def _first_values(boards: Boards) -> None:
     await asyncio.gather(*(_ask_history(boards, record) for record in records.values() if record.online))
 
 
-async def _ask_history(boards: Boards, record: ApplianceRecord) -> None:
+async def _ask_history(boards: ApplianceClient, record: ApplianceRecord) -> None:
     """Get the last lines. Without the right to ask for them, the frame has none."""
     with contextlib.suppress(GatewayError, asyncio.TimeoutError):
         reply = await asyncio.wait_for(boards.requests.history(record.name, _ONCE_LINES), _HISTORY_S)

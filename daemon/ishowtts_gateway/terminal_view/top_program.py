@@ -9,11 +9,12 @@ import threading
 import time
 from typing import Any
 
+from ishowtts_gateway.appliance_client import ApplianceClient
 from ishowtts_gateway.terminal_view.board_controls import BoardControls
 from ishowtts_gateway.terminal_view.terminal_keys import KeyReader
 from ishowtts_gateway.terminal_view.terminal_screen import TerminalScreen
 from ishowtts_gateway.terminal_view.top_frame import frame
-from ishowtts_gateway.terminal_view.watched_boards import BoardChoice, Boards, top_view
+from ishowtts_gateway.terminal_view.watched_boards import BoardChoice, top_view
 
 _FRAME_S = 0.5
 _MESSAGE_S = 5.0
@@ -23,7 +24,7 @@ _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 class TopProgram:
     """Draws a frame twice a second, and at each key and each change of the size of the terminal."""
 
-    def __init__(self, boards: Boards, screen: TerminalScreen) -> None:
+    def __init__(self, boards: ApplianceClient, screen: TerminalScreen) -> None:
         self._boards = boards
         self._screen = screen
         self._choice = BoardChoice(boards.directory)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from support.appliance import DAEMON, Appliance
+from support.appliance import Appliance
 from support.broker import Broker, ShippedBroker
 from support.client import Client
+from support.service_process import DAEMON
 from support.tmux import Tmux
 from support.waiting import eventually
 

@@ -13,9 +13,10 @@ import pytest
 from rich.console import Console
 
 from ishowtts.config import Config
+from ishowtts_gateway.appliance_client import ApplianceClient
 from ishowtts_gateway.terminal_view.terminal_screen import StyleWriter, TerminalScreen
 from ishowtts_gateway.terminal_view.top_program import TopProgram
-from ishowtts_gateway.terminal_view.watched_boards import BoardChoice, Boards
+from ishowtts_gateway.terminal_view.watched_boards import BoardChoice
 from support.pseudo_terminal import PseudoTerminal
 
 
@@ -25,15 +26,15 @@ def pty() -> Iterator[PseudoTerminal]:
         yield made
 
 
-def boards(tmp_path: Path, devices: list[str] | None) -> Boards:
+def boards(tmp_path: Path) -> ApplianceClient:
     settings = Config.model_validate({"state_dir": tmp_path, "mqtt": {"host": "127.0.0.1", "port": 1}})
-    return Boards.from_config(settings, "ishowtts/kitchen", devices)
+    return ApplianceClient(settings, "ishowtts/kitchen", ["+"])
 
 
 async def run(tmp_path: Path, path: str, *, then: Any) -> int:
     """Run a program without a broker; `then` is called with it once it draws."""
     writer = StyleWriter(Console(file=io.StringIO(), force_terminal=True))
-    program = TopProgram(boards(tmp_path, None), TerminalScreen(path, writer, "utf-8"))
+    program = TopProgram(boards(tmp_path), TerminalScreen(path, writer, "utf-8"))
     asyncio.get_running_loop().call_later(0.05, then, program)
     return await asyncio.wait_for(program.run(), 20)
 
@@ -55,7 +56,7 @@ def test_a_fault_in_a_callback_ends_it_with_the_terminal_restored(
 
 
 def test_the_first_board_online_is_shown_until_a_key_chooses(tmp_path: Path) -> None:
-    watched = boards(tmp_path, None)
+    watched = boards(tmp_path)
     choice, directory = BoardChoice(watched.directory), watched.directory
 
     def shown() -> str | None:
