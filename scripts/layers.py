@@ -45,7 +45,7 @@ JETSON_STATS = "ishowtts.board.jetson_stats_child"
 ONLY = {
     "hibari": _NATURAL_VOICE,
     "onnxruntime": _NATURAL_VOICE,
-    "paho": (("ishowtts.mqtt.", "ishowtts_gateway.broker_link."), "mqtt and the gateway's broker_link"),
+    "paho": (("ishowtts.mqtt.", "ishowtts_gateway.appliances.broker_link."), "mqtt and the gateway's broker_link"),
     "prometheus_client": _OF_GATEWAY,
     "starlette": _OF_GATEWAY,
     "uvicorn": _OF_GATEWAY,

@@ -11,16 +11,16 @@ from prometheus_client.core import Metric
 
 from ishowtts.cli.main import parser
 from ishowtts.config import Config
-from ishowtts_gateway.api_routes import ApiRoutes
-from ishowtts_gateway.appliance_directory import MAX_DEVICES, ApplianceDirectory
-from ishowtts_gateway.appliance_requests import ApplianceRequests
-from ishowtts_gateway.prometheus_metrics import Metrics
+from ishowtts_gateway.appliances.appliance_directory import MAX_DEVICES, ApplianceDirectory
+from ishowtts_gateway.appliances.appliance_requests import ApplianceRequests
+from ishowtts_gateway.http.api_routes import ApiRoutes
+from ishowtts_gateway.metrics.prometheus_metrics import Metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/gateway.md").read_text(encoding="utf-8")
 TELEMETRY = (ROOT / "docs/telemetry.md").read_text(encoding="utf-8").split("## Prometheus and Grafana")[1]
-SECURITY = (ROOT / "daemon/ishowtts_gateway/http_security.py").read_text(encoding="utf-8")
-HTTP_APP = (ROOT / "daemon/ishowtts_gateway/http_app.py").read_text(encoding="utf-8")
+SECURITY = (ROOT / "daemon/ishowtts_gateway/http/http_security.py").read_text(encoding="utf-8")
+HTTP_APP = (ROOT / "daemon/ishowtts_gateway/http/http_app.py").read_text(encoding="utf-8")
 
 
 def first_cells(page: str, heading: str) -> list[str]:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, cast
 
-from ishowtts_gateway.appliance_directory import ApplianceDirectory
-from ishowtts_gateway.appliance_requests import ApplianceRequests
-from ishowtts_gateway.http_app import make_app
-from ishowtts_gateway.http_security import AccessRules
-from ishowtts_gateway.http_server import HttpServer, bind
-from ishowtts_gateway.prometheus_metrics import Metrics
-from ishowtts_gateway.tls_certificate import TlsCertificate
+from ishowtts_gateway.appliances.appliance_directory import ApplianceDirectory
+from ishowtts_gateway.appliances.appliance_requests import ApplianceRequests
+from ishowtts_gateway.http.http_app import make_app
+from ishowtts_gateway.http.http_security import AccessRules
+from ishowtts_gateway.http.http_server import HttpServer, bind
+from ishowtts_gateway.http.tls_certificate import TlsCertificate
+from ishowtts_gateway.metrics.prometheus_metrics import Metrics
 from support.waiting import eventually
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ishowtts.limits import VOLUME
-from ishowtts_gateway.appliance_requests import ApplianceRequests
+from ishowtts_gateway.appliances.appliance_requests import ApplianceRequests
+from ishowtts_gateway.appliances.published_value import text
 from ishowtts_gateway.gateway_error import GatewayError
-from ishowtts_gateway.published_value import text
 from ishowtts_gateway.terminal_view.board_view import BoardView
 
 _VOLUME_STEP = 5

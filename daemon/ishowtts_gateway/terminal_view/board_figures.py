@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ishowtts_gateway.published_value import number
-from ishowtts_gateway.telemetry_series import COLUMNS
+from ishowtts_gateway.appliances.published_value import number
+from ishowtts_gateway.appliances.telemetry_series import COLUMNS
 from ishowtts_gateway.terminal_view.board_view import BoardView
 from ishowtts_gateway.terminal_view.sparkline import Values, by_time
 

@@ -7,8 +7,8 @@ from datetime import date, datetime
 
 from ishowtts.limits import SENT_CHARS
 from ishowtts.util.terminal_text import cut, padded
-from ishowtts_gateway.line_log import epoch_s
-from ishowtts_gateway.line_record import LineRecord
+from ishowtts_gateway.appliances.line_log import epoch_s
+from ishowtts_gateway.appliances.line_record import LineRecord
 from ishowtts_gateway.terminal_view.board_figures import BoardFigure, board_figures
 from ishowtts_gateway.terminal_view.board_view import BoardView
 from ishowtts_gateway.terminal_view.progress_estimate import SpokenNow

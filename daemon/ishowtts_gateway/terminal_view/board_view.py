@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from ishowtts.limits import VOLUME
 from ishowtts.model import AlertName
-from ishowtts_gateway.appliance_record import ApplianceRecord
-from ishowtts_gateway.line_record import INTERRUPTED, SPEAKING, WAITING, LineRecord
-from ishowtts_gateway.published_value import number
+from ishowtts_gateway.appliances.appliance_record import ApplianceRecord
+from ishowtts_gateway.appliances.line_record import INTERRUPTED, SPEAKING, WAITING, LineRecord
+from ishowtts_gateway.appliances.published_value import number
 from ishowtts_gateway.terminal_view.progress_estimate import SpokenNow
 from ishowtts_gateway.terminal_view.styled_line import screen_text
 

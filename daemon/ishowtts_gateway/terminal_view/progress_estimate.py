@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ishowtts_gateway.line_log import epoch_s
-from ishowtts_gateway.published_value import number, text
+from ishowtts_gateway.appliances.line_log import epoch_s
+from ishowtts_gateway.appliances.published_value import number, text
 
 _MAX_CHARS = 1000
 _LONGEST_S = 3600.0

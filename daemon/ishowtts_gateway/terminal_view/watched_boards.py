@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from ishowtts_gateway.appliance_client import ApplianceClient
-from ishowtts_gateway.appliance_directory import ApplianceDirectory
-from ishowtts_gateway.appliance_record import ApplianceRecord
+from ishowtts_gateway.appliances.appliance_client import ApplianceClient
+from ishowtts_gateway.appliances.appliance_directory import ApplianceDirectory
+from ishowtts_gateway.appliances.appliance_record import ApplianceRecord
 from ishowtts_gateway.terminal_view.board_view import BoardView
 from ishowtts_gateway.terminal_view.progress_estimate import ProgressEstimate
 from ishowtts_gateway.terminal_view.top_frame import TopView

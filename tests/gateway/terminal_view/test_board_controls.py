@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from ishowtts_gateway.appliance_record import ApplianceRecord
+from ishowtts_gateway.appliances.appliance_record import ApplianceRecord
 from ishowtts_gateway.gateway_error import GatewayError
 from ishowtts_gateway.terminal_view.board_controls import BoardControls
 from ishowtts_gateway.terminal_view.board_view import BoardView

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ishowtts_gateway.appliance_directory import ApplianceDirectory
+from ishowtts_gateway.appliances.appliance_directory import ApplianceDirectory
 from ishowtts_gateway.terminal_view.board_view import BoardView
 from ishowtts_gateway.terminal_view.progress_estimate import ProgressEstimate
 from ishowtts_gateway.terminal_view.styled_line import line_width, plain_text

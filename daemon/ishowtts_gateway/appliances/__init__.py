@@ -1,0 +1,1 @@
+"""What the gateway knows of appliances, and what it asks of them, over MQTT."""

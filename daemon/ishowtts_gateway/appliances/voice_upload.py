@@ -1,0 +1,99 @@
+"""Sends a recording to an appliance over MQTT, where it becomes a voice, and removes such a voice."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any
+
+from ishowtts.limits import NAME, VOICE_PART_BYTES, VOICE_RECORDING_BYTES, VOICE_WORDS_BYTES
+from ishowtts.model import VoiceAbout
+from ishowtts.mqtt.strict_json import dumps
+from ishowtts_gateway.appliances.appliance_record import ApplianceRecord
+from ishowtts_gateway.appliances.broker_link import BrokerLink
+from ishowtts_gateway.gateway_error import GatewayError
+
+if TYPE_CHECKING:
+    from ishowtts_gateway.appliances.awaited_answer import Answer
+
+ANSWER_S = 150.0
+"""The check of a recording may take 60 s, and may begin after that of another one."""
+
+
+class VoicePublisher:
+    """Adds and removes voices of appliances.
+
+    Args:
+        link: The connection to the broker.
+        expect: Waits for the `command` event of a transaction of a device.
+    """
+
+    def __init__(self, link: BrokerLink, expect: Callable[[str, str], AbstractAsyncContextManager[Answer]]) -> None:
+        self._link = link
+        self._expect = expect
+
+    async def add(self, record: ApplianceRecord, name: str, audio: bytes, about: VoiceAbout) -> dict[str, Any]:
+        """Send a recording whose speaker has agreed. Returns the `command` event that answers it.
+
+        Args:
+            name: Name of the voice.
+            audio: The recording: WAV, FLAC, Ogg or MP3.
+
+        Raises:
+            GatewayError: it cannot be sent, or the appliance does not answer.
+        """
+        _check_name(name)
+        _check_recording(audio, about.text)
+        upload = f"gateway-{secrets.token_hex(8)}"
+        async with self._expect(record.name, upload) as answer:
+            for part in _parts(upload, audio, about):
+                await self._publish(record, name, part)
+                if answer.arrived:  # a refusal: the appliance would ignore the other parts
+                    break
+            return await answer.wait(ANSWER_S)
+
+    async def remove(self, record: ApplianceRecord, name: str) -> dict[str, Any]:
+        """Remove a voice that came over MQTT. Returns the `command` event that answers it.
+
+        Raises:
+            GatewayError: the request cannot be sent, or the appliance does not answer.
+        """
+        _check_name(name)
+        transaction = f"gateway-{secrets.token_hex(8)}"
+        async with self._expect(record.name, transaction) as answer:
+            await self._publish(record, name, {"remove": True, "transaction": transaction})
+            return await answer.wait(ANSWER_S)
+
+    async def _publish(self, record: ApplianceRecord, name: str, message: dict[str, Any]) -> None:
+        if not await self._link.publish(f"{record.root}/voice/{name}/set", dumps(message)):
+            raise GatewayError(
+                502, f"{record.name} takes no voices now: it is offline, or engine.f5.voices_over_mqtt is false there"
+            )
+
+
+def _parts(upload: str, audio: bytes, about: VoiceAbout) -> Iterator[dict[str, Any]]:
+    starts = range(0, len(audio), VOICE_PART_BYTES)
+    described = {"text": about.text, "consent": True, "replace": about.replace, "language": about.language}
+    for part, start in enumerate(starts):
+        data = base64.b64encode(audio[start : start + VOICE_PART_BYTES]).decode("ascii")
+        numbered = {"upload": upload, "part": part, "parts": len(starts), "data": data}
+        yield numbered if part else {**numbered, **described}
+
+
+def _check_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise GatewayError(400, "this is not a valid name of a voice: use 1 to 64 of a-z, 0-9, _ and -")
+
+
+def _check_recording(audio: bytes, words: str) -> None:
+    if not audio:
+        raise GatewayError(400, "the recording is empty; record it again, or choose another file")
+    if len(audio) > VOICE_RECORDING_BYTES:
+        most_mb = VOICE_RECORDING_BYTES // 1_000_000
+        raise GatewayError(413, f"the recording has more than {most_mb} MB; send a clip of 2 to 12 s")
+    if not words.strip():
+        raise GatewayError(400, "the words of the recording are missing; write down what is said in it")
+    if len(words.encode("utf-8", "replace")) > VOICE_WORDS_BYTES:
+        raise GatewayError(413, f"the words have more than {VOICE_WORDS_BYTES} bytes; a clip of 12 s has about 200")
