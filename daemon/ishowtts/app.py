@@ -207,7 +207,7 @@ class Daemon:
             inbox=self._inbox,
             player=self._player,
             scheduler=self._scheduler,
-            remotes=self._engines.remotes,
+            workers=self._engines.workers,
             asking_loops=[self._voice_watcher, self._speed_check],
             loops=[self._intake, self._outbox, self._status, self._espeak_check, *self._mixer_threads],
             segment_s=config.engine.deadlines.segment_s,

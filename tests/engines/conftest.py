@@ -15,10 +15,10 @@ import pytest
 from ishowtts.engines import ReportProgress
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.worker import registry
-from ishowtts.engines.worker.remote_engine import RemoteEngine
 from ishowtts.engines.worker.restart_policy import RestartBackoff
 from ishowtts.engines.worker.supervisor import EngineState
 from ishowtts.engines.worker.worker_connection import Deadlines
+from ishowtts.engines.worker.worker_engine import WorkerEngine
 from ishowtts.engines.worker.worker_process import ShutdownTimeouts
 from ishowtts.model import IsCancelled, Segment, Utterance
 from support.small_files import OFFICIAL_FILES
@@ -121,7 +121,7 @@ registry.make = lambda kind, options: Faulty(make(kind, options))
 """
 
 
-class BoundedEngine(RemoteEngine):
+class BoundedEngine(WorkerEngine):
     """Fails a test that would wait too long: the time limit of pytest ends the whole run."""
 
     LOAD_LIMIT_S = 60.0
@@ -179,7 +179,7 @@ def faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def faulty_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemoteEngine]:
+def faulty_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerEngine]:
     """An engine in a worker as with `faulty`, loaded once, for all tests of a module that do not end the worker."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "sitecustomize.py").write_text(ESPEAK + FAULTS)
@@ -194,11 +194,11 @@ def faulty_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemoteEn
 
 
 @pytest.fixture
-def make_remote() -> Iterator[Callable[..., RemoteEngine]]:
-    """`make_remote(segment_s=…)` returns an engine in a worker that restarts quickly; it is closed after the test."""
+def make_worker() -> Iterator[Callable[..., WorkerEngine]]:
+    """`make_worker(segment_s=…)` returns an engine in a worker that restarts quickly; it is closed after the test."""
     with ExitStack() as stack:
 
-        def make(kind: str = "espeak", options: dict[str, Any] | None = None, **changes: Any) -> RemoteEngine:
+        def make(kind: str = "espeak", options: dict[str, Any] | None = None, **changes: Any) -> WorkerEngine:
             backoff = changes.pop("backoff", QUICK)
             on_change = changes.pop("on_change", lambda: None)
             engine = BoundedEngine(

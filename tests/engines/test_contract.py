@@ -11,7 +11,7 @@ import pytest
 from ishowtts.engines import Engine, Progress
 from ishowtts.engines.hibari.hibari_package import missing_package
 from ishowtts.engines.worker import registry
-from ishowtts.engines.worker.remote_engine import RemoteEngine
+from ishowtts.engines.worker.worker_engine import WorkerEngine
 from ishowtts.errors import Cancelled, SynthesisError
 from ishowtts.model import Segment
 
@@ -44,7 +44,7 @@ def loaded(
     kind, _, place = request.param.partition("-")
     steps: list[Progress] = []
     engine: Engine
-    make = registry.make if place == "in-process" else RemoteEngine
+    make = registry.make if place == "in-process" else WorkerEngine
     engine = make(kind, options_of(kind))
     try:
         with pytest.MonkeyPatch.context() as patch:

@@ -23,7 +23,7 @@ WHY = (
 )
 
 
-class FakeRemote:
+class FakeWorker:
     """A worker of F5 that becomes ready when a test says so."""
 
     def __init__(self, cost: float | None) -> None:
@@ -47,23 +47,23 @@ class FakeRemote:
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Callable[..., tuple[Engines, FakeRemote]]:
+def make(tmp_path: Path) -> Callable[..., tuple[Engines, FakeWorker]]:
     def made(
         cost: float | None, *others: str, max_rtf: float = 0.9, forced: bool = False
-    ) -> tuple[Engines, FakeRemote]:
-        remote, espeak = FakeRemote(cost), EspeakEngine()
-        speed = F5Speed(remote, max_rtf, forced=forced)  # type: ignore[arg-type]
-        f5 = EngineCandidate(remote, "f5", problem=speed.problem, clones=True, remote=remote)  # type: ignore[arg-type]
+    ) -> tuple[Engines, FakeWorker]:
+        worker, espeak = FakeWorker(cost), EspeakEngine()
+        speed = F5Speed(worker, max_rtf, forced=forced)  # type: ignore[arg-type]
+        f5 = EngineCandidate(worker, "f5", problem=speed.problem, clones=True, worker=worker)  # type: ignore[arg-type]
         order = [f5, *(EngineCandidate(espeak, name) for name in others)]
         choice = EngineChoice("f5", "weights were found", order=("f5", *others))
         library = open_voice_library(Config.model_validate({"data_dir": tmp_path}))
         engines = Engines(choice, order, espeak=espeak, voice_library=library, default_voice="default", f5_speed=speed)
-        return engines, remote
+        return engines, worker
 
     return made
 
 
-Make = Callable[..., tuple[Engines, FakeRemote]]
+Make = Callable[..., tuple[Engines, FakeWorker]]
 
 
 def test_the_real_time_factor_is_that_of_a_line_of_five_seconds() -> None:
@@ -76,38 +76,38 @@ def test_the_real_time_factor_is_that_of_a_line_of_five_seconds() -> None:
 def test_an_f5_that_is_too_slow_leaves_the_order_before_any_line_and_its_worker_ends(
     make: Make, others: tuple[str, ...], leader: str
 ) -> None:
-    engines, remote = make(13.5, *others)
+    engines, worker = make(13.5, *others)
     assert not engines.check_speed()
-    assert (remote.prepared, engines.choice.kind) == (0, "f5"), "it is not warm yet"
-    remote.state = EngineState.READY
+    assert (worker.prepared, engines.choice.kind) == (0, "f5"), "it is not warm yet"
+    worker.state = EngineState.READY
     assert engines.order[0].problem() == "the speed of F5 is not known yet"
     assert engines.check_speed(), "another engine leads now"
     assert [each.name for each in engines.order] == list(others)
-    assert (engines.choice.kind, engines.choice.order, remote.closed) == (leader, others, True)
+    assert (engines.choice.kind, engines.choice.order, worker.closed) == (leader, others, True)
     assert engines.choice.why == WHY.format(leader=leader)
     assert engines.notes == (engines.choice.why,)
     assert engines.cloned_voice_problem("default") == engines.choice.why
-    assert (engines.f5, engines.remotes) == (None, ())
+    assert (engines.f5, engines.workers) == (None, ())
 
 
 def test_a_fast_f5_leads_once_its_speed_is_known_and_it_is_measured_once(make: Make) -> None:
-    engines, remote = make(0.1, "hibari")
-    remote.state = EngineState.READY
+    engines, worker = make(0.1, "hibari")
+    worker.state = EngineState.READY
     assert not engines.check_speed()
     assert not engines.check_speed()
     assert (engines.order[0].name, engines.order[0].problem(), engines.notes) == ("f5", None, ())
-    assert (remote.prepared, remote.closed) == (1, False)
+    assert (worker.prepared, worker.closed) == (1, False)
 
 
 @pytest.mark.parametrize("others", [(), ("hibari",)])
 def test_a_slow_f5_stays_if_it_is_forced_or_nobody_else_may_speak_and_a_note_says_its_speed(
     make: Make, others: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
-    engines, remote = make(13.5, *others, forced=bool(others))
-    remote.state = EngineState.READY
+    engines, worker = make(13.5, *others, forced=bool(others))
+    worker.state = EngineState.READY
     assert (engines.order[0].problem() is None) is bool(others), "a forced one does not wait for the measurement"
     engines.check_speed()
-    assert (engines.order[0].name, engines.order[0].problem(), remote.closed) == ("f5", None, False)
+    assert (engines.order[0].name, engines.order[0].problem(), worker.closed) == ("f5", None, False)
     note = (
         "F5 needs 27 s for a second of speech here (engine.f5.max_rtf is 0.9), so lines are heard late; "
         "a GPU or a smaller engine.f5.nfe_step would help"
@@ -117,17 +117,17 @@ def test_a_slow_f5_stays_if_it_is_forced_or_nobody_else_may_speak_and_a_note_say
 
 
 def test_a_worker_that_ends_before_it_is_asked_is_asked_again_later(make: Make) -> None:
-    engines, remote = make(13.5, "espeak")
-    remote.state, remote.prepare_error = EngineState.READY, EngineUnavailable("it is restarting")
+    engines, worker = make(13.5, "espeak")
+    worker.state, worker.prepare_error = EngineState.READY, EngineUnavailable("it is restarting")
     engines.check_speed()
     assert engines.order[0].name == "f5"
-    remote.prepare_error = None
+    worker.prepare_error = None
     engines.check_speed()
     assert engines.order[0].name == "espeak"
 
 
 def test_an_unknown_cost_does_not_count_as_slow(make: Make) -> None:
-    engines, remote = make(None, "espeak")
-    remote.state = EngineState.READY
+    engines, worker = make(None, "espeak")
+    worker.state = EngineState.READY
     engines.check_speed()
     assert (engines.order[0].name, engines.order[0].problem()) == ("f5", None)

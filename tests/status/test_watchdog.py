@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ishowtts.engines.espeak import EspeakEngine
-from ishowtts.engines.worker.remote_engine import RemoteEngine
+from ishowtts.engines.worker.worker_engine import WorkerEngine
 from ishowtts.inbox import Inbox, InboxLimits
 from ishowtts.playback.player import Player
 from ishowtts.playback.post_processing import PostProcessor
@@ -225,7 +225,7 @@ def watched() -> Iterator[dict[str, Watched]]:
         inbox=inbox,
         player=player,
         scheduler=scheduler,
-        remotes=[RemoteEngine("f5", {})],
+        workers=[WorkerEngine("f5", {})],
         asking_loops=[Loop(1.0)],
         loops=[],
         segment_s=500.0,

@@ -24,10 +24,10 @@ from ishowtts.engines.voices.voice_library import (
     voices_folder,
 )
 from ishowtts.engines.weights import Weights
-from ishowtts.engines.worker.remote_engine import RemoteEngine
 from ishowtts.engines.worker.restart_policy import RestartBackoff
 from ishowtts.engines.worker.supervisor import EngineState
 from ishowtts.engines.worker.worker_connection import Deadlines
+from ishowtts.engines.worker.worker_engine import WorkerEngine
 from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, VoiceError
 from ishowtts.model import IsCancelled
 from ishowtts.text.scripts import base_language
@@ -66,7 +66,7 @@ class Engines:
     ) -> None:
         self._choice = choice
         self._order = tuple(order)
-        self._started = self.remotes
+        self._started = self.workers
         self._f5_speed = f5_speed
         self._on_change = on_change
         self._notes: tuple[str, ...] = ()
@@ -85,14 +85,14 @@ class Engines:
         return self._order
 
     @property
-    def f5(self) -> RemoteEngine | None:
+    def f5(self) -> WorkerEngine | None:
         """F5, which alone speaks in cloned voices; `None` if it is not used, or cannot be used."""
-        return next((each.remote for each in self._order if each.clones), None)
+        return next((each.worker for each in self._order if each.clones), None)
 
     @property
-    def remotes(self) -> tuple[RemoteEngine, ...]:
+    def workers(self) -> tuple[WorkerEngine, ...]:
         """The engines that run in a worker."""
-        return tuple(each.remote for each in self._order if each.remote is not None)
+        return tuple(each.worker for each in self._order if each.worker is not None)
 
     def check_speed(self) -> bool:
         """Once F5 is warm for the first time: ends it if it is too slow, and another engine may and can lead.
@@ -183,7 +183,7 @@ class Engines:
         """Sentences about engines and voices that cannot speak, in addition to the states of the workers."""
         found = (self.espeak.problem, self.espeak.voice_problem) if self.espeak_is_used else ()
         espeak = (problem for problem in found if problem is not None)
-        return (*espeak, *(sentence for remote in self.remotes for sentence in remote.quarantined_voices()))
+        return (*espeak, *(sentence for worker in self.workers for sentence in worker.quarantined_voices()))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -206,8 +206,8 @@ class Engines:
 
     def start(self) -> None:
         """Tests espeak-ng and starts the workers. An espeak-ng that does not work yet may work later."""
-        for remote in self.remotes:
-            remote.start()
+        for worker in self.workers:
+            worker.start()
         if self.espeak_is_used:
             try:
                 self.espeak.load(lambda _: None)
@@ -216,8 +216,8 @@ class Engines:
 
     def close(self) -> None:
         """Ends the workers and closes espeak."""
-        for remote in self._started:
-            remote.close()
+        for worker in self._started:
+            worker.close()
         self.espeak.close()
 
 
@@ -233,9 +233,9 @@ def build_engines(config: Config, choice: EngineChoice, on_change: Callable[[], 
             languages = _f5_languages(config, None, library)
             order.append(_unavailable("f5", choice.weights_problem or choice.why, languages))
         elif kind == "f5" and choice.weights is not None:
-            remote = _f5_remote(config, choice.weights, on_change)
-            f5_speed = F5Speed(remote, section.f5.max_rtf, forced=section.kind == "f5")
-            order.append(_f5(config, choice.weights, library, remote, f5_speed))
+            worker = _f5_worker(config, choice.weights, on_change)
+            f5_speed = F5Speed(worker, section.f5.max_rtf, forced=section.kind == "f5")
+            order.append(_f5(config, choice.weights, library, worker, f5_speed))
         elif kind == "hibari":
             order.append(_hibari(config, on_change))
         else:
@@ -262,7 +262,7 @@ def build_engines(config: Config, choice: EngineChoice, on_change: Callable[[], 
     )
 
 
-def _f5_remote(config: Config, weights: Weights, on_change: Callable[[], None]) -> RemoteEngine:
+def _f5_worker(config: Config, weights: Weights, on_change: Callable[[], None]) -> WorkerEngine:
     f5 = config.engine.f5
     options = F5Options(
         weights=str(weights.folder),
@@ -276,21 +276,21 @@ def _f5_remote(config: Config, weights: Weights, on_change: Callable[[], None]) 
         cache_dir=str(config.cache_dir),
         switches=f5.switches,
     )
-    return _remote(config, "f5", options.to_dict(), on_change)
+    return _worker(config, "f5", options.to_dict(), on_change)
 
 
 def _f5(
-    config: Config, weights: Weights, library: VoiceLibrary, remote: RemoteEngine, speed: F5Speed
+    config: Config, weights: Weights, library: VoiceLibrary, worker: WorkerEngine, speed: F5Speed
 ) -> EngineCandidate:
     return EngineCandidate(
-        remote,
+        worker,
         "f5",
         languages=_f5_languages(config, weights, library),
         problem=speed.problem,
         cache_key=F5CacheKey(config, weights, library),
         clones=True,
         mixes_languages=True,
-        remote=remote,
+        worker=worker,
     )
 
 
@@ -315,14 +315,14 @@ def _hibari(config: Config, on_change: Callable[[], None]) -> EngineCandidate:
     if (missing := missing_package()) is not None:
         return _unavailable("hibari", missing, _english)
     options = HibariOptions(cache_dir=str(config.cache_dir)).to_dict()
-    remote = _remote(config, "hibari", options, on_change, _HIBARI_SEGMENT_S)
+    worker = _worker(config, "hibari", options, on_change, _HIBARI_SEGMENT_S)
     return EngineCandidate(
-        remote,
+        worker,
         "hibari",
         languages=_english,
-        problem=lambda: worker_problem(remote),
+        problem=lambda: worker_problem(worker),
         cache_key=HibariCacheKey(),
-        remote=remote,
+        worker=worker,
     )
 
 
@@ -334,14 +334,14 @@ def _unavailable(kind: str, why: str, languages: Callable[[], frozenset[str]]) -
     return EngineCandidate(UnavailableEngine(why, kind), kind, languages, lambda: why, clones=kind == "f5")
 
 
-def _remote(
+def _worker(
     config: Config,
     kind: str,
     options: dict[str, object],
     on_change: Callable[[], None],
     longest_segment_s: float = math.inf,
-) -> RemoteEngine:
+) -> WorkerEngine:
     deadlines = Deadlines(**config.engine.deadlines.model_dump())
     deadlines = replace(deadlines, segment_s=min(deadlines.segment_s, longest_segment_s))
     backoff = RestartBackoff(**config.engine.restart.model_dump())
-    return RemoteEngine(kind, options, deadlines, backoff=backoff, on_change=on_change)
+    return WorkerEngine(kind, options, deadlines, backoff=backoff, on_change=on_change)

@@ -8,14 +8,14 @@ from typing import Protocol
 
 from ishowtts.engines import VoiceInfo
 from ishowtts.engines.speech_cache_key import CacheKey
-from ishowtts.engines.worker.remote_engine import RemoteEngine
 from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
+from ishowtts.engines.worker.worker_engine import WorkerEngine
 from ishowtts.errors import EngineUnavailable
 from ishowtts.model import IsCancelled, Segment, Utterance
 
 
 class Synthesizer(Protocol):
-    """The part of `Engine` that synthesis needs. The remote engine has it too."""
+    """The part of `Engine` that synthesis needs. The worker engine has it too."""
 
     @property
     def name(self) -> str:
@@ -64,7 +64,7 @@ class EngineCandidate:
         clones: whether it speaks in the voice that a line names. Every other engine has voices of its own.
         mixes_languages: whether one segment may hold several of its languages.
         reads_latin: whether it reads Latin words in a text of any of its languages.
-        remote: the same engine, if it runs in a worker.
+        worker: the same engine, if it runs in a worker.
     """
 
     engine: Synthesizer
@@ -75,7 +75,7 @@ class EngineCandidate:
     clones: bool = False
     mixes_languages: bool = False
     reads_latin: bool = False
-    remote: RemoteEngine | None = None
+    worker: WorkerEngine | None = None
 
     def speaks(self, language: str) -> bool:
         """Returns whether it speaks a base language."""
@@ -89,7 +89,7 @@ class EngineCandidate:
 
     def status(self) -> EngineStatus | None:
         """Returns the status of its worker; `None` if it has none."""
-        return self.remote.status() if self.remote else None
+        return self.worker.status() if self.worker else None
 
     def state(self) -> str:
         """Returns its state in one word: that of its worker; `absent` if it cannot be used; else `ready`."""
@@ -98,9 +98,9 @@ class EngineCandidate:
         return "absent" if isinstance(self.engine, UnavailableEngine) else "ready"
 
 
-def worker_problem(remote: RemoteEngine) -> str | None:
+def worker_problem(worker: WorkerEngine) -> str | None:
     """Returns why an engine in a worker cannot speak now; `None` if it can."""
-    status = remote.status()
+    status = worker.status()
     if status.state is EngineState.READY:
         return None
     detail = f": {status.detail}" if status.detail else ""

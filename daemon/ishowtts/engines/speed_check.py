@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ishowtts.engines import VoiceInfo
 from ishowtts.engines.candidates import worker_problem
-from ishowtts.engines.worker.remote_engine import RemoteEngine
+from ishowtts.engines.worker.worker_engine import WorkerEngine
 from ishowtts.errors import EngineError
 from ishowtts.util.loop_thread import LoopThread
 
@@ -28,7 +28,7 @@ class F5Speed:
     """The speed of F5 with the default voice, measured when its worker was warm for the first time.
 
     Args:
-        remote: F5.
+        worker: F5.
         max_rtf: highest real-time factor at which it may lead.
         forced: whether it speaks at any speed.
 
@@ -38,8 +38,8 @@ class F5Speed:
         measured: whether the measurement is done.
     """
 
-    def __init__(self, remote: RemoteEngine, max_rtf: float, *, forced: bool) -> None:
-        self._remote = remote
+    def __init__(self, worker: WorkerEngine, max_rtf: float, *, forced: bool) -> None:
+        self._worker = worker
         self._max_rtf = max_rtf
         self.forced = forced
         self.rtf: float | None = None
@@ -48,15 +48,15 @@ class F5Speed:
     def problem(self) -> str | None:
         """Returns why F5 cannot speak now; `None` if it can. No line may begin with an engine that is taken away."""
         if self.measured or self.forced:
-            return worker_problem(self._remote)
-        return worker_problem(self._remote) or "the speed of F5 is not known yet"
+            return worker_problem(self._worker)
+        return worker_problem(self._worker) or "the speed of F5 is not known yet"
 
     def measure(self) -> bool:
         """Reads what the warm worker has measured. Returns whether this was done now. May wait for the worker."""
-        if self.measured or worker_problem(self._remote) is not None:
+        if self.measured or worker_problem(self._worker) is not None:
             return False
         try:
-            self.rtf = real_time_factor(self._remote.prepare(None))
+            self.rtf = real_time_factor(self._worker.prepare(None))
         except EngineError as error:
             log.debug("the speed of F5 is not known yet: %s", error)  # the next worker is asked again
             return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ishowtts.engines.worker.remote_engine import RemoteEngine
+from ishowtts.engines.worker.worker_engine import WorkerEngine
 from ishowtts.inbox import Inbox
 from ishowtts.playback.player import Player
 from ishowtts.speech import Scheduler
@@ -56,7 +56,7 @@ def threads(
     inbox: Inbox,
     player: Player,
     scheduler: Scheduler,
-    remotes: Sequence[RemoteEngine],
+    workers: Sequence[WorkerEngine],
     asking_loops: Sequence[LoopThread],
     loops: Sequence[LoopThread],
     segment_s: float,
@@ -73,7 +73,7 @@ def threads(
     """
     # A line may wait for each worker this often before the next engine speaks it: until a voice that another line
     # needs is prepared, then for its own voice and a run of several segments, then for both again, alone.
-    synthesis_s = _SYNTHESIS_S + len(remotes) * _WORKER_WAITS * segment_s
+    synthesis_s = _SYNTHESIS_S + len(workers) * _WORKER_WAITS * segment_s
     return [
         Watched("playback", player.alive, player.overdue_s, THREAD_S),
         Watched("inbox", inbox.alive, inbox.overdue_s, INBOX_S),
@@ -81,7 +81,7 @@ def threads(
         _loop(scheduler, SCHEDULER_S),
         *(_loop(loop, synthesis_s) for loop in asking_loops),
         *(_loop(loop, THREAD_S) for loop in loops),
-        *(Watched(f"engine-supervisor of {remote.name}", remote.alive, lambda: 0.0, 0.0) for remote in remotes),
+        *(Watched(f"engine-supervisor of {worker.name}", worker.alive, lambda: 0.0, 0.0) for worker in workers),
     ]
 
 

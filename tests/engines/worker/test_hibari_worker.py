@@ -13,10 +13,10 @@ import psutil
 import pytest
 
 from ishowtts.engines.hibari.hibari_package import HibariOptions, missing_package
-from ishowtts.engines.worker.remote_engine import RemoteEngine
 from ishowtts.engines.worker.restart_policy import RestartBackoff
 from ishowtts.engines.worker.supervisor import EngineState
 from ishowtts.engines.worker.worker_connection import Deadlines
+from ishowtts.engines.worker.worker_engine import WorkerEngine
 from ishowtts.engines.worker.worker_process import ShutdownTimeouts
 from ishowtts.errors import Cancelled, EngineUnavailable, SynthesisError, WorkerDied
 from ishowtts.model import Segment
@@ -52,12 +52,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def engine(folder: Path) -> Iterator[RemoteEngine]:
+def engine(folder: Path) -> Iterator[WorkerEngine]:
     """One engine for the module. After the death of its worker the next test gets the new one."""
     site = folder / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text(f"NOTES = {str(folder / 'network')!r}\n{NO_NETWORK}")
-    engine = RemoteEngine(
+    engine = WorkerEngine(
         "hibari",
         HibariOptions(str(folder / "cache")).to_dict(),
         Deadlines(segment_s=DEADLINE_S),
@@ -77,7 +77,7 @@ def engine(folder: Path) -> Iterator[RemoteEngine]:
 
 
 @pytest.fixture(name="ready")
-def _ready(engine: RemoteEngine) -> RemoteEngine:
+def _ready(engine: WorkerEngine) -> WorkerEngine:
     eventually(lambda: engine.status().state is EngineState.READY, "a warm worker", 60)
     return engine
 
@@ -86,13 +86,13 @@ def never() -> bool:
     return False
 
 
-def process(engine: RemoteEngine) -> psutil.Process:
+def process(engine: WorkerEngine) -> psutil.Process:
     pid = engine.status().pid
     assert pid is not None
     return psutil.Process(pid)
 
 
-def test_its_process_holds_onnxruntime_and_neither_torch_nor_scipy(ready: RemoteEngine) -> None:
+def test_its_process_holds_onnxruntime_and_neither_torch_nor_scipy(ready: WorkerEngine) -> None:
     mapped = " ".join(mapping.path for mapping in process(ready).memory_maps())
     assert "onnxruntime" in mapped
     assert "libtorch" not in mapped
@@ -101,12 +101,12 @@ def test_its_process_holds_onnxruntime_and_neither_torch_nor_scipy(ready: Remote
     assert int(Path(f"/proc/{process(ready).pid}/oom_score_adj").read_text()) >= 500
 
 
-def test_memory_that_it_needed_to_speak_is_given_back(ready: RemoteEngine, say: Say) -> None:
+def test_memory_that_it_needed_to_speak_is_given_back(ready: WorkerEngine, say: Say) -> None:
     ready.synthesize(say(LONG), never)
     eventually(lambda: process(ready).memory_info().rss < 220e6, "170 MB of memory", 10)
 
 
-def test_every_name_is_spoken_as_heart_and_nothing_is_downloaded(ready: RemoteEngine, folder: Path, say: Say) -> None:
+def test_every_name_is_spoken_as_heart_and_nothing_is_downloaded(ready: WorkerEngine, folder: Path, say: Say) -> None:
     for voice in (None, "emma", "fenrir", "anna", "../hibari/bf_emma.int8.onnx"):
         spoken = ready.synthesize(say(TEXT, voice=voice, seed=1), never)
         assert (spoken.engine, spoken.voice, spoken.rate_hz) == ("hibari", "heart", 24_000)
@@ -114,7 +114,7 @@ def test_every_name_is_spoken_as_heart_and_nothing_is_downloaded(ready: RemoteEn
     assert list((folder / "cache/hibari").iterdir()) == []
 
 
-def test_text_that_it_cannot_speak_ends_nothing(ready: RemoteEngine, say: Say) -> None:
+def test_text_that_it_cannot_speak_ends_nothing(ready: WorkerEngine, say: Say) -> None:
     pid = process(ready).pid
     for text in ("你好", "", "9" * 50, "[" * 400, "²" * 50, "\x00"):
         with suppress(SynthesisError):
@@ -124,13 +124,13 @@ def test_text_that_it_cannot_speak_ends_nothing(ready: RemoteEngine, say: Say) -
     assert ready.quarantined_voices() == []
 
 
-def test_after_a_cancel_the_next_line_is_spoken(ready: RemoteEngine, say: Say) -> None:
+def test_after_a_cancel_the_next_line_is_spoken(ready: WorkerEngine, say: Say) -> None:
     with pytest.raises(Cancelled):
         ready.synthesize(say(LONG), iter([False, True]).__next__)
     assert ready.synthesize(say(TEXT), never).audio_s > 2
 
 
-def interrupted(engine: RemoteEngine, say: Say, number: signal.Signals) -> str:
+def interrupted(engine: WorkerEngine, say: Say, number: signal.Signals) -> str:
     """Sends a signal to the worker while it speaks a long segment. Returns why no sound came."""
     worker = process(engine)
     asked = 0
@@ -163,7 +163,7 @@ def interrupted(engine: RemoteEngine, say: Say, number: signal.Signals) -> str:
     ],
 )
 def test_a_worker_that_dies_or_stops_in_mid_line_is_replaced_and_the_line_can_be_spoken_again(
-    ready: RemoteEngine, say: Say, number: signal.Signals, reason: str, cause: str
+    ready: WorkerEngine, say: Say, number: signal.Signals, reason: str, cause: str
 ) -> None:
     before = process(ready).pid
     assert interrupted(ready, say, number) == reason
@@ -175,7 +175,7 @@ def test_a_worker_that_dies_or_stops_in_mid_line_is_replaced_and_the_line_can_be
     assert ready.synthesize(say(TEXT), never).audio_s > 2
 
 
-def test_a_starved_worker_is_slow_and_not_dead(ready: RemoteEngine, say: Say) -> None:
+def test_a_starved_worker_is_slow_and_not_dead(ready: WorkerEngine, say: Say) -> None:
     worker = process(ready)
     alone = ready.synthesize(say(TEXT, seed=5), never)
     worker.nice(19)

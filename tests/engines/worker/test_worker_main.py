@@ -18,13 +18,13 @@ from ishowtts.engines import EngineStats
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.worker import worker_main
 from ishowtts.engines.worker.frame_headers import read_engine_stats
-from ishowtts.engines.worker.remote_engine import RemoteEngine
 from ishowtts.engines.worker.wire import VERSION, Channel, Frame, FrameKind
+from ishowtts.engines.worker.worker_engine import WorkerEngine
 from ishowtts.errors import EngineError, WorkerDied
 from ishowtts.model import Segment
 from support.waiting import eventually
 
-MakeRemote = Callable[..., RemoteEngine]
+MakeWorker = Callable[..., WorkerEngine]
 Say = Callable[..., Segment]
 
 
@@ -35,14 +35,14 @@ def gone(pid: int) -> bool:
         return True
 
 
-def worker_of(engine: RemoteEngine) -> int:
+def worker_of(engine: WorkerEngine) -> int:
     pid = engine.status().pid
     assert pid is not None
     return pid
 
 
-def test_signals_without_a_meaning_do_not_end_the_worker(make_remote: MakeRemote, say: Say) -> None:
-    engine = make_remote()
+def test_signals_without_a_meaning_do_not_end_the_worker(make_worker: MakeWorker, say: Say) -> None:
+    engine = make_worker()
     engine.load(lambda _: None)
     pid = worker_of(engine)
     for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM):
@@ -52,17 +52,17 @@ def test_signals_without_a_meaning_do_not_end_the_worker(make_remote: MakeRemote
 
 
 def test_the_daemons_side_imports_no_torch() -> None:
-    modules = "ishowtts.engines.worker.remote_engine, ishowtts.engines.worker.worker_main"
+    modules = "ishowtts.engines.worker.worker_engine, ishowtts.engines.worker.worker_main"
     code = f"import {modules}, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_worker_gets_no_systemd_variables_and_is_the_first_victim_of_the_oom_killer(
-    make_remote: MakeRemote, monkeypatch: pytest.MonkeyPatch
+    make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", "/run/none")
     monkeypatch.setenv("WATCHDOG_USEC", "1000000")
-    engine = make_remote()
+    engine = make_worker()
     engine.load(lambda _: None)
     process = psutil.Process(worker_of(engine))
     assert not {"NOTIFY_SOCKET", "WATCHDOG_USEC"} & process.environ().keys()
@@ -74,9 +74,9 @@ def test_the_worker_dies_with_the_daemon_even_while_it_hangs() -> None:
     daemon_code = """
 import threading, time
 from ishowtts.engines.espeak import EspeakEngine
-from ishowtts.engines.worker.remote_engine import RemoteEngine
+from ishowtts.engines.worker.worker_engine import WorkerEngine
 from ishowtts.model import Segment
-engine = RemoteEngine("espeak", {})
+engine = WorkerEngine("espeak", {})
 engine.load(lambda _: None)
 hang = (Segment("a", 0, 1, "hang"), lambda: False)
 threading.Thread(target=engine.synthesize, args=hang, daemon=True).start()
@@ -94,10 +94,10 @@ time.sleep(3600)
 
 @pytest.mark.usefixtures("faulty")
 def test_a_child_of_the_worker_ends_with_it_and_does_not_hide_its_death(
-    make_remote: MakeRemote, say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_worker: MakeWorker, say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ORPHAN", str(tmp_path / "orphan"))
-    engine = make_remote(segment_s=3600)
+    engine = make_worker(segment_s=3600)
     engine.load(lambda _: None)
     with pytest.raises(WorkerDied):
         engine.synthesize(say("orphan"), lambda: False)
@@ -107,12 +107,12 @@ def test_a_child_of_the_worker_ends_with_it_and_does_not_hide_its_death(
 
 @pytest.mark.usefixtures("faulty")
 def test_a_worker_that_hangs_writes_its_stacks_to_the_log(
-    make_remote: MakeRemote, say: Say, capfd: pytest.CaptureFixture[str]
+    make_worker: MakeWorker, say: Say, capfd: pytest.CaptureFixture[str]
 ) -> None:
     # Python reads the stacks of running threads without the GIL, and sometimes crashes (faulthandler). Then the log
     # lacks the stacks, but the worker ends all the same.
     for _ in range(3):
-        engine = make_remote(segment_s=0.5)
+        engine = make_worker(segment_s=0.5)
         engine.load(lambda _: None)
         with pytest.raises(WorkerDied, match="no progress in time while speaking a segment"):
             engine.synthesize(say("hang"), lambda: False)
@@ -125,8 +125,8 @@ def test_a_worker_that_hangs_writes_its_stacks_to_the_log(
     assert "in synthesize" in stacks
 
 
-def test_closing_ends_the_worker_and_the_thread(make_remote: MakeRemote) -> None:
-    engine = make_remote()
+def test_closing_ends_the_worker_and_the_thread(make_worker: MakeWorker) -> None:
+    engine = make_worker()
     engine.load(lambda _: None)
     worker_pid = worker_of(engine)
     engine.close()
@@ -138,7 +138,7 @@ def test_closing_ends_the_worker_and_the_thread(make_remote: MakeRemote) -> None
 
 def test_an_unknown_engine_is_refused_before_a_worker_starts() -> None:
     with pytest.raises(EngineError, match=r"there is no engine 'os\.system'; the engines are espeak, f5"):
-        RemoteEngine("os.system", {})
+        WorkerEngine("os.system", {})
 
 
 def start_bare_worker() -> tuple[subprocess.Popen[bytes], Channel]:
@@ -186,8 +186,8 @@ def test_a_frame_out_of_turn_ends_the_worker(frame: Frame) -> None:
         channel.close()
 
 
-def test_an_interrupt_from_the_terminal_does_not_end_the_worker(make_remote: MakeRemote, say: Say) -> None:
-    engine = make_remote()
+def test_an_interrupt_from_the_terminal_does_not_end_the_worker(make_worker: MakeWorker, say: Say) -> None:
+    engine = make_worker()
     engine.load(lambda _: None)
     os.kill(worker_of(engine), signal.SIGINT)
     assert engine.synthesize(say("still here"), lambda: False).audio_s > 0.3

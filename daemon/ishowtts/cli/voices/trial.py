@@ -22,7 +22,7 @@ from ishowtts.config import Config
 from ishowtts.engines import Progress, build
 from ishowtts.engines.candidates import EngineCandidate
 from ishowtts.engines.voices.voice_library import VoiceLibrary, open_voice_library
-from ishowtts.engines.worker.remote_engine import RemoteEngine
+from ishowtts.engines.worker.worker_engine import WorkerEngine
 from ishowtts.errors import EngineError, SynthesisError, VoiceError
 from ishowtts.model import Line, Samples, Utterance
 from ishowtts.speech import FallbackSynthesizer
@@ -135,7 +135,7 @@ def _speak(settings: Config, voice: str, line: str) -> VoiceTrial:
         engines.close()
 
 
-def _synthesize(engine: RemoteEngine, voice: str, line: str) -> VoiceTrial:
+def _synthesize(engine: WorkerEngine, voice: str, line: str) -> VoiceTrial:
     # Split as for a line of the daemon; nobody waits for the first segment.
     candidate = EngineCandidate(engine, "f5", clones=True, mixes_languages=True)
     synthesis = FallbackSynthesizer(lambda: [candidate], streaming=False).begin_line()

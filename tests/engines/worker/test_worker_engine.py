@@ -14,15 +14,15 @@ import psutil
 import pytest
 import soundfile
 
-from ishowtts.engines.worker.remote_engine import RemoteEngine
 from ishowtts.engines.worker.restart_policy import RestartBackoff
 from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
+from ishowtts.engines.worker.worker_engine import WorkerEngine
 from ishowtts.engines.worker.worker_process import WorkerProcess
 from ishowtts.errors import Cancelled, EngineUnavailable, SynthesisError, VoiceError, WeightsError, WorkerDied
 from ishowtts.model import Segment
 from support.waiting import eventually
 
-MakeRemote = Callable[..., RemoteEngine]
+MakeWorker = Callable[..., WorkerEngine]
 Say = Callable[..., Segment]
 
 pytestmark = pytest.mark.usefixtures("faulty")
@@ -35,12 +35,12 @@ def never() -> bool:
     return False
 
 
-def load(engine: RemoteEngine) -> RemoteEngine:
+def load(engine: WorkerEngine) -> WorkerEngine:
     engine.load(lambda _: None)
     return engine
 
 
-def await_state(engine: RemoteEngine, state: EngineState, after_restarts: int = 0, timeout_s: float = 60) -> None:
+def await_state(engine: WorkerEngine, state: EngineState, after_restarts: int = 0, timeout_s: float = 60) -> None:
     def reached() -> bool:
         status = engine.status()
         return status.state is state and status.restarts >= after_restarts
@@ -48,17 +48,17 @@ def await_state(engine: RemoteEngine, state: EngineState, after_restarts: int = 
     eventually(reached, f"the state {state.value}", timeout_s)
 
 
-def speaks(engine: RemoteEngine, say: Say) -> bool:
+def speaks(engine: WorkerEngine, say: Say) -> bool:
     return engine.synthesize(say("It speaks again."), never).audio_s > 0.3
 
 
 # The same faults strike F5 in tests/appliance/test_worker_faults.py, through the whole appliance.
 @pytest.mark.parametrize("fault", ["hang", "kill", "stop"])
 def test_a_fault_while_speaking_fails_the_segment_and_the_next_worker_speaks(
-    fault: str, make_remote: MakeRemote, say: Say
+    fault: str, make_worker: MakeWorker, say: Say
 ) -> None:
     # The socket must show a death; the deadline must show a hang.
-    engine = load(make_remote(segment_s=3600.0 if fault == "kill" else 2.0))
+    engine = load(make_worker(segment_s=3600.0 if fault == "kill" else 2.0))
     with pytest.raises(WorkerDied):
         engine.synthesize(say(fault), never)
     assert engine.status().state is not EngineState.READY
@@ -69,7 +69,7 @@ def test_a_fault_while_speaking_fails_the_segment_and_the_next_worker_speaks(
 
 @pytest.mark.parametrize("fault", ["refuse", "raise"])
 def test_an_error_of_one_text_fails_the_segment_and_not_the_worker(
-    fault: str, faulty_engine: RemoteEngine, say: Say
+    fault: str, faulty_engine: WorkerEngine, say: Say
 ) -> None:
     with pytest.raises(SynthesisError, match=r"raised in the middle|this text cannot be spoken"):
         faulty_engine.synthesize(say(fault), never)
@@ -77,8 +77,8 @@ def test_an_error_of_one_text_fails_the_segment_and_not_the_worker(
     assert faulty_engine.status().restarts == 0
 
 
-def test_a_second_unexpected_error_in_a_row_replaces_the_worker(make_remote: MakeRemote, say: Say) -> None:
-    engine = load(make_remote())
+def test_a_second_unexpected_error_in_a_row_replaces_the_worker(make_worker: MakeWorker, say: Say) -> None:
+    engine = load(make_worker())
     with pytest.raises(SynthesisError):
         engine.synthesize(say("raise"), never)
     with pytest.raises(WorkerDied, match="raised in the middle"):
@@ -88,7 +88,7 @@ def test_a_second_unexpected_error_in_a_row_replaces_the_worker(make_remote: Mak
 
 
 def test_unexpected_errors_with_speech_between_them_do_not_replace_the_worker(
-    faulty_engine: RemoteEngine, say: Say
+    faulty_engine: WorkerEngine, say: Say
 ) -> None:
     for _ in range(2):
         with pytest.raises(SynthesisError):
@@ -106,9 +106,9 @@ def test_unexpected_errors_with_speech_between_them_do_not_replace_the_worker(
     ],
 )
 def test_a_worker_that_breaks_the_protocol_or_lost_its_device_is_replaced(
-    fault: str, sentence: str, make_remote: MakeRemote, say: Say
+    fault: str, sentence: str, make_worker: MakeWorker, say: Say
 ) -> None:
-    engine = load(make_remote(segment_s=3600))
+    engine = load(make_worker(segment_s=3600))
     with pytest.raises(WorkerDied, match=sentence):
         engine.synthesize(say(fault), never)
     await_state(engine, EngineState.READY, after_restarts=1)
@@ -116,11 +116,11 @@ def test_a_worker_that_breaks_the_protocol_or_lost_its_device_is_replaced(
 
 
 def test_a_voice_whose_sound_is_too_long_for_its_text_is_quarantined_and_the_worker_lives(
-    make_remote: MakeRemote, say: Say
+    make_worker: MakeWorker, say: Say
 ) -> None:
     """Its words do not fit its clip. Five deaths by it would park the engine for an hour."""
     changes: list[list[str]] = []
-    engine = make_remote(on_change=lambda: changes.append(engine.quarantined_voices()))
+    engine = make_worker(on_change=lambda: changes.append(engine.quarantined_voices()))
     load(engine)
     for _ in range(6):
         with pytest.raises(VoiceError, match="60 s of sound; 17 s is plausible"):
@@ -133,8 +133,8 @@ def test_a_voice_whose_sound_is_too_long_for_its_text_is_quarantined_and_the_wor
     assert engine.synthesize(say("Its words are right now.", voice="misfit"), never).audio_s > 0.3
 
 
-def test_the_death_of_an_idle_worker_is_noticed_at_once(make_remote: MakeRemote, say: Say) -> None:
-    engine = load(make_remote())
+def test_the_death_of_an_idle_worker_is_noticed_at_once(make_worker: MakeWorker, say: Say) -> None:
+    engine = load(make_worker())
     pid = engine.status().pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
@@ -153,12 +153,12 @@ def test_a_worker_that_does_not_start_is_killed_and_the_engine_is_parked_in_the_
     deadline: str,
     sentence: str,
     *,
-    make_remote: MakeRemote,
+    make_worker: MakeWorker,
     say: Say,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("WORKER_FAULT", fault)
-    engine = make_remote(backoff=TWO_DEATHS, **{deadline: 0.4})
+    engine = make_worker(backoff=TWO_DEATHS, **{deadline: 0.4})
     with pytest.raises(EngineUnavailable, match="the worker ended 2 times recently"):
         load(engine)
     assert engine.status().state is EngineState.PARKED
@@ -169,10 +169,10 @@ def test_a_worker_that_does_not_start_is_killed_and_the_engine_is_parked_in_the_
 
 
 def test_a_parked_engine_starts_again_on_request(
-    make_remote: MakeRemote, say: Say, monkeypatch: pytest.MonkeyPatch
+    make_worker: MakeWorker, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORKER_FAULT", "dies")
-    engine = make_remote(backoff=TWO_DEATHS)
+    engine = make_worker(backoff=TWO_DEATHS)
     with pytest.raises(EngineUnavailable):
         load(engine)
     assert engine.status().restarts == 1
@@ -183,11 +183,11 @@ def test_a_parked_engine_starts_again_on_request(
 
 
 def test_deaths_before_the_window_do_not_park_the_engine(
-    make_remote: MakeRemote, monkeypatch: pytest.MonkeyPatch
+    make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORKER_FAULT", "dies")
     seen: list[EngineState] = []
-    engine = make_remote(
+    engine = make_worker(
         backoff=RestartBackoff(first_s=0.01, longest_s=0.02, park_deaths=2, park_window_s=0.0),
         on_change=lambda: seen.append(engine.status().state),
     )
@@ -197,7 +197,7 @@ def test_deaths_before_the_window_do_not_park_the_engine(
 
 
 def test_a_parked_engine_starts_again_by_itself_and_speech_ends_its_probation(
-    make_remote: MakeRemote, say: Say, monkeypatch: pytest.MonkeyPatch
+    make_worker: MakeWorker, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORKER_FAULT", "no-weights")
     waits: list[EngineState] = []
@@ -207,7 +207,7 @@ def test_a_parked_engine_starts_again_by_itself_and_speech_ends_its_probation(
         if status.state in (EngineState.RESTARTING, EngineState.PARKED) and status.pid is None:
             waits.append(status.state)
 
-    engine = make_remote(backoff=RestartBackoff(park_deaths=100, park_s=0.3), on_change=note)
+    engine = make_worker(backoff=RestartBackoff(park_deaths=100, park_s=0.3), on_change=note)
     with pytest.raises(WeightsError):
         load(engine)
     assert set(waits) == {EngineState.PARKED}
@@ -223,10 +223,10 @@ def test_a_parked_engine_starts_again_by_itself_and_speech_ends_its_probation(
 
 
 def test_unusable_weights_park_the_engine_at_once_with_their_message(
-    make_remote: MakeRemote, say: Say, monkeypatch: pytest.MonkeyPatch
+    make_worker: MakeWorker, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORKER_FAULT", "no-weights")
-    engine = make_remote()
+    engine = make_worker()
     with pytest.raises(WeightsError, match="there are no weights; fetch them"):
         load(engine)
     assert engine.status().state is EngineState.PARKED
@@ -238,8 +238,8 @@ def test_unusable_weights_park_the_engine_at_once_with_their_message(
     assert speaks(engine, say)
 
 
-def test_a_voice_whose_preparation_ends_the_worker_is_quarantined_by_name(make_remote: MakeRemote, say: Say) -> None:
-    engine = load(make_remote())
+def test_a_voice_whose_preparation_ends_the_worker_is_quarantined_by_name(make_worker: MakeWorker, say: Say) -> None:
+    engine = load(make_worker())
     with pytest.raises(WorkerDied, match="while preparing a voice"):
         engine.synthesize(say("hello", voice="deadly"), never)
     await_state(engine, EngineState.READY, after_restarts=1)
@@ -251,9 +251,9 @@ def test_a_voice_whose_preparation_ends_the_worker_is_quarantined_by_name(make_r
     assert engine.status().restarts == 1
 
 
-def test_voices_whose_preparation_ends_workers_do_not_park_the_engine(make_remote: MakeRemote, say: Say) -> None:
+def test_voices_whose_preparation_ends_workers_do_not_park_the_engine(make_worker: MakeWorker, say: Say) -> None:
     """Each one is quarantined, so each costs one worker. A folder full of such voices must not stop the engine."""
-    engine = load(make_remote(backoff=TWO_DEATHS))
+    engine = load(make_worker(backoff=TWO_DEATHS))
     for i in range(2):
         with pytest.raises(WorkerDied):
             engine.prepare(f"deadly-{i}")
@@ -262,8 +262,8 @@ def test_voices_whose_preparation_ends_workers_do_not_park_the_engine(make_remot
     assert len(engine.quarantined_voices()) == 2
 
 
-def test_a_changed_voice_is_prepared_again_and_leaves_the_quarantine(make_remote: MakeRemote, say: Say) -> None:
-    engine = load(make_remote())
+def test_a_changed_voice_is_prepared_again_and_leaves_the_quarantine(make_worker: MakeWorker, say: Say) -> None:
+    engine = load(make_worker())
     with pytest.raises(WorkerDied):
         engine.prepare("deadly")
     await_state(engine, EngineState.READY, after_restarts=1)
@@ -277,7 +277,7 @@ def test_a_changed_voice_is_prepared_again_and_leaves_the_quarantine(make_remote
 
 @pytest.mark.f5
 @pytest.mark.slow
-def test_a_forgotten_voice_is_prepared_again(make_remote: MakeRemote, f5_tiny: dict[str, Any], tmp_path: Path) -> None:
+def test_a_forgotten_voice_is_prepared_again(make_worker: MakeWorker, f5_tiny: dict[str, Any], tmp_path: Path) -> None:
     def write_voice(seconds: int) -> None:
         (tmp_path / "default").mkdir(exist_ok=True)
         samples = np.random.default_rng(3).normal(0, 0.12, seconds * 24_000)
@@ -285,7 +285,7 @@ def test_a_forgotten_voice_is_prepared_again(make_remote: MakeRemote, f5_tiny: d
         (tmp_path / "default" / "reference.txt").write_text("These are the words of the clip.")
 
     write_voice(3)
-    engine = load(make_remote("f5", {**f5_tiny, "voices_dir": str(tmp_path)}))
+    engine = load(make_worker("f5", {**f5_tiny, "voices_dir": str(tmp_path)}))
     for seconds, name in ((6, "default"), (9, None)):
         before = engine.prepare(name)
         write_voice(seconds)
@@ -294,15 +294,15 @@ def test_a_forgotten_voice_is_prepared_again(make_remote: MakeRemote, f5_tiny: d
         assert engine.prepare(name).max_segment_bytes < before.max_segment_bytes
 
 
-def test_a_text_that_ends_the_worker_quarantines_no_voice(make_remote: MakeRemote, say: Say) -> None:
-    engine = load(make_remote())
+def test_a_text_that_ends_the_worker_quarantines_no_voice(make_worker: MakeWorker, say: Say) -> None:
+    engine = load(make_worker())
     with pytest.raises(WorkerDied, match="while speaking"):
         engine.synthesize(say("kill", voice="another"), never)
     await_state(engine, EngineState.READY, after_restarts=1)
     assert engine.synthesize(say("hello", voice="another"), never).audio_s > 0.1
 
 
-def test_a_voice_that_cannot_be_read_raises_and_the_worker_lives(faulty_engine: RemoteEngine, say: Say) -> None:
+def test_a_voice_that_cannot_be_read_raises_and_the_worker_lives(faulty_engine: WorkerEngine, say: Say) -> None:
     with pytest.raises(VoiceError, match="cannot be read"):
         faulty_engine.prepare("unreadable")
     assert speaks(faulty_engine, say)
@@ -311,7 +311,7 @@ def test_a_voice_that_cannot_be_read_raises_and_the_worker_lives(faulty_engine: 
 
 @pytest.mark.parametrize("word", ["await cancel", "ignore cancel"])
 def test_a_cancelled_segment_returns_at_once_and_its_sound_is_discarded(
-    word: str, faulty_engine: RemoteEngine, say: Say
+    word: str, faulty_engine: WorkerEngine, say: Say
 ) -> None:
     polls = iter(range(20))
     with pytest.raises(Cancelled):
@@ -324,9 +324,9 @@ def test_a_cancelled_segment_returns_at_once_and_its_sound_is_discarded(
 
 @pytest.mark.parametrize("fault", ["hang", "kill"])
 def test_a_fault_in_a_batch_fails_all_of_it_and_the_next_worker_speaks(
-    fault: str, make_remote: MakeRemote, say: Say
+    fault: str, make_worker: MakeWorker, say: Say
 ) -> None:
-    engine = load(make_remote(segment_s=3600.0 if fault == "kill" else 2.0))
+    engine = load(make_worker(segment_s=3600.0 if fault == "kill" else 2.0))
     with pytest.raises(WorkerDied, match="while speaking"):
         engine.synthesize_batch([say("first"), say(fault), say("last")], never)
     await_state(engine, EngineState.READY, after_restarts=1)
@@ -334,7 +334,7 @@ def test_a_fault_in_a_batch_fails_all_of_it_and_the_next_worker_speaks(
 
 
 def test_an_unexpected_error_in_a_batch_does_not_count_against_the_worker(
-    faulty_engine: RemoteEngine, say: Say
+    faulty_engine: WorkerEngine, say: Say
 ) -> None:
     for _ in range(2):
         with pytest.raises(SynthesisError, match="raised in the middle"):
@@ -347,7 +347,7 @@ def test_an_unexpected_error_in_a_batch_does_not_count_against_the_worker(
 
 @pytest.mark.parametrize("word", ["await cancel", "ignore cancel"])
 def test_a_cancelled_batch_returns_at_once_and_its_sound_is_discarded(
-    word: str, faulty_engine: RemoteEngine, say: Say
+    word: str, faulty_engine: WorkerEngine, say: Say
 ) -> None:
     polls = iter(range(20))
     with pytest.raises(Cancelled):
@@ -358,15 +358,15 @@ def test_a_cancelled_batch_returns_at_once_and_its_sound_is_discarded(
     assert faulty_engine.status().restarts == 0
 
 
-def test_a_batch_that_is_too_long_to_send_is_refused_as_a_whole(faulty_engine: RemoteEngine, say: Say) -> None:
+def test_a_batch_that_is_too_long_to_send_is_refused_as_a_whole(faulty_engine: WorkerEngine, say: Say) -> None:
     with pytest.raises(SynthesisError, match="the sound of one segment is 200 s; send shorter ones"):
         faulty_engine.synthesize_batch([say("first"), say("beyond the frame")], never)
     assert speaks(faulty_engine, say)
     assert faulty_engine.status().restarts == 0
 
 
-def test_deaths_leave_no_zombie_no_descriptor_and_no_thread(make_remote: MakeRemote, say: Say) -> None:
-    engine = load(make_remote(backoff=RestartBackoff(first_s=0.01, longest_s=0.01, park_deaths=100)))
+def test_deaths_leave_no_zombie_no_descriptor_and_no_thread(make_worker: MakeWorker, say: Say) -> None:
+    engine = load(make_worker(backoff=RestartBackoff(first_s=0.01, longest_s=0.01, park_deaths=100)))
     me = psutil.Process()
     before = (me.num_fds(), threading.active_count(), len(me.children()))
     for death in range(3):
@@ -377,9 +377,9 @@ def test_deaths_leave_no_zombie_no_descriptor_and_no_thread(make_remote: MakeRem
 
 
 def test_no_second_worker_is_started_while_the_first_cannot_be_killed(
-    make_remote: MakeRemote, say: Say, monkeypatch: pytest.MonkeyPatch
+    make_worker: MakeWorker, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = load(make_remote(segment_s=0.5))
+    engine = load(make_worker(segment_s=0.5))
     pid = engine.status().pid
     assert pid is not None
     children = psutil.Process().children()
@@ -396,8 +396,8 @@ def test_no_second_worker_is_started_while_the_first_cannot_be_killed(
     assert speaks(engine, say)
 
 
-def test_closing_fails_a_segment_that_is_being_spoken(make_remote: MakeRemote, say: Say) -> None:
-    engine = load(make_remote(segment_s=3600))
+def test_closing_fails_a_segment_that_is_being_spoken(make_worker: MakeWorker, say: Say) -> None:
+    engine = load(make_worker(segment_s=3600))
     raised: list[BaseException] = []
 
     def speak() -> None:
@@ -415,9 +415,9 @@ def test_closing_fails_a_segment_that_is_being_spoken(make_remote: MakeRemote, s
         engine.synthesize(say("hello"), never)
 
 
-def test_every_change_of_the_status_is_reported(make_remote: MakeRemote, say: Say, tmp_path: Path) -> None:
+def test_every_change_of_the_status_is_reported(make_worker: MakeWorker, say: Say, tmp_path: Path) -> None:
     seen: list[EngineStatus] = []
-    engine = make_remote(on_change=lambda: seen.append(engine.status()))
+    engine = make_worker(on_change=lambda: seen.append(engine.status()))
     load(engine)
     with pytest.raises(WorkerDied):
         engine.synthesize(say("kill"), never)

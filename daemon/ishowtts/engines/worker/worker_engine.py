@@ -19,7 +19,7 @@ from ishowtts.model import IsCancelled, Segment, Utterance
 _CANCEL_POLL_S = 0.01
 
 
-class RemoteEngine:
+class WorkerEngine:
     """Speaks through a worker that may die, hang or be slow at any time.
 
     Args:
