@@ -30,6 +30,12 @@ SENT_CHARS = 1000
 NAME = re.compile(r"[a-z0-9_-]{1,64}")
 """Name of a voice, of a chime or of a device: it is part of paths and topics."""
 MAX_NAME_CHARS = 64
+RESERVED_NAMES = ("reply", "group")
+"""No name of a device: the topics under `<prefix>/reply/` and `<prefix>/group/` belong to no single appliance."""
+RENDER_CHARS = 4096
+"""A text to render may be this long, even if `limits.max_chars` is less: OpenAI's interface takes as much."""
+RENDER_PART_BYTES = 32_768
+"""Most bytes of sound in one message of a render."""
 
 
 def as_name(written: str) -> str:

@@ -259,6 +259,30 @@ class Arrival:
     delivery: Delivery | None = None
 
 
+class SoundFormat(str, Enum):
+    """In which form the sound of a render is sent."""
+
+    PCM = "pcm"
+    WAV = "wav"
+    FLAC = "flac"
+    OPUS = "opus"
+    MP3 = "mp3"
+
+
+@dataclass(frozen=True)
+class RenderRequest:
+    """A text whose sound is sent to the requester and not played here.
+
+    Attributes:
+        line: What to speak. Its `ttl_s` is how long the requester waits for the first sound.
+        is_segment: Whether the text was read and split before: no policies, no reading, no chime, no post-processing.
+    """
+
+    line: Line
+    format: SoundFormat = SoundFormat.PCM
+    is_segment: bool = False
+
+
 @dataclass(frozen=True)
 class Command:
     """A command from a controller: a word of the contract, and the line or the author that it is about, if any."""

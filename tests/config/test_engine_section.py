@@ -26,7 +26,7 @@ def test_the_fallback_is_a_switch_or_a_list_of_engines(fallback: str, kinds: tup
         ("fallback: [f5]", f"{FALLBACK} (got ['f5'])"),
         ("fallback: hibari", f"{FALLBACK} (got 'hibari')"),
         ("fallback: null", f"{FALLBACK} (got null)"),
-        ("kind: natural", "engine.kind: must be 'auto', 'f5', 'hibari' or 'espeak' (got 'natural')"),
+        ("kind: natural", "engine.kind: must be 'auto', 'f5', 'hibari', 'espeak' or 'remote' (got 'natural')"),
         ("f5: {max_rtf: 0}", "engine.f5.max_rtf: must be greater than 0 (got 0)"),
         (
             "f5: {languages: []}",

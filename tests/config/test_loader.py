@@ -70,7 +70,7 @@ def test_every_fault_is_told_at_once_with_line_and_key() -> None:
         ("audio: {release_s: 0}", "greater than 0"),
         ("audio: {wake_s: 11}", "less than or equal to 10"),
         ("gateway: {devices: 5}", 'gateway.devices: must be null (this board), "+"'),
-        ("gateway: {devices: reply}", "each 1 to 64 characters of a-z, 0-9, _ and -, and not reply"),
+        ("gateway: {devices: reply}", "each 1 to 64 characters of a-z, 0-9, _ and -, and neither reply nor group"),
         ("gateway: {devices: [kitchen, 5]}", 'gateway.devices: must be null (this board), "+"'),
         ("audio: {devices: {card: {wake_s: true}}}", "must be a number or null, not true or false"),
         (
@@ -97,7 +97,7 @@ def test_every_fault_is_told_at_once_with_line_and_key() -> None:
         ("audio: {pause_s: long}", "audio.pause_s: must be a number (got 'long')"),
         ("device: {name: 'Küche'}", "must be 1 to 64 characters"),
         ("device: {name: reply}", "must not be reply"),
-        ("engine: {kind: f6}", "'auto', 'f5', 'hibari' or 'espeak'"),
+        ("engine: {kind: f6}", "'auto', 'f5', 'hibari', 'espeak' or 'remote'"),
         ("- a", "must be a mapping"),
         ("a: [", "is not YAML"),
         ("mqtt: &a [*a]", "nested too deeply"),

@@ -11,8 +11,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 from ishowtts.config.old_switches import OptimisationsSection
 from ishowtts.config.section import Section as _Section
 from ishowtts.f5_switches import EIGHT_BITS, TABLE, Compile, Switches, device_faults
-from ishowtts.limits import LANGUAGE_TAG, NFE_STEP
+from ishowtts.limits import LANGUAGE_TAG, NAME, NFE_STEP, RESERVED_NAMES
 
+_MAX_BOARDS = 100
 FALLBACKS = ("hibari", "espeak")
 """Kinds of the engines that `engine.fallback` may name, in the order in which they are asked."""
 
@@ -117,13 +118,34 @@ class RestartSection(_Section):
     park_window_s: float = Field(600, gt=0)
 
 
+def _boards(value: object) -> object:
+    if value == "+":
+        return value
+    names = value if isinstance(value, list) else [value]
+    valid = all(isinstance(name, str) and NAME.fullmatch(name) and name not in RESERVED_NAMES for name in names)
+    if not valid or not 1 <= len(names) <= _MAX_BOARDS or len(set(names)) < len(names):
+        raise ValueError(
+            f'must be "+" (every appliance under mqtt.prefix that renders), or a list of 1 to {_MAX_BOARDS} different '
+            "device names"
+        )
+    return names
+
+
+class RemoteSection(_Section):
+    """Appliances that render for this one, if `engine.kind` is `remote`."""
+
+    boards: Annotated[str | list[str], BeforeValidator(_boards)] = "+"
+    segment_s: float = Field(8, gt=0, le=600)
+
+
 class EngineSection(_Section):
     """Which engine speaks."""
 
-    kind: Literal["auto", "f5", "hibari", "espeak"] = "auto"
+    kind: Literal["auto", "f5", "hibari", "espeak", "remote"] = "auto"
     fallback: Annotated[bool | list[str], BeforeValidator(_fallback)] = True
     espeak_voice: str = Field("en-us", pattern=r"^[A-Za-z0-9+_][A-Za-z0-9+_-]{0,31}$")
     f5: F5Section = F5Section()
+    remote: RemoteSection = RemoteSection()
     deadlines: DeadlinesSection = DeadlinesSection()
     restart: RestartSection = RestartSection()
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ishowtts.config.section import Section as _Section
-from ishowtts.limits import NAME
+from ishowtts.limits import NAME, RESERVED_NAMES
 
 _MAX_DEVICES = 100
 _LISTEN = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})")
@@ -20,11 +20,11 @@ def _devices(value: object) -> object:
     if value is None or value == "+":
         return value
     names = value if isinstance(value, list) else [value]
-    valid = all(isinstance(name, str) and NAME.fullmatch(name) and name != "reply" for name in names)
+    valid = all(isinstance(name, str) and NAME.fullmatch(name) and name not in RESERVED_NAMES for name in names)
     if not valid or not 1 <= len(names) <= _MAX_DEVICES or len(set(names)) < len(names):
         raise ValueError(
             f'must be null (this board), "+" (every appliance under mqtt.prefix), or a list of 1 to {_MAX_DEVICES} '
-            "different device names, each 1 to 64 characters of a-z, 0-9, _ and -, and not reply"
+            "different device names, each 1 to 64 characters of a-z, 0-9, _ and -, and neither reply nor group"
         )
     return names
 
@@ -33,6 +33,16 @@ def _listen(written: str) -> str:
     found = _LISTEN.fullmatch(written)
     if found is None or not 1 <= int(found[3]) <= 65_535:
         raise ValueError("must be an address and a port from 1 to 65535, as in 127.0.0.1:8770 or [::1]:8770")
+    return written
+
+
+def _wyoming_listen(written: str) -> str:
+    host, _ = split_listen(_listen(written))
+    if host in ("0.0.0.0", "::"):  # noqa: S104  it is compared
+        raise ValueError(
+            f"must not be {written}: Wyoming has no passwords, so name one address or one network interface, "
+            "as in 192.168.1.20:10200 or eth0:10200"
+        )
     return written
 
 
@@ -94,6 +104,12 @@ class GatewayHttpSection(_Section):
         return self
 
 
+class GatewayWyomingSection(_Section):
+    """Where the Wyoming server listens, for Home Assistant's Assist; `None`: nowhere. The protocol has no passwords."""
+
+    listen: Annotated[str, AfterValidator(_wyoming_listen)] | None = None
+
+
 class GatewaySection(_Section):
     """`ishowtts gateway`: which appliances it shows, and what its page may do."""
 
@@ -101,3 +117,4 @@ class GatewaySection(_Section):
     controls: Literal["auto", "none", "say", "all"] = "auto"
     mqtt: GatewayMqttSection = GatewayMqttSection()
     http: GatewayHttpSection = GatewayHttpSection()
+    wyoming: GatewayWyomingSection = GatewayWyomingSection()

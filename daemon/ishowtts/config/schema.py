@@ -17,7 +17,7 @@ from ishowtts.config.gateway_section import GatewaySection
 from ishowtts.config.policy_section import PolicySection
 from ishowtts.config.section import Section as _Section
 from ishowtts.errors import ConfigError
-from ishowtts.limits import NAME, as_name
+from ishowtts.limits import NAME, RESERVED_NAMES, as_name
 
 DEFAULT_PATH = Path(DEFAULT_CONFIG)
 SERVICE_DIR = Path("/var/lib/ishowtts")
@@ -43,9 +43,15 @@ def _no_wildcard(topic: str) -> str:
 def _device_name(name: str | None) -> str | None:
     if name is not None and not NAME.fullmatch(name):
         raise ValueError("must be 1 to 64 characters of a-z, 0-9, _ and -")
-    if name == "reply":
-        raise ValueError("must not be reply: answers to publishers are published under <prefix>/reply/")
+    if name in RESERVED_NAMES:
+        raise ValueError(f"must not be {name}: the topics under <prefix>/{name}/ belong to no single appliance")
     return name
+
+
+def _groups(names: list[str]) -> list[str]:
+    if not all(NAME.fullmatch(name) for name in names) or len(set(names)) < len(names):
+        raise ValueError("must be different names, each 1 to 64 characters of a-z, 0-9, _ and -")
+    return names
 
 
 def _host(name: str) -> str:
@@ -95,6 +101,7 @@ class MqttSection(_Section):
     host: Annotated[str, AfterValidator(_host)] = "localhost"
     port: int = Field(1883, ge=1, le=65535)
     prefix: Annotated[str, AfterValidator(_no_wildcard)] = "ishowtts"
+    groups: Annotated[list[str], AfterValidator(_groups)] = Field([], max_length=20)
     protocol: Literal[5, "3.1.1"] = 5
     username: str | None = None
     password_file: Path | None = None
@@ -104,11 +111,12 @@ class MqttSection(_Section):
 
 
 class LimitsSection(_Section):
-    """Limits of one line, and of the disk."""
+    """Limits of one line, of the disk, and of what is rendered for others."""
 
     max_chars: int = Field(1000, ge=1, le=100_000)
     too_long: Literal["reject", "cut"] = "reject"
     min_free_mb: int = Field(200, ge=0)
+    renders: int = Field(32, ge=0, le=1000)
 
 
 class QueueSection(_Section):
