@@ -41,7 +41,12 @@ def test_all_properties_that_we_use_are_parsed() -> None:
     found = read(packet(properties), 0b1011)
     assert (found.topic, found.payload, found.packet_id) == ("a/say", b"hello", 7)
     assert (found.qos, found.duplicate, found.retained, found.fault) == (1, True, True, None)
-    assert found.properties == MessageProperties("application/json", "r/x", b"\x00\xff", 60)
+    assert found.properties == MessageProperties("application/json", "r/x", b"\x00\xff", 60, (("k", "v"),))
+
+
+def test_only_the_first_user_properties_are_kept_whatever_they_hold() -> None:
+    one = b"\x26" + text(b"\xff") + text("v")
+    assert read(packet(one * 1000)).properties.user == (("\ufffd", "v"),) * 16
 
 
 def test_mqtt_3_has_no_properties_and_qos_0_no_packet_id() -> None:

@@ -17,16 +17,22 @@ _FIXED_BYTES = {0x01: 1, _EXPIRY: 4, 0x23: 2}  # payload format, message expiry,
 _STRINGS = (_CONTENT_TYPE, _RESPONSE_TOPIC)
 _SUBSCRIPTION_ID = 0x0B
 _REPEATABLE = (_USER, _SUBSCRIPTION_ID)
+_MAX_USER_PROPERTIES = 16
 
 
 @dataclass(frozen=True)
 class MessageProperties:
-    """The MQTT 5 properties of a message. All are `None` over MQTT 3.1.1."""
+    """The MQTT 5 properties of a message. All are `None` over MQTT 3.1.1.
+
+    Attributes:
+        user: The first 16 user properties: names and values.
+    """
 
     content_type: str | None = None
     response_topic: str | None = None
     correlation: bytes | None = None
     expiry_s: int | None = None
+    user: tuple[tuple[str, str], ...] = ()
 
 
 _NONE = MessageProperties()
@@ -147,9 +153,13 @@ def _read_properties(body: bytes, at: int) -> tuple[MessageProperties, int]:
     if end > len(body):
         raise MalformedPacket("they are longer than the packet")
     found: dict[int, bytes] = {}
+    user: list[tuple[str, str]] = []
     while at < end:
         identifier, at = _variable_integer(body, at, end)
+        start = at
         value, at = _read_value(identifier, body, at, end)
+        if identifier == _USER and len(user) < _MAX_USER_PROPERTIES:
+            user.append(_user_property(body, start, end))
         if identifier in found and identifier not in _REPEATABLE:
             raise MalformedPacket(f"property {identifier} is given twice")
         found[identifier] = value
@@ -159,7 +169,7 @@ def _read_properties(body: bytes, at: int) -> tuple[MessageProperties, int]:
         raise MalformedPacket("a text in them is not UTF-8") from error
     expiry = found.get(_EXPIRY)
     expiry_s = None if expiry is None else int.from_bytes(expiry, "big")
-    return MessageProperties(content_type, response_topic, found.get(_CORRELATION), expiry_s), end
+    return MessageProperties(content_type, response_topic, found.get(_CORRELATION), expiry_s, tuple(user)), end
 
 
 def _read_value(identifier: int, body: bytes, at: int, end: int) -> tuple[bytes, int]:
@@ -171,13 +181,20 @@ def _read_value(identifier: int, body: bytes, at: int, end: int) -> tuple[bytes,
         start, stop = at, _variable_integer(body, at, end)[1]
     elif identifier in _STRINGS or identifier == _CORRELATION:
         start, stop = _string(body, at, end)
-    elif identifier == _USER:  # a name and a value, which nobody reads
+    elif identifier == _USER:  # a name and a value
         start, stop = _string(body, _string(body, at, end)[1], end)
     else:
         raise MalformedPacket(f"a PUBLISH has no property {identifier}")
     if stop > end:
         raise MalformedPacket(f"property {identifier} is truncated")
     return bytes(body[start:stop]), stop
+
+
+def _user_property(body: bytes, at: int, end: int) -> tuple[str, str]:
+    """The name and the value of a user property."""
+    name_start, name_end = _string(body, at, end)
+    start, stop = _string(body, name_end, end)
+    return body[name_start:name_end].decode("utf-8", "replace"), body[start:stop].decode("utf-8", "replace")
 
 
 def _string(body: bytes, at: int, end: int) -> tuple[int, int]:
