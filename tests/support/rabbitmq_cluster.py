@@ -137,6 +137,8 @@ class RabbitMqNode:
             "mqtt.allow_anonymous = true",
             "anonymous_login_user = guest",
             "anonymous_login_pass = guest",
+            # Each session is on a majority of the nodes. On one node, what is published while that is down is lost.
+            f"mqtt.durable_queue_type = {'quorum' if self._count > 1 else 'classic'}",
             "mqtt.max_session_expiry_interval_seconds = infinity",
             "mqtt.max_packet_size_unauthenticated = 65536",
             "mqtt.max_packet_size_authenticated = 1310720",
