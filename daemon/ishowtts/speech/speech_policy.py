@@ -16,7 +16,7 @@ from ishowtts.model import Line, Priority, Rejection, Samples
 from ishowtts.playback.chime_files import DEFAULT as DEFAULT_CHIME
 from ishowtts.playback.chime_files import ChimeFiles
 from ishowtts.policies import Policies, QuietHours, merged_text
-from ishowtts.text import TextReader
+from ishowtts.text.reader import TextReader
 
 # Every kind of text that loads something: numbers in two languages, an address, emoji, styled letters, repeats.
 _WARM_UP_TEXT = "𝓦𝓪𝓻𝓶 up: 1.5 °C at 5 p.m. on 2026-05-01, $3.50 soooooo 😀😀 see https://example.com/a 今天气温25度。"
