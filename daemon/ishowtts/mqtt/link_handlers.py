@@ -34,7 +34,7 @@ class MqttHandlers:
             any thread. `None`: voices do not come over MQTT.
         on_render: A request for sound or the reason why it is not one, and what sends its reply. `None`: this appliance
             renders nothing for others.
-        on_render_cancel: The key of a render that its requester cancels. There may be no such render.
+        on_render_cancel: The key of a render that its requester cancels. It may have ended already.
     """
 
     on_arrival: Callable[[Arrival, Acknowledge], None]
