@@ -44,9 +44,13 @@ def test_all_properties_that_we_use_are_parsed() -> None:
     assert found.properties == MessageProperties("application/json", "r/x", b"\x00\xff", 60, (("k", "v"),))
 
 
-def test_only_the_first_user_properties_are_kept_whatever_they_hold() -> None:
-    one = b"\x26" + text(b"\xff") + text("v")
-    assert read(packet(one * 1000)).properties.user == (("\ufffd", "v"),) * 16
+def test_the_first_short_user_properties_are_kept() -> None:
+    pairs = [("part", "audio"), ("long", "v" * 65), ("n" * 65, "v"), ("", ""), ("part", "end"), ("64", "v" * 64)]
+    encoded = b"".join(b"\x26" + text(name) + text(value) for name, value in pairs)
+    found = read(packet(encoded + b"\x26" + text("k") + text(b"\xff")), 0b0011)
+    assert found.fault is None
+    assert found.properties.user == (("part", "audio"), ("", ""), ("part", "end"), ("64", "v" * 64))
+    assert len(read(packet((b"\x26" + text("k") + text("v")) * 1000), 0b0011).properties.user) == 8
 
 
 def test_mqtt_3_has_no_properties_and_qos_0_no_packet_id() -> None:

@@ -82,6 +82,7 @@ class RenderAttempt:
         root: Its root topic.
         response_topic, correlation: Where its replies come, and their Correlation Data.
         answered: Whether anything came.
+        settled: Whether the appliance has sent `end` or `error`: it does not work on it any more.
         head, end: As they came.
         error: Why there is no more sound.
 
@@ -98,6 +99,7 @@ class RenderAttempt:
         self.response_topic = response_topic
         self.correlation = secrets.token_bytes(16)
         self.answered = False
+        self.settled = False
         self.head: RenderHead | None = None
         self.end: RenderEnd | None = None
         self.error: GatewayError | None = None
@@ -118,6 +120,7 @@ class RenderAttempt:
         if part is None or self.over:
             return
         self.answered = True
+        self.settled = isinstance(part, (RenderEnd, RenderError))
         if isinstance(part, RenderError):
             self.fail(RenderRefused(_STATUS.get(part.reason, 502), part.reason, f"{self.device}: {part.detail}"))
         elif isinstance(part, RenderEnd):

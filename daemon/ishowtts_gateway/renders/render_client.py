@@ -97,6 +97,11 @@ class RenderClient:
             RenderVoice(name, tuple(sorted(languages[name])), tuple(sorted(devices[name]))) for name in sorted(devices)
         ]
 
+    def devices(self) -> list[str]:
+        """The names of the appliances that can render now."""
+        records = self._directory.records.values()
+        return sorted(record.name for record in records if why_not(_facts(record)) is None)
+
     def render(
         self,
         text: str,
@@ -163,7 +168,8 @@ class RenderClient:
             raise GatewayError(502, "sound needs MQTT 5; set mqtt.protocol: 5")
         records = self._directory.records
         if device is not None and device not in records:
-            raise GatewayError(404, f"there is no device {device if NAME.fullmatch(device) else 'of that name'}")
+            name = device if NAME.fullmatch(device) else "of that name"
+            raise RenderRefused(404, "unknown_device", f"there is no device {name}")
         wanted = records.values() if device is None else [records[device]]
         facts = [_facts(record, self._own[record.name]) for record in wanted]
         ranked = rank_boards(facts, voice=voice, language=language)
@@ -206,7 +212,7 @@ class RenderClient:
             if not counter[key]:
                 del counter[key]
         attempt.drop()
-        if attempt.end is None and self._link.connected:
+        if not attempt.settled and self._link.connected:
             task = asyncio.get_running_loop().create_task(self._cancel(attempt), name="render-cancel")
             self._cancelling.add(task)
             task.add_done_callback(self._cancelling.discard)
