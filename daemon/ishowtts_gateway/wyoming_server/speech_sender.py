@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-import numpy as np
-import soxr
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 
 from ishowtts.limits import RENDER_CHARS
 from ishowtts.model import SoundFormat
 from ishowtts_gateway.gateway_error import GatewayError
+from ishowtts_gateway.renders.pcm_rate import PcmRate
 from ishowtts_gateway.renders.render_attempt import RenderRefused
 from ishowtts_gateway.renders.render_client import RenderClient
 from ishowtts_gateway.renders.render_stream import RenderStream
@@ -114,10 +113,10 @@ class SpeechSender:
     async def _send_all(self, stream: RenderStream, rate_hz: int) -> None:
         self._device = stream.device
         self._rate_hz = self._rate_hz or rate_hz
-        converter = _RateConverter(rate_hz, self._rate_hz)
+        rate = PcmRate(rate_hz, self._rate_hz)  # a client plays a whole stream at the rate of its first sound
         async for piece in stream:
-            await self._send(converter.convert(piece), self._rate_hz)
-        await self._send(converter.rest(), self._rate_hz)
+            await self._send(rate.convert(piece), self._rate_hz)
+        await self._send(rate.convert(b"", last=True), self._rate_hz)
 
     async def _send(self, sound: bytes, rate_hz: int) -> None:
         if sound and not self._is_started:
@@ -129,30 +128,6 @@ class SpeechSender:
     async def _start(self, rate_hz: int) -> None:
         self._is_started, self._rate_hz = True, rate_hz
         await self._writer.send(AudioStart(rate_hz, _WIDTH_BYTES, 1).event())
-
-
-class _RateConverter:
-    """Converts sound of 16 bit to another sample rate: a client plays a whole stream at the rate of its first sound."""
-
-    def __init__(self, rate_hz: int, to_hz: int) -> None:
-        self._stream = None if rate_hz == to_hz else soxr.ResampleStream(rate_hz, to_hz, 1, dtype="int16")
-        self._odd = b""
-
-    def convert(self, piece: bytes) -> bytes:
-        """The next sound. A piece may end in the middle of a sample."""
-        whole = self._odd + piece
-        end = len(whole) - len(whole) % _WIDTH_BYTES
-        self._odd = whole[end:]
-        return self._resampled(whole[:end])
-
-    def rest(self) -> bytes:
-        """What is still held back after the last piece."""
-        return self._resampled(b"", last=True)
-
-    def _resampled(self, sound: bytes, *, last: bool = False) -> bytes:
-        if self._stream is None:
-            return sound
-        return bytes(self._stream.resample_chunk(np.frombuffer(sound, "<i2"), last=last).tobytes())
 
 
 def _parts(text: str) -> list[str]:
