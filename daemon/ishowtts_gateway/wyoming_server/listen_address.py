@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 
@@ -44,6 +45,9 @@ class ListenAddress:
     def open(self, address: str) -> list[socket.socket]:
         """Open the sockets of an address.
 
+        Returns an empty list if an address of the interface cannot be used yet: a new one of IPv6 is first checked for
+        duplicates.
+
         Raises:
             FatalError: It cannot be used.
             ConfigError: It stands for every address of this machine, or the port may not be used.
@@ -57,6 +61,8 @@ class ListenAddress:
                     f"{key}: this machine has neither a network interface nor an address {self._host}; "
                     "`ip address` lists both"
                 ) from error
+            if self.is_interface and getattr(error.__cause__, "errno", None) == errno.EADDRNOTAVAIL:
+                return []
             raise
         if any(ipaddress.ip_address(each.getsockname()[0]).is_unspecified for each in sockets):
             for each in sockets:

@@ -44,7 +44,9 @@ class WyomingServer:
         self._address = ListenAddress(listen)
         self._sockets: dict[str, list[socket.socket]] = {}
         for address in self._address.addresses():
-            self._sockets[address] = self._address.open(address)
+            if opened := self._address.open(address):
+                self._sockets[address] = opened
+        self._fault: str | None = None
         self._services = WyomingServices(renders, VoiceList(directory), asyncio.Lock(), RateLimit(_FAILURES_LOGGED))
         self._listener = TcpListener(LIMITS, self._connect, "connections of Wyoming")
         self._serving: set[asyncio.Task[None]] = set()
@@ -56,9 +58,9 @@ class WyomingServer:
         return self._listener.connections
 
     @property
-    def ports(self) -> list[int]:
-        """The ports that it listens on."""
-        return [each.getsockname()[1] for sockets in self._sockets.values() for each in sockets]
+    def addresses(self) -> list[str]:
+        """The addresses that it listens on."""
+        return list(self._sockets)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -72,6 +74,7 @@ class WyomingServer:
             yield
         finally:
             await self._listener.close()
+            self._sockets.clear()
             ending = [*self._serving, *([self._following] if self._following is not None else [])]
             for task in ending:
                 task.cancel()
@@ -97,25 +100,28 @@ class WyomingServer:
         """Listen on the addresses that the interface has now: DHCP may change them, and may give the first one late."""
         while True:
             await asyncio.sleep(_FOLLOW_S)
+            before = self.addresses
             current = self._address.addresses()
-            if current == list(self._sockets):
-                continue
-            for address in self._sockets.keys() - set(current):
+            for address in set(before) - set(current):
                 for each in self._sockets.pop(address):
                     self._listener.remove(each)
             for address in current:
                 if address not in self._sockets:
-                    self._open(address)
-            self._log_addresses()
+                    self._add(address)
+            if self.addresses != before:
+                self._log_addresses()
 
-    def _open(self, address: str) -> None:
+    def _add(self, address: str) -> None:
         try:
-            self._sockets[address] = self._address.open(address)
+            opened = self._address.open(address)
         except FatalError as error:
-            # A new address of IPv6 cannot be used before the network was asked for duplicates of it.
-            log.debug("Wyoming does not listen on %s yet: %s", address, error)
+            if str(error) != self._fault:
+                log.warning("%s", error)
+            self._fault = str(error)
             return
-        self._listener.add(self._sockets[address])
+        if opened:
+            self._sockets[address] = opened
+            self._listener.add(opened)
 
     def _log_addresses(self) -> None:
         if not self._sockets:
