@@ -28,6 +28,7 @@ from ishowtts.mqtt.line_payload import LineLimits
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.mqtt.link_handlers import MqttHandlers
 from ishowtts.mqtt.mqtt_options import MqttOptions
+from ishowtts.mqtt.render_requester import RenderRequester
 from ishowtts.mqtt.stored_identity import with_stored_identity
 from ishowtts.playback.build_player import (
     ChosenSpeaker,
@@ -211,6 +212,7 @@ class Daemon:
             asking_loops=[self._voice_watcher, self._speed_check],
             loops=[self._intake, self._outbox, self._status, self._espeak_check, *self._mixer_threads],
             segment_s=config.engine.deadlines.segment_s,
+            remote=self._engines.remote,
         )
 
     def start(self) -> None:
@@ -323,6 +325,7 @@ class Daemon:
             on_connection=lambda _connected, _reason: self._events_stored(),
             on_completed=self._inbox.forget_deliveries,
             on_voice_request=self._voice_uploads.on_request,
+            boards=RenderRequester.for_engine(self._engines.remote, self._config, self._root, self._changed),
         )
         options = with_stored_identity(MqttOptions.from_config(self._config, self._root), self._inbox, self._instance)
         voices, chimes = VoiceNames(self._voices), self._policy.chime_names
