@@ -256,8 +256,7 @@ def test_a_lost_connection_ends_what_was_asked_and_everything_is_known_again(sta
 
 def test_without_a_connection_nothing_waits(broker: Broker) -> None:
     requester = RenderRequester(BoardWatch("ishowtts", "unit", None), lambda: None)
-    assert requester.problem() == "the broker has not answered yet"
+    problem = "the boards are not known, because the broker has not answered yet; see that it runs"
+    assert requester.problem() == problem
     assert requester.any_ready() == requester.ready_boards(None, None) == []
-    assert requester.render("kitchen", SEGMENT, 20.0).wait(0.0) == RenderFailure(
-        FailureKind.GONE, "the broker has not answered yet"
-    )
+    assert requester.render("kitchen", SEGMENT, 20.0).wait(0.0) == RenderFailure(FailureKind.GONE, problem)

@@ -228,8 +228,12 @@ class Config(_Section):
 
     @property
     def renders(self) -> int:
-        """How many texts may be rendered for others or wait for it: none if others render for this appliance."""
-        return 0 if self.engine.kind == "remote" else self.limits.renders
+        """How many texts may be rendered for others or wait for it.
+
+        None over MQTT 3.1.1, which has no response topic, and none if others render for this appliance: two that do so
+        would ask each other.
+        """
+        return 0 if self.engine.kind == "remote" or self.mqtt.protocol != 5 else self.limits.renders
 
     def root_topic(self, serial: str | None = None) -> str:
         """`<prefix>/<device>`. Without `device.name`, the device is named after host and serial number."""

@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 _MAX_SOUND_BYTES = 16_000_000
 _MAX_UNACKNOWLEDGED = 100  # messages that the broker may send before we have taken the first of them: 3.3 MB
 _MAX_RTF = 100.0
+_NOT_CONNECTED = "the boards are not known, because the broker has not answered yet; see that it runs"
 _KINDS = {
     "busy": FailureKind.BUSY,
     "expired": FailureKind.BUSY,
@@ -135,7 +136,7 @@ class RenderRequester:
         self._connection: Connection | None = None
         self._options: MqttOptions | None = None
         self._reply_topic = ""
-        self._down: str | None = "the broker has not answered yet"
+        self._down: str | None = _NOT_CONNECTED
         self._refused: str | None = None
         self._was_ready = False
 
