@@ -35,6 +35,16 @@ def write(path: Path, content: bytes | str) -> str:
     return str(path)
 
 
+def fifo(path: Path) -> Path:
+    os.mkfifo(path)
+    return path
+
+
+def link(path: Path, to: Path) -> Path:
+    path.symlink_to(to)
+    return path
+
+
 CASES: dict[str, tuple[Callable[[Path], Nested], str, str, str]] = {
     "password missing": (
         lambda at: {"mqtt": {"password_file": str(at / "none")}},
@@ -95,6 +105,17 @@ CASES: dict[str, tuple[Callable[[Path], Nested], str, str, str]] = {
         lambda at: {"audio": {"device": "silent", "when_lost": f"wav:{at}/none/x.wav"}},
         "audio.when_lost", "does not exist", "fix audio.when_lost",
     ),
+    "pipe is missing": (
+        lambda at: {"audio": {"device": f"pipe:{at}/none"}}, "audio.device", "none does not exist", "or run mkfifo",
+    ),
+    "pipe is a file": (
+        lambda at: {"audio": {"device": "silent", "when_lost": f"pipe:{write(at / 'x', '')}"}},
+        "audio.when_lost", "x is not a named pipe", "name another path",
+    ),
+    "pipe is a link": (
+        lambda at: {"audio": {"device": f"pipe:{link(at / 'x', fifo(at / 'y'))}"}},
+        "audio.device", "x is a link", "name the pipe itself",
+    ),
     "state below a file": (
         lambda at: {"state_dir": write(at / "x", "") + "/state"}, "state_dir", "x is not a folder", "in state_dir",
     ),
@@ -127,6 +148,22 @@ def test_each_broken_file_is_a_fault_with_its_key_and_a_fix(tmp_path: Path, name
     assert [finding.part for finding in faults if finding.part != "audio.chimes_dir"] == [key]
     assert says in faults[0].detail
     assert fix in (faults[0].fix or "")
+
+
+def test_a_pipe_in_a_folder_that_each_service_has_for_itself_is_a_fault_of_the_service_only(tmp_path: Path) -> None:
+    pipe = fifo(tmp_path / "pipe")
+    assert pipe.is_relative_to("/tmp")
+    assert not examined(tmp_path, audio={"device": f"pipe:{pipe}"})
+    service = Config.model_validate({"audio": {"device": f"pipe:{pipe}"}})
+    found = config_files.examine_pipe("audio.device", service.audio.device, service)
+    assert (found.verdict, found.detail) == ("fault", f"the service cannot see {pipe}: it has its own /tmp")
+    assert "Snapcast in docs/sound.md" in (found.fix or "")
+
+
+def test_a_pipe_that_this_user_may_not_write_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config_files.os, "access", lambda *_, **__: False)
+    found = config_files.examine_pipe("audio.device", f"pipe:{fifo(tmp_path / 'p')}", Config(state_dir=tmp_path))
+    assert (found.verdict, found.fix) == ("fault", "let this user read and write that pipe")
 
 
 def test_every_faulty_entry_of_the_pronunciations_is_told_at_once(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_another_device_and_volume_can_be_named(tmp_path: Path, devices: Callabl
     ("arguments", "status", "says"),
     [
         (("--test", "nosuch"), 1, "ishowtts: the sound device nosuch is not there; see `ishowtts devices`"),
-        (("--test", " "), 1, "ishowtts: ' ' is not a sound device: must be auto, silent, wav:PATH or"),
+        (("--test", " "), 1, "ishowtts: ' ' is not a sound device: must be auto, silent, wav:PATH, pipe:PATH or"),
         (("--test", "wav:"), 1, "ishowtts: 'wav:' is not a sound device: wav: needs a path"),
         (("--test", "Silent"), 1, "ishowtts: 'Silent' is not a sound device: must be written silent"),
         (
@@ -125,6 +125,7 @@ def test_another_device_and_volume_can_be_named(tmp_path: Path, devices: Callabl
         (("--test", "wav:/tmp/\0"), 1, "ishowtts: 'wav:/tmp/\\x00' is not a sound device: must not begin or end with"),
         (("--test", 5000 * "x"), 1, "is not a sound device: must be 1000 characters at most; see `ishowtts devices`"),
         (("--test", "wav:/nowhere/at/all.wav"), 1, "/nowhere/at/all.wav cannot be written"),
+        (("--test", "pipe:/nowhere/p"), 1, "the pipe /nowhere/p does not exist; start the program that makes it"),
         (("--test", "card", "--volume", "101"), 2, "'101' is not a volume from 0 to 100"),
         (("--volume", "30"), 2, "--volume needs --test"),
     ],

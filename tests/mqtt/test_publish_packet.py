@@ -41,7 +41,16 @@ def test_all_properties_that_we_use_are_parsed() -> None:
     found = read(packet(properties), 0b1011)
     assert (found.topic, found.payload, found.packet_id) == ("a/say", b"hello", 7)
     assert (found.qos, found.duplicate, found.retained, found.fault) == (1, True, True, None)
-    assert found.properties == MessageProperties("application/json", "r/x", b"\x00\xff", 60)
+    assert found.properties == MessageProperties("application/json", "r/x", b"\x00\xff", 60, (("k", "v"),))
+
+
+def test_the_first_short_user_properties_are_kept() -> None:
+    pairs = [("part", "audio"), ("long", "v" * 65), ("n" * 65, "v"), ("", ""), ("part", "end"), ("64", "v" * 64)]
+    encoded = b"".join(b"\x26" + text(name) + text(value) for name, value in pairs)
+    found = read(packet(encoded + b"\x26" + text("k") + text(b"\xff")), 0b0011)
+    assert found.fault is None
+    assert found.properties.user == (("part", "audio"), ("", ""), ("part", "end"), ("64", "v" * 64))
+    assert len(read(packet((b"\x26" + text("k") + text("v")) * 1000), 0b0011).properties.user) == 8
 
 
 def test_mqtt_3_has_no_properties_and_qos_0_no_packet_id() -> None:

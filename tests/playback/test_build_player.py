@@ -13,7 +13,7 @@ from support.alsa import Alsa
 
 
 def test_a_named_device_is_used(tmp_path: Path) -> None:
-    for device in ("silent", f"wav:{tmp_path}/a.wav", "plughw:CARD=Mine,DEV=1"):
+    for device in ("silent", f"wav:{tmp_path}/a.wav", f"pipe:{tmp_path}/p", "plughw:CARD=Mine,DEV=1"):
         assert choose_speaker(device, tmp_path).speaker.name == device
 
 
@@ -28,6 +28,12 @@ def test_auto_says_which_card_it_chooses_and_why(alsa: Alsa) -> None:
     assert chosen.speaker.name == "plughw:CARD=UAC2,DEV=0"
     assert "UAC2 Audio, before plughw:CARD=Codec,DEV=0; set audio.device to choose another" in chosen.why
     assert "CARD=APE" not in chosen.why
+
+
+def test_a_pipe_is_not_closed_when_it_is_idle(tmp_path: Path) -> None:
+    audio = AudioSection.model_validate({"release_s": 5})
+    assert device_timing(audio, "pipe:/run/p", tmp_path).release_s is None
+    assert device_timing(audio, "plughw:CARD=UAC2,DEV=0", tmp_path).release_s == 5
 
 
 @pytest.mark.parametrize(

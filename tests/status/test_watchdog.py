@@ -20,7 +20,6 @@ from ishowtts.speech import FallbackSynthesizer, Scheduler, SpeechResources
 from ishowtts.status import watchdog
 from ishowtts.status.watchdog import Watched
 from ishowtts.util.loop_thread import LoopThread
-from ishowtts.util.timed_executor import TimedExecutor
 from support.appliance import Appliance
 from support.client import Client
 from support.engine_order import engine_order
@@ -181,23 +180,6 @@ def test_a_loop_is_overdue_by_its_look_and_not_by_its_rest() -> None:
     finally:
         loop.may_go.set()
         loop.close(10)
-
-
-def test_a_job_is_timed_while_it_runs_and_also_when_it_raises() -> None:
-    executor = TimedExecutor("jobs")
-    go = threading.Event()
-
-    def fails() -> None:
-        go.wait(10)
-        raise ValueError("as it was meant to")
-
-    job = executor.submit(fails)
-    eventually(lambda: executor.busy_s() > 0.1, "the job")
-    go.set()
-    with pytest.raises(ValueError, match="meant to"):
-        job.result(10)
-    eventually(lambda: executor.busy_s() == 0.0, "its end")
-    executor.shutdown()
 
 
 @pytest.fixture

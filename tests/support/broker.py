@@ -59,6 +59,12 @@ class Broker:
         """The file with its sessions and messages."""
         return self._directory / "mosquitto.db"
 
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> Broker:
         """Start it, after a stop on the same port. Returns when it listens."""
         deadline = time.monotonic() + _START_S

@@ -139,13 +139,17 @@ def _programs() -> dict[str, Callable[[], int]]:
     import ishowtts.__main__ as ishowtts_main
     from ishowtts.cli import run
     from ishowtts.text import language_identifier, normalisation
-    from support import payload_check, quick_daemon
+    from support import payload_check, quick_daemon, scale_daemon
 
     payload_check.compile_schemas()
     normalisation.load_grammars()
     language_identifier.load_identifier()
     assert run
-    return {"ishowtts": ishowtts_main.main, "support.quick_daemon": quick_daemon.main}
+    return {
+        "ishowtts": ishowtts_main.main,
+        "support.quick_daemon": quick_daemon.main,
+        "support.scale_daemon": scale_daemon.main,
+    }
 
 
 def _become(request: dict[str, Any], programs: Mapping[str, Callable[[], int]]) -> int:

@@ -19,7 +19,7 @@ from ishowtts.cli.findings import Finding, fault
 from ishowtts.config import DEFAULT_PATH, Config
 from ishowtts.config.schema import SERVICE_DIR, missing_secret
 from ishowtts.errors import OperatorFileError
-from ishowtts.util import files
+from ishowtts.util import files, named_pipe
 
 _FREE_MB = 500
 _SERVICE_USER = "ishowtts"
@@ -29,10 +29,11 @@ def examine_files(settings: Config) -> Iterator[Finding]:
     """Examine every file and folder. What the configuration does not name and what is as usual is left out."""
     yield from examine_secrets(settings)
     yield from engine_findings.examine_engines(settings)
-    if settings.audio.device.startswith("wav:"):
-        yield examine_wav("audio.device", settings.audio.device)
-    if settings.audio.when_lost.startswith("wav:"):
-        yield examine_wav("audio.when_lost", settings.audio.when_lost)
+    for key, device in (("audio.device", settings.audio.device), ("audio.when_lost", settings.audio.when_lost)):
+        if device.startswith("wav:"):
+            yield examine_wav(key, device)
+        if device.startswith("pipe:"):
+            yield examine_pipe(key, device, settings)
     if settings.audio.chime is not False or settings.audio.chimes_dir is not None:
         yield from examine_chime(settings)
     yield from examine_words(settings)
@@ -109,6 +110,22 @@ def examine_wav(key: str, device: str) -> Finding:
     if not path.parent.is_dir():
         return Finding(key, "fault", f"the folder {path.parent} of {path.name} does not exist", fix)
     return _folder(key, path.parent, fix, shown=path)
+
+
+def examine_pipe(key: str, device: str, settings: Config) -> Finding:
+    """Look whether a device `pipe:PATH` is a FIFO that the daemon may write. It is not opened."""
+    path = Path(device.removeprefix("pipe:"))
+    is_service = settings.state_dir.is_relative_to(SERVICE_DIR)
+    if is_service and named_pipe.is_own_per_service(path):
+        hidden = f"the service cannot see {path}: it has its own {path.parents[-2]}"
+        return Finding(key, "fault", hidden, "make the pipe in another folder: see Snapcast in docs/sound.md")
+    if (problem := named_pipe.fifo_problem(path)) is not None:
+        return Finding(key, "fault", *problem)
+    with _service_rights(is_service) as user:
+        usable = os.access(path, os.R_OK | os.W_OK, effective_ids=True)
+    if not usable:
+        return Finding(key, "fault", f"{path} cannot be written by {user}", f"let {user} read and write that pipe")
+    return Finding(key, "ok", f"{path}, a named pipe")
 
 
 def examine_chime(settings: Config) -> Iterator[Finding]:
@@ -246,6 +263,13 @@ def _folder(key: str, path: Path, fix: str, shown: Path | None = None, least_mb:
 def _as_service(folder: Path) -> Iterator[str]:
     """For root, take the rights of the service's user in the service's folders: root itself may write everywhere."""
     ours = any(folder.is_relative_to(each) for each in (SERVICE_DIR / "state", Path("/var/cache/ishowtts")))
+    with _service_rights(ours) as user:
+        yield user
+
+
+@contextmanager
+def _service_rights(ours: bool) -> Iterator[str]:
+    """For root, take the rights of the service's user if the file is for the service. Gives the name of the user."""
     try:
         service = pwd.getpwnam(_SERVICE_USER) if ours and os.geteuid() == 0 else None
     except KeyError:

@@ -30,7 +30,8 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
         nargs="?",
         const=_CONFIGURED,
         metavar="NAME",
-        help="play two notes on this device (auto, silent, wav:PATH or an ALSA name; default: the configured one)",
+        help="play two notes on this device (auto, silent, wav:PATH, pipe:PATH or an ALSA name; default: the "
+        "configured one)",
     )
     parser.add_argument(
         "--volume", type=volume, metavar="N", help="volume of the notes, 0 to 100 (default: the configured volume)"
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         print_json([{**fields, "silent": silence and silence.sentence} for fields, silence in described])
         return 0
     if not devices:
-        print_text("there is no sound card; audio.device also takes `silent` and `wav:PATH`")
+        print_text("there is no sound card; audio.device also takes `silent`, `wav:PATH` and `pipe:PATH`")
         return 0
     rows = [(device.pcm, device.description, device.note or "") for device in devices]
     print_table(("audio.device", "card", ""), rows)

@@ -17,7 +17,7 @@ _NO_WAV = (".wav", ".wave", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac", ".
 def audio_device(device: str) -> str:
     """Check the name of a sound device and return it. Raises ValueError if no device can have it."""
     if not device.strip():
-        raise ValueError("must be auto, silent, wav:PATH or the name of an ALSA PCM")
+        raise ValueError("must be auto, silent, wav:PATH, pipe:PATH or the name of an ALSA PCM")
     if device != device.strip() or not device.isprintable():
         # ALSA reads a name up to its first NUL, and would open another device than the one that is shown.
         raise ValueError("must not begin or end with a blank, nor hold line breaks or other control characters")
@@ -29,6 +29,8 @@ def audio_device(device: str) -> str:
         raise ValueError(f"must be written {lower}, in small letters")
     if lower.startswith("wav:"):
         _wav(device)
+    if lower.startswith("pipe:"):
+        _pipe(device)
     return device
 
 
@@ -40,6 +42,16 @@ def _wav(device: str) -> None:
         raise ValueError("wav: needs a path, as in wav:/var/lib/ishowtts/speech.wav")
     if (suffix := Path(path).suffix) != ".wav" and suffix.lower() in _NO_WAV:
         raise ValueError(f"wav: writes a .wav file, or files in a folder; it cannot write {suffix}")
+
+
+def _pipe(device: str) -> None:
+    kind, path = device[:5], device[5:]
+    if kind != "pipe:":
+        raise ValueError(f"must be written pipe:{path}, in small letters")
+    if not path:
+        raise ValueError("pipe: needs a path, as in pipe:/run/ishowtts-snapcast")
+    if "?" in path:
+        raise ValueError("pipe: takes a path alone; name, sampleformat and others belong into snapserver.conf")
 
 
 def _when_lost(what: str, others: ValidationInfo) -> str:

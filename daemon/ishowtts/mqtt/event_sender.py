@@ -10,6 +10,7 @@ from typing import Any
 
 from ishowtts.model import FINAL_EVENTS, Event, ReplyTo
 from ishowtts.mqtt import strict_json
+from ishowtts.mqtt.publish_packet import MessageProperties
 from ishowtts.mqtt.publisher import PendingPublish
 from ishowtts.mqtt.session import Session
 from ishowtts.util.logs import Untrusted
@@ -82,9 +83,9 @@ class EventSender:
             body = strict_json.dumps(event_payload(event))
             sent = [session.publish(self._topic, body, qos=1, retain=False)]
             if (reply_to := self._answer_to(key, event)) is not None:
-                topic, correlation = reply_to.topic, reply_to.correlation
+                topic, properties = reply_to.topic, MessageProperties(correlation=reply_to.correlation)
                 body = strict_json.dumps(answer_payload(event))
-                sent.append(session.publish(topic, body, qos=1, retain=False, correlation=correlation, retry=False))
+                sent.append(session.publish(topic, body, qos=1, retain=False, properties=properties, retry=False))
             publishes = [publish for publish in sent if publish is not None]
             if len(publishes) < len(sent):
                 return []

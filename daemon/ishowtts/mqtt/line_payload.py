@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ishowtts.config import Config
-from ishowtts.limits import SENT_CHARS
+from ishowtts.limits import RENDER_CHARS, SENT_CHARS
 from ishowtts.model import Line, Priority, Reason, Rejection, ReplyTo
 from ishowtts.mqtt import json_faults, strict_json
-from ishowtts.mqtt.fields import LINE_FIELDS, MAX_NAME_CHARS, check_fields, joined, truth_value
+from ishowtts.mqtt.fields import LINE_FIELDS, MAX_NAME_CHARS, FieldCheck, check_fields, joined, truth_value
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.publish_packet import MessageProperties
 from ishowtts.mqtt.response_topic import BadResponseTopic, checked_reply_to
@@ -36,6 +36,7 @@ class LineLimits:
         max_chars: Maximum length of the text in characters. `None`: as many as a packet holds; a later step cuts them.
         voices: Returns the names of the current voices; `None` while they are unknown (then any name is accepted).
         reply_prefix: Response topics are used only under this prefix, as in `ishowtts/reply/`.
+        render_chars: Maximum length of a text that is rendered for others.
         chimes: Returns the names of the current chimes; `None` while they are unknown (then any name is accepted).
         signs: Whether a text without letters and digits is accepted. A later step reads out the names of emoji.
         warnings: Limits the log lines about ignored response topics.
@@ -46,6 +47,7 @@ class LineLimits:
     voices: Callable[[], Collection[str] | None]
     reply_prefix: str
     chimes: Callable[[], Collection[str] | None] = lambda: None
+    render_chars: int = RENDER_CHARS
     signs: bool = False
     warnings: RateLimit = field(default_factory=lambda: RateLimit(_MAX_WARNINGS), compare=False)
     template_warnings: RateLimit = field(default_factory=lambda: RateLimit(1), compare=False)
@@ -64,6 +66,7 @@ class LineLimits:
             voices,
             reply_prefix,
             chimes=chimes,
+            render_chars=max(config.limits.max_chars, RENDER_CHARS),
             signs=config.policies.emoji == "name",
         )
 
@@ -73,7 +76,9 @@ class LineLimits:
         return MqttOptions.max_packet_bytes if self.max_chars is None else 16_384 + 12 * self.max_chars
 
 
-class _LineRejection(Exception):
+class LineFault(Exception):
+    """A payload is not accepted as a line. Carries what the event and the history show of it."""
+
     def __init__(self, reason: Reason, detail: str, line_id: str | None = None) -> None:
         super().__init__(detail)
         self.reason = reason
@@ -81,6 +86,11 @@ class _LineRejection(Exception):
         self.line_id = line_id
         self.text: str | None = None
         self.author: str | None = None
+
+    def rejection(self, payload: bytes, reply_to: ReplyTo | None = None) -> Rejection:
+        """The rejection of a payload."""
+        line_id, sent = self.line_id or new_id(), payload_head(payload)
+        return Rejection(line_id, self.reason, self.detail, reply_to, sent=sent, text=self.text, author=self.author)
 
 
 def parse_line(topic_tail: str, payload: bytes, properties: MessageProperties, limits: LineLimits) -> Line | Rejection:
@@ -91,11 +101,10 @@ def parse_line(topic_tail: str, payload: bytes, properties: MessageProperties, l
     """
     reply_to = _reply_to(properties, limits)
     try:
-        return _line(topic_tail, payload, properties, limits, reply_to)
-    except _LineRejection as rejection:
-        line_id = rejection.line_id or new_id()
-        sent, text, author = payload_head(payload), rejection.text, rejection.author
-        return Rejection(line_id, rejection.reason, rejection.detail, reply_to, sent=sent, text=text, author=author)
+        line, _ = read_line(topic_tail, payload, properties, limits)
+    except LineFault as fault:
+        return fault.rejection(payload, reply_to)
+    return replace(line, reply_to=reply_to)
 
 
 def payload_head(payload: bytes) -> str:
@@ -110,24 +119,30 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
-def _line(
+def read_line(
     topic_tail: str,
     payload: bytes,
     properties: MessageProperties,
     limits: LineLimits,
-    reply_to: ReplyTo | None,
-) -> Line:
+    known: Mapping[str, FieldCheck] = LINE_FIELDS,
+) -> tuple[Line, dict[str, Any]]:
+    """Read a line, without its response topic. Returns it, and the values of all fields.
+
+    Args:
+        known: The fields that the object may have.
+
+    Raises:
+        LineFault: it is not accepted.
+    """
     if len(payload) > limits.max_bytes:
-        raise _LineRejection(
-            Reason.TOO_BIG, f"the payload has {len(payload)} bytes; at most {limits.max_bytes} are allowed"
-        )
+        raise LineFault(Reason.TOO_BIG, f"the payload has {len(payload)} bytes; at most {limits.max_bytes} are allowed")
     try:
         body = json_faults.decode(payload)
     except ValueError as error:
-        raise _LineRejection(Reason.BAD_UTF8, f"the payload {error}") from error
+        raise LineFault(Reason.BAD_UTF8, f"the payload {error}") from error
 
     found = _object(body, properties.content_type)
-    fields, problems = check_fields(found, LINE_FIELDS) if found is not None else ({"text": body}, [])
+    fields, problems = check_fields(found, known) if found is not None else ({"text": body}, [])
     with _words_noted(fields):
         line_id = fields.get("id") or new_id()
         if found is not None and found.get("text") is None:
@@ -137,7 +152,7 @@ def _line(
         voice, clash = _voice(topic_tail, fields.get("voice"))
         problems += clash
         if problems:
-            raise _LineRejection(Reason.BAD_FIELD, joined(problems), line_id)
+            raise LineFault(Reason.BAD_FIELD, joined(problems), line_id)
 
         text = _spoken_text(fields["text"], limits, line_id)
         if json_faults.has_template(text) and limits.template_warnings.allows():
@@ -150,7 +165,7 @@ def _line(
         if isinstance(chime, str):
             chime = _known_chime(chime, limits.chimes(), line_id)
         expiry_s = None if properties.expiry_s is None else float(properties.expiry_s)
-        return Line(
+        line = Line(
             id=line_id,
             text=text,
             voice=voice,
@@ -163,8 +178,8 @@ def _line(
             author=fields.get("author"),
             seed=fields.get("seed"),
             language=fields.get("language"),
-            reply_to=reply_to,
         )
+        return line, fields
 
 
 @contextmanager
@@ -172,7 +187,7 @@ def _words_noted(fields: dict[str, Any]) -> Iterator[None]:
     """Add the text and the author to a rejection, so that its event and the history show whose line it was."""
     try:
         yield
-    except _LineRejection as rejection:
+    except LineFault as rejection:
         text = fields.get("text")
         rejection.text = None if text is None else text[: SENT_CHARS + 1]
         rejection.author = fields.get("author")
@@ -186,7 +201,7 @@ def _object(body: str, content_type: str | None) -> dict[str, Any] | None:
         if not json_faults.looks_like_object(body):
             return None
         advice = json_faults.correction(body)
-        raise _LineRejection(Reason.BAD_JSON, f"the payload is not a line object; {advice}")
+        raise LineFault(Reason.BAD_JSON, f"the payload is not a line object; {advice}")
     try:
         found = strict_json.loads(body)
     except NotJson as error:
@@ -194,11 +209,11 @@ def _object(body: str, content_type: str | None) -> dict[str, Any] | None:
         if not declared and not meant:
             return None  # `{laughs} hi` is text
         advice = json_faults.correction(body, error) if meant else "send an object, or text without a Content Type"
-        raise _LineRejection(Reason.BAD_JSON, f"the line object is not valid JSON: {error}; {advice}") from error
+        raise LineFault(Reason.BAD_JSON, f"the line object is not valid JSON: {error}; {advice}") from error
     except BadJson as error:
-        raise _LineRejection(Reason.BAD_JSON, f"the line object is not valid JSON: {error}") from error
+        raise LineFault(Reason.BAD_JSON, f"the line object is not valid JSON: {error}") from error
     if not isinstance(found, dict):
-        raise _LineRejection(Reason.BAD_JSON, 'the payload must be an object such as {"text": "Hello."}')
+        raise LineFault(Reason.BAD_JSON, 'the payload must be an object such as {"text": "Hello."}')
     return found
 
 
@@ -215,7 +230,7 @@ def _spoken_text(text: str, limits: LineLimits, line_id: str) -> str:
     text = text.replace("\0", " ").strip()
     max_chars = limits.max_chars
     if max_chars is not None and len(text) > max_chars:
-        raise _LineRejection(
+        raise LineFault(
             Reason.TOO_LONG,
             f"the text has {len(text)} characters; at most {max_chars} are spoken (limits.max_chars)",
             line_id,
@@ -223,13 +238,11 @@ def _spoken_text(text: str, limits: LineLimits, line_id: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise _LineRejection(
+        raise LineFault(
             Reason.BAD_UTF8, "the text contains half of a surrogate pair; send both halves", line_id
         ) from error
     if not is_speakable(text) and not (limits.signs and text):
-        raise _LineRejection(
-            Reason.EMPTY, "the text is empty: it has no letter and no digit; send a text to speak", line_id
-        )
+        raise LineFault(Reason.EMPTY, "the text is empty: it has no letter and no digit; send a text to speak", line_id)
     return text
 
 
@@ -238,7 +251,7 @@ def _known_voice(voice: str, known: Collection[str] | None, line_id: str) -> Non
         return
     names = listed(known) if known else "none yet"
     detail = f"there is no voice {clip(voice)}; {_similar(voice, known)}there are: {names}"
-    raise _LineRejection(Reason.UNKNOWN_VOICE, detail, line_id)
+    raise LineFault(Reason.UNKNOWN_VOICE, detail, line_id)
 
 
 def _known_chime(chime: str, known: Collection[str] | None, line_id: str) -> bool | str:
@@ -248,7 +261,7 @@ def _known_chime(chime: str, known: Collection[str] | None, line_id: str) -> boo
     if (choice := truth_value(chime)) is not None or known is None:
         return chime if choice is None else choice
     detail = f"chime: there is no chime {clip(chime)}; {_similar(chime, known)}there are: {listed(known)}"
-    raise _LineRejection(Reason.BAD_FIELD, detail, line_id)
+    raise LineFault(Reason.BAD_FIELD, detail, line_id)
 
 
 def _similar(name: str, known: Collection[str] | None) -> str:

@@ -17,16 +17,23 @@ _FIXED_BYTES = {0x01: 1, _EXPIRY: 4, 0x23: 2}  # payload format, message expiry,
 _STRINGS = (_CONTENT_TYPE, _RESPONSE_TOPIC)
 _SUBSCRIPTION_ID = 0x0B
 _REPEATABLE = (_USER, _SUBSCRIPTION_ID)
+_MAX_USER_PROPERTIES = 8
+_MAX_USER_BYTES = 64  # of a name, and of a value
 
 
 @dataclass(frozen=True)
 class MessageProperties:
-    """The MQTT 5 properties of a message. All are `None` over MQTT 3.1.1."""
+    """The MQTT 5 properties of a message. Over MQTT 3.1.1 it has none.
+
+    Attributes:
+        user: Names and values of the first short user properties.
+    """
 
     content_type: str | None = None
     response_topic: str | None = None
     correlation: bytes | None = None
     expiry_s: int | None = None
+    user: tuple[tuple[str, str], ...] = ()
 
 
 _NONE = MessageProperties()
@@ -147,9 +154,12 @@ def _read_properties(body: bytes, at: int) -> tuple[MessageProperties, int]:
     if end > len(body):
         raise MalformedPacket("they are longer than the packet")
     found: dict[int, bytes] = {}
+    user: list[tuple[str, str]] = []
     while at < end:
-        identifier, at = _variable_integer(body, at, end)
-        value, at = _read_value(identifier, body, at, end)
+        identifier, value_at = _variable_integer(body, at, end)
+        value, at = _read_value(identifier, body, value_at, end)
+        if identifier == _USER and len(user) < _MAX_USER_PROPERTIES:
+            user += _user_property(body, value_at, end, value)
         if identifier in found and identifier not in _REPEATABLE:
             raise MalformedPacket(f"property {identifier} is given twice")
         found[identifier] = value
@@ -159,7 +169,18 @@ def _read_properties(body: bytes, at: int) -> tuple[MessageProperties, int]:
         raise MalformedPacket("a text in them is not UTF-8") from error
     expiry = found.get(_EXPIRY)
     expiry_s = None if expiry is None else int.from_bytes(expiry, "big")
-    return MessageProperties(content_type, response_topic, found.get(_CORRELATION), expiry_s), end
+    return MessageProperties(content_type, response_topic, found.get(_CORRELATION), expiry_s, tuple(user)), end
+
+
+def _user_property(body: bytes, at: int, end: int, value: bytes) -> list[tuple[str, str]]:
+    """Return the name and the value of a user property; nothing if one of them is long or not UTF-8."""
+    start, stop = _string(body, at, end)
+    if stop - start > _MAX_USER_BYTES or len(value) > _MAX_USER_BYTES:
+        return []
+    try:
+        return [(bytes(body[start:stop]).decode(), value.decode())]
+    except UnicodeDecodeError:
+        return []
 
 
 def _read_value(identifier: int, body: bytes, at: int, end: int) -> tuple[bytes, int]:
@@ -171,7 +192,7 @@ def _read_value(identifier: int, body: bytes, at: int, end: int) -> tuple[bytes,
         start, stop = at, _variable_integer(body, at, end)[1]
     elif identifier in _STRINGS or identifier == _CORRELATION:
         start, stop = _string(body, at, end)
-    elif identifier == _USER:  # a name and a value, which nobody reads
+    elif identifier == _USER:  # a name, and the value
         start, stop = _string(body, _string(body, at, end)[1], end)
     else:
         raise MalformedPacket(f"a PUBLISH has no property {identifier}")

@@ -18,6 +18,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from ishowtts.mqtt.acknowledgements import Acknowledgements
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.paho_client import TolerantClient
+from ishowtts.mqtt.publish_packet import MessageProperties
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,9 @@ _RETRY_CODES = (0x80, 0x83, 0x97)
 _RETAINED_RETRY_S = 5.0
 _WAIT_SLICE_S = 0.2
 _PUBLISH_HEAD_BYTES = 16
+_PROPERTY_HEAD_BYTES = 5
+_NO_SUBSCRIBERS = 0x10
+_NO_PROPERTIES = MessageProperties()
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,17 @@ class PublishAnswer:
     Args:
         refusal: Why the broker refuses it; `None` if it does not.
         retained_topic: The topic, if it was a retained value.
+        has_subscribers: `False` if nobody subscribes to the topic. Not every broker says so.
     """
 
     mid: int
     refusal: str | None
     retained_topic: str | None = None
+    has_subscribers: bool = True
+
+
+OnAnswer = Callable[[PublishAnswer], None]
+"""Takes the broker's answer to a publish, on the thread of the connection."""
 
 
 class Publisher:
@@ -70,6 +80,7 @@ class Publisher:
         self._to_retry: set[int] = set()  # mids of publishes that the broker does not take now
         self._retained: dict[int, tuple[str, bytes]] = {}  # by mid: retained values that wait for their answer
         self._refused_retained: dict[str, tuple[float, bytes]] = {}  # by topic: when to publish again, and what
+        self._on_answer: dict[int, OnAnswer] = {}  # by mid: who wants the answer
         self._warned: set[tuple[str, str]] = set()  # refusals that were logged
         self.closed = False
 
@@ -86,26 +97,29 @@ class Publisher:
         *,
         qos: int,
         retain: bool = False,
-        correlation: bytes | None = None,
+        properties: MessageProperties = _NO_PROPERTIES,
         retry: bool = True,
+        on_answer: OnAnswer | None = None,
     ) -> PendingPublish:
         """Hand a message to the network. The caller holds the lock.
 
         Args:
+            properties: Those of MQTT 5. Over MQTT 3.1.1 they are left out.
             retry: See `PendingPublish`.
+            on_answer: Called once, unless the connection ends before. Not called for what is larger than the broker
+                takes.
         """
-        properties = None
-        if correlation is not None and self._options.protocol == 5:
-            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-            properties.CorrelationData = correlation
         max_bytes = client.broker_max_packet_bytes
-        if max_bytes is not None and _packet_bytes(topic, payload, correlation) > max_bytes:
+        if max_bytes is not None and _packet_bytes(topic, payload, properties) > max_bytes:
             self.warn(f"more than {max_bytes} bytes, and this has {len(payload)}")
             return PendingPublish(self, None, retry=retry)
         acks_before = self._acknowledgements.count  # read first: one that is sent meanwhile does not count
-        info = client.publish(topic, payload, qos, retain, properties)
+        sent = _paho_properties(properties) if self._options.protocol == 5 else None
+        info = client.publish(topic, payload, qos, retain, sent)
         if qos > 0:
             self._expect(info.mid, acks_before)
+            if on_answer is not None:
+                self._on_answer[info.mid] = on_answer
             if retain:
                 self._refused_retained.pop(topic, None)
                 self._retained = {mid: value for mid, value in self._retained.items() if value[0] != topic}
@@ -133,7 +147,11 @@ class Publisher:
                     topic, payload = value
                     if self.must_retry(mid):
                         self._refused_retained[topic] = (self._clock() + _RETAINED_RETRY_S, payload)
-            answers.append(PublishAnswer(mid, str(code) if code.is_failure else None, topic))
+                on_answer = self._on_answer.pop(mid, None)
+            refusal = str(code) if code.is_failure else None
+            answers.append(PublishAnswer(mid, refusal, topic, code.value != _NO_SUBSCRIBERS))
+            if on_answer is not None:
+                on_answer(answers[-1])
         if processed is not None:
             self._acknowledgements.processed(processed)
         return answers
@@ -219,6 +237,31 @@ class PendingPublish:
             return False
 
 
-def _packet_bytes(topic: str, payload: bytes, correlation: bytes | None) -> int:
+def _paho_properties(wanted: MessageProperties) -> Properties | None:
+    """The properties as paho takes them; `None` if there are none."""
+    if wanted == _NO_PROPERTIES:
+        return None
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    if wanted.content_type is not None:
+        properties.ContentType = wanted.content_type
+    if wanted.response_topic is not None:
+        properties.ResponseTopic = wanted.response_topic
+    if wanted.correlation is not None:
+        properties.CorrelationData = wanted.correlation
+    if wanted.expiry_s is not None:
+        properties.MessageExpiryInterval = wanted.expiry_s
+    if wanted.user:
+        properties.UserProperty = list(wanted.user)
+    return properties
+
+
+def _packet_bytes(topic: str, payload: bytes, properties: MessageProperties) -> int:
     """The size of this PUBLISH, give or take a few bytes."""
-    return len(topic.encode()) + len(payload) + len(correlation or b"") + _PUBLISH_HEAD_BYTES
+    texts = (properties.content_type, properties.response_topic, *(text for pair in properties.user for text in pair))
+    values = [properties.correlation or b"", *(text.encode() for text in texts if text is not None)]
+    return (
+        len(topic.encode())
+        + len(payload)
+        + sum(len(value) + _PROPERTY_HEAD_BYTES for value in values if value)
+        + _PUBLISH_HEAD_BYTES
+    )

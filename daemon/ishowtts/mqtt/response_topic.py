@@ -84,6 +84,6 @@ class Reply:
         session = self._session()
         if session is None:
             return False
-        topic, correlation = self._to.topic, self._to.correlation
-        sent = session.publish(topic, payload, qos=1, retain=False, correlation=correlation, retry=False)
+        topic, properties = self._to.topic, MessageProperties(correlation=self._to.correlation)
+        sent = session.publish(topic, payload, qos=1, retain=False, properties=properties, retry=False)
         return sent is not None and sent.wait(time.monotonic() + timeout_s)

@@ -32,14 +32,15 @@ from ishowtts.mqtt.paho_client import (
     disconnect,
     make_client,
 )
-from ishowtts.mqtt.publish_packet import PublishPacket, ReceivedMessage
-from ishowtts.mqtt.publisher import PendingPublish, Publisher
+from ishowtts.mqtt.publish_packet import MessageProperties, PublishPacket, ReceivedMessage
+from ishowtts.mqtt.publisher import OnAnswer, PendingPublish, Publisher
 from ishowtts.mqtt.reachability import Reachability
 
 log = logging.getLogger(__name__)
 
 _LOOP_S = 1.0
 _DISCONNECT_S = 0.5
+_NO_PROPERTIES = MessageProperties()
 
 
 @dataclass(frozen=True)
@@ -122,15 +123,23 @@ class Session:
         *,
         qos: int,
         retain: bool,
-        correlation: bytes | None = None,
+        properties: MessageProperties = _NO_PROPERTIES,
         retry: bool = True,
+        on_answer: OnAnswer | None = None,
     ) -> PendingPublish | None:
         """Hand a message to the network. Returns `None` if there is no connection. See `Publisher.publish`."""
         with self._lock:
             if self._client is None or not self.ready:
                 return None
             return self._publisher.publish(
-                self._client, topic, payload, qos=qos, retain=retain, correlation=correlation, retry=retry
+                self._client,
+                topic,
+                payload,
+                qos=qos,
+                retain=retain,
+                properties=properties,
+                retry=retry,
+                on_answer=on_answer,
             )
 
     def subscribe_optional(self, topic: str, on_answer: Callable[[str | None], None]) -> bool:
@@ -146,6 +155,12 @@ class Session:
             if mid is not None:
                 self._optional[mid] = on_answer
             return mid is not None
+
+    def unsubscribe(self, topics: Sequence[str]) -> None:
+        """Unsubscribe from topics that an earlier run of ours has subscribed to."""
+        with self._lock:
+            if self._client is not None:
+                self._client.unsubscribe(list(topics))
 
     @property
     def broker_max_packet_bytes(self) -> int | None:

@@ -17,6 +17,7 @@ from ishowtts.playback.alsa.sound_cards import ASOUND, is_hdmi
 from ishowtts.playback.card_watcher import CardWatcher
 from ishowtts.playback.hardware_volume import HardwareVolume
 from ishowtts.playback.output_device import DeviceTiming
+from ishowtts.playback.pipe_speaker import PipeSpeaker
 from ishowtts.playback.player import Player
 from ishowtts.playback.post_processing import PostProcessor
 from ishowtts.playback.silent_speaker import SilentSpeaker
@@ -37,7 +38,7 @@ class ChosenSpeaker:
 
 
 def choose_speaker(device: str, asound: Path = ASOUND) -> ChosenSpeaker:
-    """Returns the speaker for `audio.device`: auto, silent, wav:PATH, or the name of an ALSA PCM.
+    """Returns the speaker for `audio.device`: auto, silent, wav:PATH, pipe:PATH, or the name of an ALSA PCM.
 
     `auto` looks for a card each time it is opened; `why` says which card it would take now.
 
@@ -49,6 +50,8 @@ def choose_speaker(device: str, asound: Path = ASOUND) -> ChosenSpeaker:
         return ChosenSpeaker(SilentSpeaker(), "the configuration says so")
     if device.startswith("wav:"):
         return ChosenSpeaker(WavSpeaker(Path(device.removeprefix("wav:"))), "the configuration says so")
+    if device.startswith("pipe:"):
+        return ChosenSpeaker(PipeSpeaker(Path(device.removeprefix("pipe:"))), "the configuration says so")
     if device == "auto":
         auto = AutoSpeaker(asound)
         return ChosenSpeaker(auto, auto.why)
@@ -103,6 +106,8 @@ def _card_watcher(audio: AudioSection, player: Player) -> CardWatcher:
 def device_timing(audio: AudioSection, device: str, asound: Path = ASOUND) -> DeviceTiming:
     """Returns the timing of a device: as it is configured, and `wake_s` by the kind of the device if it is not.
 
+    A pipe is never closed for being idle.
+
     Args:
         audio: The configuration.
         device: Name of the device.
@@ -112,4 +117,6 @@ def device_timing(audio: AudioSection, device: str, asound: Path = ASOUND) -> De
     wake_s = own.wake_s
     if wake_s is None:
         wake_s = _SLOW_WAKE_S if "bluealsa" in device or is_hdmi(device, asound) else 0.0
-    return DeviceTiming(wake_s, own.idle_s, own.release_s)
+    # No other program waits for a pipe to be closed, and many readers end when it is.
+    release_s = None if device.startswith("pipe:") else own.release_s
+    return DeviceTiming(wake_s, own.idle_s, release_s)

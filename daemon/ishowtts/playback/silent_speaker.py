@@ -10,16 +10,21 @@ BUFFER_S = 0.03
 
 
 class RealtimeClock:
-    """Makes a sink without hardware consume audio in real time, with a buffer of `BUFFER_S` seconds."""
+    """Makes a sink without hardware consume audio in real time.
 
-    def __init__(self) -> None:
+    Args:
+        buffer_s: Seconds of sound that may be ahead of real time.
+    """
+
+    def __init__(self, buffer_s: float = BUFFER_S) -> None:
+        self._buffer_s = buffer_s
         self._ends_at = 0.0
 
     def consume(self, duration_s: float) -> None:
         """Takes `duration_s` of sound. Waits until no more than the buffer is ahead of real time."""
         now = time.monotonic()
         self._ends_at = max(self._ends_at, now) + duration_s
-        ahead_s = self._ends_at - now - BUFFER_S
+        ahead_s = self._ends_at - now - self._buffer_s
         if ahead_s > 0:
             time.sleep(ahead_s)
 

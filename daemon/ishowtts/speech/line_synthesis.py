@@ -175,6 +175,14 @@ class LineSynthesis:
             else:
                 return SynthesizedRun(coming, utterances)
 
+    def expected_s(self, coming: Sequence[PlannedSegment]) -> float:
+        """Returns how long the synthesis of the next segment should take, in seconds; 0 if that is unknown."""
+        candidate = self._engines.get(base_language(coming[0].segment.language)) if coming else None
+        voice = self._voices.get(candidate.name) if candidate else None
+        if candidate is None or voice is None:
+            return 0.0
+        return self._settings.cost_model.synthesis_s(candidate.name, coming[0].segment, voice) or 0.0
+
     def _plan(self, position: int, index: int) -> list[PlannedSegment]:
         """Plans from a position on, without the engines that have failed; again if one fails meanwhile.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from ishowtts.inbox import DequeuedLine, HeldKey, Inbox, PendingTake, wait_for
@@ -45,6 +46,10 @@ class Prefetcher:
     def take_pending(self) -> bool:
         """Whether a line may be on its way from the queue to the scheduler."""
         return self._pending is not None
+
+    def engine_free_until_s(self, begins_s: float) -> float:
+        """Until when the prefetched line lets the engine do something else, as from SpeechTask."""
+        return math.inf if self._prefetched is None else self._prefetched.engine_free_until_s(begins_s)
 
     def next(self, wanted: bool) -> SpeechTask | None:
         """The task of the next line, begun, once the inbox gives the line; else `None`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Hashable
@@ -20,9 +21,9 @@ from ishowtts.speech.retry import EngineBackoff, HeldLines
 from ishowtts.speech.segment_renderer import SpeechResources
 from ishowtts.speech.speech_progress import SpeechProgress
 from ishowtts.speech.speech_task import SpeechTask
+from ishowtts.speech.synthesis_thread import NextRender, SynthesisThread
 from ishowtts.util.logs import Untrusted
 from ishowtts.util.loop_thread import LoopThread
-from ishowtts.util.timed_executor import TimedExecutor
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class Scheduler(LoopThread):
         drop_when_lost: Whether lines fail while the sound device is lost; else they wait.
         on_change: Called on the scheduler thread when `status` changed.
         on_report: Told of each line that was spoken to its end.
+        next_render: Gives the jobs of renders to the thread `synthesis`, which runs them while no line needs it.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Scheduler(LoopThread):
         drop_when_lost: bool = False,
         on_change: Callable[[], None],
         on_report: Callable[[Report], None],
+        next_render: NextRender = lambda _spare_s: None,
     ) -> None:
         super().__init__("scheduler")
         self._inbox = inbox
@@ -86,7 +89,7 @@ class Scheduler(LoopThread):
         self._prepared: Future[None] | None = None
         self._closing_soon = threading.Event()
         self._commands = PendingCommands()
-        self._synthesis = TimedExecutor("synthesis")
+        self._synthesis = SynthesisThread("synthesis", next_render)
         self._backoff = EngineBackoff()
         self._held_lines = HeldLines(resources.synthesizer.working_engines)
         self._current = CurrentLine(
@@ -108,6 +111,10 @@ class Scheduler(LoopThread):
     def synthesis_busy_s(self) -> float:
         """How long the current job of the thread `synthesis` has been running; 0 if there is none."""
         return self._synthesis.busy_s()
+
+    def renders_changed(self) -> None:
+        """Have the thread `synthesis` ask for a render again. Any thread may call."""
+        self._synthesis.wake()
 
     def submit(self, execute: Execute, *, kind: str = "", same: Hashable = None) -> bool:
         """Run a command on the scheduler thread, between two steps; `False` if too many of its kind are open.
@@ -144,6 +151,7 @@ class Scheduler(LoopThread):
             for execute in self._commands.take():
                 execute()
         self._speak()
+        self._synthesis.allow_renders(self._renders_until_s())
         self._update_status()
         if self._status.progress is not None and self._status.progress.since is None and not self._paused:
             return _FIRST_SOUND_S
@@ -201,6 +209,16 @@ class Scheduler(LoopThread):
         else:
             engine_idle = not task.needs_engine and not self._paused and self._available()
             self._prefetcher.prefetch(engine_idle)
+
+    def _renders_until_s(self) -> float:
+        """Until when no line needs the engine. Between two jobs of a line there is no time for a render."""
+        if self._paused:
+            return math.inf
+        task, now_s = self._current.task, time.monotonic()
+        if task is None:
+            return self._prefetcher.engine_free_until_s(now_s)
+        until_s = task.engine_free_until_s(now_s)
+        return min(until_s, self._prefetcher.engine_free_until_s(task.played_until_s(now_s)))
 
     def _step_current(self) -> None:
         task = self._current.task

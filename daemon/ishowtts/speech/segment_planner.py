@@ -19,7 +19,7 @@ from statistics import median_high
 
 from ishowtts import text
 from ishowtts.engines import MAX_BATCH, VoiceInfo
-from ishowtts.model import Utterance
+from ishowtts.model import Segment, Utterance
 
 _MARGIN = 1.3  # a segment may take so much longer than the last ones did
 _SLACK_S = 0.2  # and this much, for what does not grow with it: the socket, resampling, the device's buffer
@@ -62,6 +62,14 @@ class CostModel:
         if voice.cost is not None and nfe_step is None and len(costs) < _COSTS_KEPT:
             costs.append(voice.cost)
         return median_high(costs) if costs else None
+
+    def synthesis_s(self, engine: str, segment: Segment, voice: VoiceInfo) -> float | None:
+        """How long the synthesis of a segment should take if it is made alone, in seconds; `None` if unknown."""
+        cost = self.estimate(engine, segment.nfe_step or voice.nfe_step, voice)
+        if cost is None or voice.reference_s is None or voice.bytes_per_s is None:
+            return None
+        (length_s,) = sound_s([segment.text], voice, segment.speed or voice.speed)
+        return cost * (voice.reference_s + length_s)
 
 
 def split(whole: str, voice: VoiceInfo, cost: float | None, speed: float = 1.0) -> list[str]:

@@ -59,10 +59,15 @@ class RenderedSegment:
 
 @dataclass(frozen=True)
 class RenderedRun:
-    """The sounds of the first of the coming segments, which may have been planned again."""
+    """The sounds of the first of the coming segments, which may have been planned again.
+
+    Attributes:
+        next_s: How long the synthesis of the segment after these should take, in seconds; 0 if that is unknown.
+    """
 
     coming: Sequence[PlannedSegment]
     rendered: Sequence[RenderedSegment]
+    next_s: float = 0.0
 
 
 class SegmentRenderer:
@@ -124,9 +129,8 @@ class SegmentRenderer:
         unplayed_s = played_until_s - time.monotonic()
         run = self.line_synthesis.synthesize_next(coming, unplayed_s, self._cancelled.is_set)
         sounds = zip(run.coming, run.utterances, strict=False)
-        return RenderedRun(
-            run.coming, [self._post_process(planned.segment, utterance) for planned, utterance in sounds]
-        )
+        rendered = [self._post_process(planned.segment, utterance) for planned, utterance in sounds]
+        return RenderedRun(run.coming, rendered, self.line_synthesis.expected_s(run.coming[len(rendered) :]))
 
     def _post_process(self, segment: Segment, utterance: Utterance) -> RenderedSegment:
         """The sound of a segment as it is played. The first segment of a line follows its chime."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future
@@ -19,10 +20,11 @@ from ishowtts.speech.engine_seam import EDGE_FADE_S, after_other_engine
 from ishowtts.speech.line_notes import LineNotes
 from ishowtts.speech.line_stats import LineStats, event_data
 from ishowtts.speech.line_synthesis import PlannedSegment
-from ishowtts.speech.segment_renderer import RenderedSegment, SegmentRenderer, SpeechResources
+from ishowtts.speech.segment_renderer import RenderedRun, RenderedSegment, SegmentRenderer, SpeechResources
 from ishowtts.speech.speech_progress import ProgressMeter, SpeechProgress
 
 _MAX_PLAYING = 2  # segments with the player: the one that is heard and one that waits
+_MARGIN = 1.3  # the synthesis of the next segment may take so much longer than expected
 
 
 class TaskState(Enum):
@@ -79,6 +81,7 @@ class SpeechTask:
         self._job: Future[Any] | None = None  # the plan, later one run after another; `None` between them
         self._segments: list[PlannedSegment] = []
         self._next = 0  # the first segment that is not with the player yet
+        self._next_synthesis_s = 0.0  # how long it should take to synthesise
         self._playing: list[_PlayingSegment] = []
         self._recording: RecordingInProgress | None = None
         self._stats = LineStats()
@@ -110,6 +113,36 @@ class SpeechTask:
     def needs_engine(self) -> bool:
         """Whether there is more to synthesise."""
         return self._state in (TaskState.NEW, TaskState.PLANNING, TaskState.SYNTHESIZING)
+
+    def played_until_s(self, begins_s: float) -> float:
+        """When all sound that is made will have been heard, at the earliest, in monotonic seconds.
+
+        Args:
+            begins_s: When sound can begin that has not begun.
+        """
+        for segment in self._playing:
+            begins_s = segment.ends_s(begins_s)
+        return begins_s
+
+    def engine_free_until_s(self, begins_s: float) -> float:
+        """Until when the engine may do something else, in monotonic seconds: the sound that is made must last longer.
+
+        Args:
+            begins_s: When sound can begin that has not begun.
+
+        Returns: infinity if there is nothing more to synthesise; minus infinity if the engine is needed now.
+        """
+        if not self.needs_engine or (self._job is not None and self._job.done() and _failed(self._job)):
+            return math.inf
+        prefetched = None if self._job is None or not self._job.done() else self._job.result()
+        if isinstance(prefetched, RenderedRun):  # its sound is not with the player yet
+            made_s = sum(rendered.utterance.audio_s for rendered in prefetched.rendered)
+            is_all, next_s = len(prefetched.rendered) == len(prefetched.coming), prefetched.next_s
+        elif self._job is None and len(self._playing) >= _MAX_PLAYING:
+            made_s, is_all, next_s = 0.0, False, self._next_synthesis_s
+        else:
+            return -math.inf
+        return math.inf if is_all else self.played_until_s(begins_s) + made_s - _MARGIN * next_s
 
     @property
     def audible(self) -> bool:
@@ -216,6 +249,7 @@ class SpeechTask:
         job, self._job = self._job, None
         run = job.result()
         self._segments[self._next :] = run.coming
+        self._next_synthesis_s = run.next_s
         for rendered in run.rendered:
             self._play(rendered)
         if self._next == len(self._segments):
@@ -226,10 +260,7 @@ class SpeechTask:
         if self._state is not TaskState.SYNTHESIZING or self._job is not None or len(self._playing) >= _MAX_PLAYING:
             return
         coming = self._segments[self._next :]
-        played_until_s = time.monotonic()
-        for segment in self._playing:
-            played_until_s = segment.ends_s(played_until_s)
-        self._job = self._renderer.render(coming, played_until_s)
+        self._job = self._renderer.render(coming, self.played_until_s(time.monotonic()))
 
     def _follow_playback(self) -> None:
         """SYNTHESIZING, DRAINING: forget the segments that were heard to their end; finish after the last one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,24 @@ def test_a_wav_file_needs_its_folder(tmp_path: Path) -> None:
     [sound] = speech_parts.examine_sound(settings(tmp_path, audio={"device": f"wav:{tmp_path}/x.wav"}))
     assert sound.verdict == "ok"
     assert not (tmp_path / "x.wav").exists()
+
+
+def test_a_pipe_needs_a_reader(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    audio = {"device": f"pipe:{pipe}", "mixer": "PCM"}
+    [sound] = speech_parts.examine_sound(settings(tmp_path, audio=audio))
+    assert (sound.verdict, sound.detail) == ("fault", f"the pipe {pipe} does not exist")
+    os.mkfifo(pipe)
+    [sound] = speech_parts.examine_sound(settings(tmp_path, audio=audio))
+    assert (sound.verdict, sound.detail) == ("fault", f"nobody reads the pipe {pipe}")
+    assert sound.fix == "start snapserver, or another program that reads it"
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    [sound] = speech_parts.examine_sound(settings(tmp_path, audio=audio))
+    assert sound.verdict == "ok"
+    assert os.read(reader, 1) == b"", "nothing is written"
+    os.close(reader)
+    [mixer] = speech_parts.examine_mixer(settings(tmp_path, audio=audio))
+    assert (mixer.verdict, "audio.mixer has no effect" in mixer.detail) == ("note", True)
 
 
 def test_broken_weights_that_are_named_are_fixed_at_the_key(tmp_path: Path) -> None:

@@ -255,7 +255,9 @@ def test_a_card_that_is_muted_or_at_0_is_silent(card: Card, values: str, silence
     assert card.mixer.silence("card") == {cause: f"the sound card {text}" for cause, text in silence.items()}
 
 
-@pytest.mark.parametrize("device", ["gone", "nosuch", "plughw:CARD=UAC2,DEV=0", "auto", "silent", "wav:/x.wav"])
+@pytest.mark.parametrize(
+    "device", ["gone", "nosuch", "plughw:CARD=UAC2,DEV=0", "auto", "silent", "wav:/x.wav", "pipe:/x"]
+)
 def test_a_device_whose_mixer_cannot_be_read_is_not_called_silent(server: Server, device: str) -> None:
     assert server.mixer.silence(device) == {}
 

@@ -109,16 +109,20 @@ def examine_voices(settings: Config) -> Iterator[Finding]:
 
 def examine_sound(settings: Config) -> Iterator[Finding]:
     """Open the sound device, and the one that replaces it."""
-    yield _device("sound", "audio.device", settings.audio.device)
+    yield _device("sound", "audio.device", settings.audio.device, settings)
     if settings.audio.when_lost not in ("wait", "drop"):
-        yield _device("substitute device", "audio.when_lost", settings.audio.when_lost)
+        yield _device("substitute device", "audio.when_lost", settings.audio.when_lost, settings)
 
 
-def _device(part: str, key: str, device: str) -> Finding:
+def _device(part: str, key: str, device: str, settings: Config) -> Finding:
     if device.startswith("wav:"):
         found = config_files.examine_wav(key, device)
         detail = f"{device}: {found.detail}" if found.verdict == "fault" else device
         return Finding(part, found.verdict, detail, found.fix)
+    if device.startswith("pipe:"):
+        found = config_files.examine_pipe(key, device, settings)
+        if found.verdict == "fault":
+            return Finding(part, found.verdict, found.detail, found.fix)
     # Imported here: it loads numpy.
     from ishowtts.playback.alsa import sound_cards
     from ishowtts.playback.build_player import choose_speaker
@@ -159,7 +163,7 @@ def examine_mixer(settings: Config) -> Iterator[Finding]:
         if (silence := card_silence(device)) is not None:
             yield fault("mixer", silence.sentence)
         return
-    if device.startswith(("silent", "wav:")):
+    if device.startswith(("silent", "wav:", "pipe:")):
         yield Finding("mixer", "note", f"audio.mixer has no effect: the sound goes to {device}, which is not a card")
         return
     # ALSA's library is loaded only where there is a card.

@@ -52,7 +52,7 @@ def card_silence(device: str, own_control: str | None = None) -> Silence | None:
         device: Name of the PCM.
         own_control: The control through which the appliance sets its own volume. Its volume is not looked at.
     """
-    if device in ("auto", "silent") or device.startswith("wav:"):
+    if device in ("auto", "silent") or device.startswith(("wav:", "pipe:")):
         return None
     mixer = mixer_of(device)
     try:

@@ -1,0 +1,163 @@
+"""Decides which appliances can render a text, from what they publish, and which of them is asked first."""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ishowtts.text.scripts import base_language
+
+ONLINE = "online"
+_RENDERING_STATES = ("starting", "warming", "ready", "speaking", "paused", "degraded")
+_CLONING = "f5"  # only F5 speaks in the voices of `info`
+_REMOTE = "remote"
+_SPREAD = 2.0
+"""Boards whose expected waits differ by less than this factor take turns by chance: what they publish is up to 5 s old,
+and all requesters would ask the same one."""
+_MIN_RTF, _MAX_RTF, _USUAL_RTF = 0.01, 100.0, 0.5
+_MAX_COUNT = 1_000_000
+
+
+@dataclass(frozen=True)
+class BoardFacts:
+    """What one appliance has published. The objects come from the network: any value in them may be anything.
+
+    Attributes:
+        name: Name of the device.
+        availability: `online` or `offline`; `None` if unknown.
+        state, telemetry, info: The objects as published; empty if unknown.
+        own_renders: How many renders of this requester it works on now. Telemetry shows them only later.
+    """
+
+    name: str
+    availability: str | None = None
+    state: Mapping[str, Any] = field(default_factory=dict)
+    telemetry: Mapping[str, Any] = field(default_factory=dict)
+    info: Mapping[str, Any] = field(default_factory=dict)
+    own_renders: int = 0
+
+
+def rank_boards(
+    boards: Iterable[BoardFacts],
+    *,
+    voice: str | None = None,
+    language: str | None = None,
+    chance: Callable[[], float] = random.random,
+) -> list[BoardFacts]:
+    """The boards that can render a text, the best first.
+
+    A board that speaks it with the engine that it prefers goes before one that does so with another. Then the one goes
+    first that is expected to have time soonest: the lines and renders before ours, times its real-time factor.
+
+    Args:
+        voice: The voice that the text names; `None`: that of the board.
+        language: The language of the text; `None`: that of the voice.
+        chance: Returns a random number from 0 to 1, for boards that are about as good as each other.
+    """
+    able = [board for board in boards if why_not(board, voice=voice, language=language) is None]
+    known = [rtf for board in able if (rtf := _rtf(board)) is not None]
+    usual_rtf = statistics.median(known) if known else _USUAL_RTF
+    waiting = []
+    for board in able:
+        drawback = (not _speaks_as_wished(board, voice, language), _is_full(board))
+        waiting.append((drawback, (_queue(board) + 1) * (_rtf(board) or usual_rtf), board))
+    waiting.sort(key=lambda each: each[:2])
+    ranked: list[BoardFacts] = []
+    while waiting:
+        drawback, least, _ = waiting[0]
+        alike = [each for each in waiting if each[0] == drawback and each[1] < least * _SPREAD]
+        del waiting[: len(alike)]
+        ranked += [board for _, _, board in sorted(alike, key=lambda _: chance())]
+    return ranked
+
+
+def why_not(board: BoardFacts, *, voice: str | None = None, language: str | None = None) -> str | None:
+    """Why a board cannot render a text, as the end of a sentence about it; `None` if it can."""
+    return next(_obstacles(board, voice, language), None)
+
+
+def _obstacles(board: BoardFacts, voice: str | None, language: str | None) -> Iterator[str]:
+    if board.availability != ONLINE:
+        yield "is offline" if board.availability else "has not said that it is online"
+    if not board.info or not board.state:
+        yield "has not published info and state"
+    if _count(_object(board.info, "limits").get("renders")) == 0:
+        yield "renders nothing for others (limits.renders)"
+    if _REMOTE in _names(board.info, "engines"):
+        yield "has other boards render its own lines (engine.kind: remote)"
+    if board.state.get("state") not in _RENDERING_STATES or not _names(board.state, "engines"):
+        yield "has no engine that can speak now"
+    if voice is not None and voice not in _names(board.info, "voices"):
+        yield f"has no voice {voice}"
+    tag = _language(board, voice, language)
+    if tag is not None and not _speakers(board, tag, _names(board.state, "engines")):
+        yield f"has no engine that speaks the language {tag} now"
+
+
+def _speaks_as_wished(board: BoardFacts, voice: str | None, language: str | None) -> bool:
+    """Whether the engine that should speak works: F5 if a voice is named, else the first for this language."""
+    speakers = _speakers(board, _language(board, voice, language), _names(board.info, "engines"))
+    wished = _CLONING if voice is not None else next(iter(speakers), None)
+    return wished is not None and wished in _names(board.state, "engines")
+
+
+def _speakers(board: BoardFacts, tag: str | None, engines: Iterable[str]) -> list[str]:
+    """Those of the engines that speak a language. One whose languages are unknown speaks every one."""
+    languages = _object(board.info, "engine_languages")
+    found = []
+    for engine in engines:
+        spoken = [base_language(each) for each in _names(languages, engine)]
+        if tag is None or not isinstance(languages.get(engine), list) or tag in spoken:
+            found.append(engine)
+    return found
+
+
+def _language(board: BoardFacts, voice: str | None, language: str | None) -> str | None:
+    """The language that decides, without its region: that of the text, else that of the voice."""
+    tag = language if language is not None else _text(_object(board.info, "voice_languages").get(voice or ""))
+    return base_language(tag) if tag else None
+
+
+def _queue(board: BoardFacts) -> int:
+    """How many lines and renders go before another one."""
+    renders = _object(board.telemetry, "renders")
+    told = _count(renders.get("active")) + _count(renders.get("waiting"))
+    speaking = 1 if board.state.get("speaking") else 0
+    return _count(board.state.get("queue_depth")) + speaking + max(told, board.own_renders)
+
+
+def _is_full(board: BoardFacts) -> bool:
+    renders = _object(board.telemetry, "renders")
+    told = _count(renders.get("active")) + _count(renders.get("waiting"))
+    return max(told, board.own_renders) >= _count(_object(board.info, "limits").get("renders"))
+
+
+def _rtf(board: BoardFacts) -> float | None:
+    """The median real-time factor of its last lines."""
+    value = _object(board.telemetry, "speech").get("rtf_p50")
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < math.inf:
+        return None
+    return min(_MAX_RTF, max(_MIN_RTF, float(value)))
+
+
+def _object(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = found.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _names(found: Mapping[str, Any], name: str) -> list[str]:
+    value = found.get(name)
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _count(value: Any) -> int:
+    """A count; 0 if the value is none."""
+    return min(_MAX_COUNT, value) if type(value) is int and value > 0 else 0

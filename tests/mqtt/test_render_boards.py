@@ -1,0 +1,113 @@
+"""Requesters choose the appliance that renders a text from what the appliances publish, whatever that is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ishowtts.mqtt.render_boards import BoardFacts, rank_boards, why_not
+
+INFO: dict[str, Any] = {
+    "engine": "f5",
+    "engines": ["f5", "hibari", "espeak"],
+    "voices": ["default", "anna"],
+    "voice_languages": {"default": "en-US", "anna": "de"},
+    "engine_languages": {"f5": ["en", "zh", "de"], "hibari": ["en"], "espeak": None},
+    "limits": {"renders": 32},
+}
+STATE: dict[str, Any] = {"state": "ready", "engines": ["f5", "hibari", "espeak"], "queue_depth": 0, "speaking": None}
+
+
+def board(
+    name: str,
+    *,
+    rtf: float | None = 0.2,
+    renders: int = 0,
+    own: int = 0,
+    availability: str | None = "online",
+    info: dict[str, Any] | None = None,
+    **state: Any,
+) -> BoardFacts:
+    telemetry = {"speech": {"rtf_p50": rtf}, "renders": {"active": min(1, renders), "waiting": max(0, renders - 1)}}
+    return BoardFacts(name, availability, {**STATE, **state}, telemetry, {**INFO, **(info or {})}, own)
+
+
+def order(*boards: BoardFacts, **wanted: str) -> list[str]:
+    return [each.name for each in rank_boards(boards, **wanted, chance=lambda: 0.0)]
+
+
+def test_the_shortest_queue_is_best_and_then_the_fastest_board() -> None:
+    assert order(board("a", queue_depth=3), board("b", renders=1), board("c")) == ["c", "b", "a"]
+    assert order(board("a", speaking={"id": "1"}), board("b")) == ["b", "a"]
+    assert order(board("a", rtf=0.9), board("b", rtf=0.3), board("c", rtf=0.05)) == ["c", "b", "a"]
+    assert order(board("slow", rtf=3.0), board("fast", rtf=0.05, renders=2)) == ["fast", "slow"]
+    assert order(board("a", own=4), board("b", renders=2)) == ["b", "a"], "renders that telemetry does not show yet"
+    assert order(board("a", rtf=None), board("b", rtf=0.9), board("c", rtf=0.1)) == ["c", "a", "b"]
+
+
+def test_a_full_board_and_one_whose_engine_is_down_are_last() -> None:
+    full = board("full", info={"limits": {"renders": 2}}, renders=2)
+    fallback = board("fallback", engines=["espeak"])
+    assert order(fallback, full, board("busy", queue_depth=50)) == ["busy", "full", "fallback"]
+    assert order(
+        board("f5", engines=["hibari"]), board("hibari", info={"engines": ["hibari"]}, engines=["hibari"])
+    ) == [
+        "hibari",
+        "f5",
+    ]
+    only_f5_has_voices = board("no-f5", info={"engines": ["hibari", "espeak"]}, engines=["hibari", "espeak"])
+    assert order(only_f5_has_voices, board("f5", renders=3), voice="anna") == ["f5", "no-f5"]
+
+
+def test_boards_that_are_alike_take_turns_by_chance() -> None:
+    boards = [board("a", rtf=0.2), board("b", rtf=0.3), board("c", rtf=0.9)]
+    numbers = iter([0.9, 0.1, 0.5])
+    assert [each.name for each in rank_boards(boards, chance=lambda: next(numbers))] == ["b", "a", "c"]
+    assert {rank_boards(boards)[0].name for _ in range(60)} == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "wanted", "told"),
+    [
+        (board("a", availability="offline"), {}, "is offline"),
+        (board("a", availability=None), {}, "has not said that it is online"),
+        (BoardFacts("a", "online"), {}, "has not published info and state"),
+        (board("a", info={"limits": {"max_chars": 5}}), {}, "renders nothing for others"),
+        (board("a", info={"limits": {"renders": 0}}), {}, "renders nothing for others"),
+        (board("a", info={"engines": ["remote", "espeak"]}), {}, "has other boards render its own lines"),
+        (board("a", engines=[]), {}, "has no engine that can speak now"),
+        (board("a", state="dreaming"), {}, "has no engine that can speak now"),
+        (board("a"), {"voice": "eve"}, "has no voice eve"),
+        (board("a", engines=["f5"]), {"language": "fr"}, "has no engine that speaks the language fr now"),
+        (board("a", engines=["hibari"]), {"voice": "anna"}, "has no engine that speaks the language de now"),
+        (board("a"), {"language": "fr-CA"}, None),
+        (board("a", engines=["f5"]), {"language": "cmn"}, None),
+        (board("a", engines=["f5"]), {"voice": "anna"}, None),
+        (board("a", state="paused"), {}, None),
+        (board("a", state="degraded", engines=["espeak"]), {}, None),
+    ],
+)
+def test_a_board_that_cannot_render_a_text_is_left_out(facts: BoardFacts, wanted: Any, told: str | None) -> None:
+    assert (why_not(facts, **wanted) or "").startswith(told or "")
+    assert (why_not(facts, **wanted) is None) == (told is None)
+    assert order(facts, **wanted) == ([] if told else ["a"])
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@given(st.data())
+def test_nothing_that_a_board_publishes_raises(data: st.DataObject) -> None:
+    changed = {name: dict(found) for name, found in (("info", INFO), ("state", STATE))}
+    for found in changed.values():
+        found[data.draw(st.sampled_from(sorted(found)))] = data.draw(VALUES)
+    telemetry = {"speech": {"rtf_p50": data.draw(VALUES)}, "renders": data.draw(VALUES)}
+    facts = BoardFacts("a", "online", changed["state"], telemetry, changed["info"])
+    assert len(rank_boards([facts, board("b")], voice="anna", language="de-AT")) in (1, 2)
