@@ -52,7 +52,7 @@ STAGE, BOARD, OWN = "stage-", "board-", "own-"
 WAITING_PER_BOARD = 3
 RAMP_S = 5.0
 IDLE_S = 20.0
-BOARD_DOWN_S, BROKER_DOWN_S = 10.0, 2.0
+BROKER_DOWN_S = 2.0
 READY_S_PER_DAEMON = 3.0
 MIXED_OUTCOMES_S = 60.0
 
@@ -69,6 +69,7 @@ class Plan:
     load: float
     scenarios: tuple[str, ...]
     segment_s: float
+    fault_every_s: float
     seed: int
 
 
@@ -84,6 +85,7 @@ def main() -> int:
         arguments.load,
         tuple(name for name in SCENARIOS if name in arguments.only),
         arguments.segment_s,
+        arguments.fault_every_s,
         arguments.seed,
     )
     ServiceProcess.server = staticmethod(daemon_server.shared)
@@ -124,6 +126,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=30.0, help="duration of each measurement (30)")
     parser.add_argument("--load", type=float, default=0.5, help="part of the ideal in `latency` and `faults` (0.5)")
     parser.add_argument("--segment-s", type=float, default=8.0, help="engine.remote.segment_s of the stages (8)")
+    parser.add_argument("--fault-every-s", type=float, default=10.0, help="seconds between two faults (10)")
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=[*SCENARIOS], help="scenarios to run")
     parser.add_argument("--brokers", type=int, default=1, help="number of brokers (1)")
     parser.add_argument("--rabbitmq", type=Path, help="folder with a Debian 13 that has rabbitmq-server")
@@ -263,7 +266,7 @@ class Bench:
 
         def act() -> None:
             for name, step in steps:
-                time.sleep(BOARD_DOWN_S)
+                time.sleep(self._plan.fault_every_s)
                 step()
                 done.append(name)
 

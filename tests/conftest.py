@@ -48,6 +48,17 @@ _WAITING = ("appliance", "mqtt", "speech", "playback")
 _COMPUTING = ("engines", "bench", "scripts", "cli", "gateway")
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Put tests that share a fixture of their module into one group, so that they run one after another.
+
+    Else tests of other modules run between them, and pytest sets the fixture up again for each test.
+    """
+    if not isinstance(item, pytest.Function) or item.get_closest_marker("xdist_group"):
+        return
+    if any(found[-1].scope == "module" for found in item._fixtureinfo.name2fixturedefs.values()):
+        item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(Path(__file__).parent).with_suffix(""))))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the long tests first, those that wait mixed with those that compute, so that no core idles at the end.
 

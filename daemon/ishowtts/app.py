@@ -32,10 +32,10 @@ from ishowtts.mqtt.stored_identity import with_stored_identity
 from ishowtts.playback.build_player import (
     ChosenSpeaker,
     build_mixer_threads,
-    build_post_processor,
     choose_speaker,
 )
-from ishowtts.speech import FallbackSynthesizer, Intake, Outbox, Scheduler, SpeechResources
+from ishowtts.speech import Intake, Outbox
+from ishowtts.speech.build_speech import build_speech
 from ishowtts.speech.commands import CommandHandler
 from ishowtts.speech.default_voice import DefaultVoice
 from ishowtts.speech.history_replies import HistoryReplies
@@ -134,9 +134,22 @@ class Daemon:
         self._default_voice = DefaultVoice(self._engines, self._inbox.recall("voice"))
         self._archives = Archives(config)
         self._telemetry = Telemetry(self._board)
-        self._language_of = language_lookup(config, self._voices)
-        self._policy = SpeechPolicy.from_config(config, self._voices.names, self._language_of)
-        self._scheduler = self._make_scheduler(paused)
+        language_of = language_lookup(config, self._voices)
+        self._policy = SpeechPolicy.from_config(config, self._voices.names, language_of)
+        speech = build_speech(
+            config,
+            inbox=self._inbox,
+            engines=self._engines,
+            player=self._player,
+            policy=self._policy,
+            default_voice=self._default_voice,
+            archives=self._archives,
+            language_of=language_of,
+            paused=paused,
+            on_change=self._changed,
+            on_report=self._telemetry.record,
+        )
+        self._scheduler, self._renders = speech.scheduler, speech.renders
         self._commands = CommandHandler(
             self._inbox, self._scheduler, self._player, self._default_voice, reload.request, on_change=self._changed
         )
@@ -209,7 +222,10 @@ class Daemon:
             scheduler=self._scheduler,
             workers=self._engines.workers,
             asking_loops=[self._voice_watcher, self._speed_check],
-            loops=[self._intake, self._outbox, self._status, self._espeak_check, *self._mixer_threads],
+            loops=[
+                *(self._intake, self._outbox, self._status, self._espeak_check, *self._mixer_threads),
+                *([self._renders] if self._renders.enabled else []),
+            ],
             segment_s=config.engine.deadlines.segment_s,
         )
 
@@ -230,7 +246,7 @@ class Daemon:
         self._stack.callback(self._link.stop, _STOP_S)
         self._stack.callback(self._event_log.sum_up, last=True)
         self._stack.callback(self._commands.sum_up, last=True)
-        self._start(self._outbox, self._intake, self._status, self._voice_watcher)
+        self._start(self._outbox, self._intake, self._status, self._voice_watcher, self._renders)
         self._publish_info()
 
     def watch(self, stop_requested: threading.Event) -> None:
@@ -283,34 +299,6 @@ class Daemon:
             log.error("the history was not pruned: %s", error)
             return False
 
-    def _make_scheduler(self, paused: bool) -> Scheduler:
-        config, switches = self._config, self._config.engine.f5.switches
-        synthesizer = FallbackSynthesizer.from_engines(
-            self._engines,
-            streaming=switches.streaming,
-            batching=switches.batching,
-            language_of=self._language_of,
-            cache=self._archives.cache,
-        )
-        resources = SpeechResources(
-            synthesizer,
-            self._player,
-            self._policy,
-            build_post_processor(config.audio, self._player.rate_hz, self._engines.gain_db),
-            self._archives.recorder,
-            self._default_voice.override,
-        )
-        return Scheduler(
-            self._inbox,
-            resources,
-            available=self._engines.available,
-            paused=paused,
-            pause_s=config.audio.pause_s,
-            drop_when_lost=config.audio.when_lost == "drop",
-            on_change=self._changed,
-            on_report=self._telemetry.record,
-        )
-
     def _make_link(self) -> MqttLink:
         handlers = MqttHandlers(
             on_arrival=self._intake.offer,
@@ -323,6 +311,8 @@ class Daemon:
             on_connection=lambda _connected, _reason: self._events_stored(),
             on_completed=self._inbox.forget_deliveries,
             on_voice_request=self._voice_uploads.on_request,
+            on_render=self._renders.offer if self._renders.enabled else None,
+            on_render_cancel=self._renders.cancel,
         )
         options = with_stored_identity(MqttOptions.from_config(self._config, self._root), self._inbox, self._instance)
         voices, chimes = VoiceNames(self._voices), self._policy.chime_names

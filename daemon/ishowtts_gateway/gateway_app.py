@@ -102,7 +102,7 @@ async def _main(
     asyncio.get_running_loop().set_exception_handler(_log_failure)
     client = ApplianceClient(settings, own_root)
     async with client.connected():
-        app = make_app(rules, client.directory, client.requests, Metrics(client.directory))
+        app = make_app(rules, client.directory, client.requests, client.renders, Metrics(client.directory))
         log.info("the page is at %s", page_address(settings.gateway.http.listen, tls=tls is not None))
         await GatewayService(client).serve(HttpServer(app, sockets, tls))
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from ishowtts.model import Arrival, Command, Delivery, Line, Rejection, VoiceRequest
+from ishowtts.model import Arrival, Command, Delivery, Line, Rejection, RenderRequest, VoiceRequest
 from ishowtts.mqtt.history_payload import HistoryRequest
 from ishowtts.mqtt.line_payload import LineLimits
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.mqtt.link_handlers import MqttHandlers
 from ishowtts.mqtt.mqtt_options import MqttOptions
+from ishowtts.mqtt.render_reply import RenderKey, RenderReply
 from ishowtts.mqtt.response_topic import Reply
 from support.broker import Broker
 from support.hostile_broker import HostileBroker
@@ -29,10 +30,14 @@ class Recorder:
 
     Args:
         takes_voices: Whether voices may come.
+        takes_renders: Whether requests for sound may come.
     """
 
-    def __init__(self, takes_voices: bool = False) -> None:
+    def __init__(self, takes_voices: bool = False, takes_renders: bool = False) -> None:
         self._takes_voices = takes_voices
+        self._takes_renders = takes_renders
+        self.renders: list[tuple[RenderRequest | Rejection, RenderReply]] = []
+        self.cancelled: list[RenderKey] = []
         self.acknowledge = True
         self.voice_requests: list[tuple[VoiceRequest, Callable[[], None]]] = []
         self.hold_sessions = False
@@ -63,6 +68,8 @@ class Recorder:
             on_voice=self.voices.append,
             on_connection=lambda connected, why: self.connection.append((connected, why)),
             on_voice_request=self.voice_request if self._takes_voices else None,
+            on_render=(lambda *render: self.renders.append(render)) if self._takes_renders else None,
+            on_render_cancel=self.cancelled.append,
         )
 
     def voice_request(self, request: VoiceRequest, ack: Callable[[], None]) -> None:
@@ -124,8 +131,10 @@ def make_link(options: MqttOptions) -> Iterator[Callable[..., LinkUnderTest]]:
     """`make_link(protocol=4, …)`: a link that is not started; the keywords change its options."""
     with ExitStack() as stack:
 
-        def make(recorder: Recorder | None = None, *, takes_voices: bool = False, **changes: Any) -> LinkUnderTest:
-            recorder = recorder or Recorder(takes_voices)
+        def make(
+            recorder: Recorder | None = None, *, takes_voices: bool = False, takes_renders: bool = False, **changes: Any
+        ) -> LinkUnderTest:
+            recorder = recorder or Recorder(takes_voices, takes_renders)
             changed = dataclasses.replace(options, **changes)
             limits = LineLimits(max_chars=100, voices=lambda: ["anna", "bob"], reply_prefix=changed.reply_prefix)
             link = MqttLink(changed, limits, recorder.handlers())

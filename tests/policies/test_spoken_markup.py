@@ -7,7 +7,7 @@ import pytest
 from ishowtts import config
 from ishowtts.model import Line, Reason, Rejection
 from ishowtts.policies import Policies
-from ishowtts.text import TextReader
+from ishowtts.text.reader import TextReader
 
 READER = TextReader(None, lambda _: None)
 

@@ -12,7 +12,8 @@ from ishowtts import config
 from ishowtts.model import Line, Reason, Rejection
 from ishowtts.policies import Policies
 from ishowtts.policies.blocked_words import WordList
-from ishowtts.text import TextReader, clean
+from ishowtts.text import clean
+from ishowtts.text.reader import TextReader
 
 READER = TextReader(None, lambda _: None, normalise=False)
 WORD = "badger"

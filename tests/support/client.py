@@ -27,6 +27,7 @@ class Message:
     retain: bool
     qos: int
     correlation: bytes | None = None
+    user: tuple[tuple[str, str], ...] = ()
     at: float = field(default_factory=time.monotonic)
     """Time of arrival, in monotonic seconds."""
 
@@ -78,8 +79,10 @@ class Client:
 
         def on_message(_c: Any, _u: Any, message: paho.MQTTMessage) -> None:
             correlation = getattr(message.properties, "CorrelationData", None)
+            user = tuple(getattr(message.properties, "UserProperty", ()))
+            found = Message(message.topic, message.payload, message.retain, message.qos, correlation, user)
             with self._changed:
-                self.messages.append(Message(message.topic, message.payload, message.retain, message.qos, correlation))
+                self.messages.append(found)
                 self._changed.notify_all()
 
         self._paho.on_connect, self._paho.on_subscribe, self._paho.on_message = (

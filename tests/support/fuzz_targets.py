@@ -34,8 +34,9 @@ from ishowtts.mqtt.publish_packet import MalformedPacket, MessageProperties, rea
 from ishowtts.mqtt.voice_payload import parse_voice_request
 from ishowtts.policies import Policies
 from ishowtts.policies.blocked_words import WordList
-from ishowtts.text import TextReader, clean, is_speakable, segments
+from ishowtts.text import clean, is_speakable, segments
 from ishowtts.text.languages import language_runs
+from ishowtts.text.reader import TextReader
 from ishowtts.text.scripts import canonical_language
 from ishowtts.util.rate_limit import RateLimit
 from support import damaged_rows, hostile_files, hostile_frames

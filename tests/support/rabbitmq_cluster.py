@@ -17,6 +17,7 @@ import psutil
 
 _START_S = 60.0
 _HOME = Path("run/ishowtts-bench")  # in the folder with Debian
+_PROGRAM = "usr/lib/rabbitmq/bin/rabbitmq-server"
 _OPTIONS = (
     # Erlang's threads wait actively for work otherwise, and take the cores from what is measured.
     "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
@@ -57,22 +58,31 @@ class RabbitMqNode:
 
     def start(self) -> RabbitMqNode:
         """Starts it. Returns when its MQTT plugin listens."""
+        self.launch()
+        self.wait()
+        return self
+
+    def launch(self) -> None:
+        """Starts its process. It waits for the other nodes before it listens for the first time."""
         self._write_config()
         with self._own("log").open("ab") as out:
             self._process = subprocess.Popen(
-                ["chroot", str(self._root), "/usr/lib/rabbitmq/bin/rabbitmq-server"],
+                ["chroot", str(self._root), f"/{_PROGRAM}"],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
                 env=self._environment(),
                 start_new_session=True,
             )
-        deadline = time.monotonic() + _START_S
+
+    def wait(self) -> None:
+        """Waits until its MQTT plugin listens."""
+        process, deadline = self._process, time.monotonic() + _START_S
+        assert process is not None
         while not self._listens():
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"RabbitMQ does not start:\n{self.log[-4000:]}")
             time.sleep(0.1)
-        return self
 
     def stop(self) -> None:
         """Ends it cleanly."""
@@ -88,6 +98,9 @@ class RabbitMqNode:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, how)
             process.wait(timeout=_START_S)
+            deadline = time.monotonic() + _START_S
+            while self._listens() and time.monotonic() < deadline:  # the shell may end before Erlang does
+                time.sleep(0.02)
             with suppress(ProcessLookupError):  # helpers of Erlang that outlive it
                 os.killpg(process.pid, signal.SIGKILL)
 
@@ -124,6 +137,8 @@ class RabbitMqNode:
             "mqtt.allow_anonymous = true",
             "anonymous_login_user = guest",
             "anonymous_login_pass = guest",
+            # Each session is on a majority of the nodes. On one node, what is published while that is down is lost.
+            f"mqtt.durable_queue_type = {'quorum' if self._count > 1 else 'classic'}",
             "mqtt.max_session_expiry_interval_seconds = infinity",
             "mqtt.max_packet_size_unauthenticated = 65536",
             "mqtt.max_packet_size_authenticated = 1310720",
@@ -143,14 +158,15 @@ class RabbitMqCluster:
     def __init__(self, root: Path, count: int) -> None:
         if os.geteuid() != 0:
             raise RuntimeError("RabbitMQ is started with chroot, which needs root: use sudo")
-        if not (root / "usr/lib/rabbitmq/bin/rabbitmq-server").exists():
+        if not (root / _PROGRAM).is_symlink():
             raise RuntimeError(
                 f"{root} has no rabbitmq-server; make it with: "
                 f"debootstrap --variant=minbase --include=rabbitmq-server trixie {root} http://deb.debian.org/debian"
             )
         base_port = random.randint(15_000, 31_000)  # below the range of ports that the kernel gives to clients
         self._root = root
-        self._epmd_port = base_port + 20
+        self._epmd_port = base_port + 20  # of Erlang's register of nodes, which they start themselves if it is missing
+        self._epmd: subprocess.Popen[bytes] | None = None
         self.nodes = [RabbitMqNode(root, number, count, base_port) for number in range(count)]
 
     @property
@@ -160,9 +176,13 @@ class RabbitMqCluster:
 
     def __enter__(self) -> RabbitMqCluster:
         self._forget()
+        command = ["chroot", str(self._root), "epmd", "-port", str(self._epmd_port), "-address", "127.0.0.1"]
+        self._epmd = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         try:
             for node in self.nodes:
-                node.start()
+                node.launch()
+            for node in self.nodes:
+                node.wait()
         except BaseException:
             self._end()
             raise
@@ -176,8 +196,9 @@ class RabbitMqCluster:
     def _end(self) -> None:
         for node in self.nodes:
             node.kill()
-        command = ["chroot", str(self._root), "/usr/bin/epmd", "-port", str(self._epmd_port), "-kill"]
-        subprocess.run(command, check=False, capture_output=True)
+        if self._epmd is not None:
+            self._epmd.kill()
+            self._epmd.wait()
         self._forget()
 
     def _forget(self) -> None:

@@ -90,7 +90,7 @@ class CostlyEngine:
 class HumSpeaker(SilentSpeaker):
     """Plays nothing in real time, and notes where each hum begins and ends."""
 
-    name = "hum"
+    name = "silent"  # no mixer is looked for
 
     def __init__(self, notes: Notes) -> None:
         super().__init__()

@@ -46,7 +46,7 @@ class Script:
         segments, segment_s: How many segments it makes, and seconds of sound of each.
         late_s: Before the first segment; `make_s`: before each of the others.
         fault: `silent`: no answer at all; `dies`: its connection breaks; `error`: it answers so;
-            `gap`: a part is missing; `no_end`: the sound stops, and no `end` comes; `twice`: a part comes twice;
+            `gap`: a part is missing; `no_end`: the sound stops, and no `end` comes; `twice`: each part comes twice;
             `garbage`: replies that follow no contract come first.
         after_parts: How many parts of sound it sends before the fault; 0: not even `head`.
         rate_hz: Of the sound.
@@ -253,7 +253,9 @@ class _Render:
                 self._send("audio", segment[start : start + PART_BYTES], seq=str(self._seq))
                 self._seq += 1
                 self._parts += 1
-                if script.fault is not None and self._parts == script.after_parts:
+                if script.fault == "twice":
+                    self._send("audio", segment[start : start + PART_BYTES], seq=str(self._seq - 1))
+                elif script.fault is not None and self._parts == script.after_parts:
                     self._fail()
         if script.fault == "no_end":
             raise _Ended
@@ -268,8 +270,6 @@ class _Render:
         fault = self._script.fault
         if fault == "gap":
             self._seq += 1
-        elif fault == "twice":
-            self._seq -= 1
         elif fault == "dies":
             self._board.die()
             raise _Ended

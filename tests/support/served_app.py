@@ -19,6 +19,7 @@ from ishowtts_gateway.http.http_security import AccessRules
 from ishowtts_gateway.http.http_server import HttpServer, bind
 from ishowtts_gateway.http.tls_certificate import TlsCertificate
 from ishowtts_gateway.metrics.prometheus_metrics import Metrics
+from ishowtts_gateway.renders.render_client import RenderClient
 from support.waiting import eventually
 
 
@@ -44,6 +45,7 @@ class ServedApp:
         tls: For HTTPS.
         host: Where; the port is a free one.
         requests: Takes the requests to appliances.
+        renders: Has them render texts.
     """
 
     def __init__(
@@ -52,12 +54,14 @@ class ServedApp:
         tls: TlsCertificate | None = None,
         host: str = "127.0.0.1",
         requests: object = None,
+        renders: object = None,
     ) -> None:
         self.directory = ApplianceDirectory("ishowtts", ["kitchen"])
         self.host = host
         self._rules = rules or AccessRules(frozenset({"localhost"}))
         self._tls = tls
         self._requests = cast(ApplianceRequests, requests)
+        self._renders = cast(RenderClient, renders)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="served-app")
         self._started = threading.Event()
 
@@ -120,7 +124,7 @@ class ServedApp:
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
-        app = make_app(self._rules, self.directory, self._requests, Metrics(self.directory))
+        app = make_app(self._rules, self.directory, self._requests, self._renders, Metrics(self.directory))
         (listener,) = bind_free(self.host)
         self.port: int = listener.getsockname()[1]
         self.server = HttpServer(app, [listener], self._tls)

@@ -18,6 +18,7 @@ from ishowtts.playback.player import Player
 from ishowtts.playback.post_processing import PostProcessor
 from ishowtts.playback.wav_speaker import WavSpeaker
 from ishowtts.speech import FallbackSynthesizer, Scheduler, SpeechResources
+from ishowtts.speech.synthesis_thread import NextRender
 from ishowtts.util.samples import resample
 from support.fake_policy import FakePolicy
 from support.waiting import eventually
@@ -137,6 +138,7 @@ class Harness:
         drop_when_lost: bool = False,
         limits: InboxLimits | None = None,
         post_processor: PostProcessor = UNCHANGED,
+        next_render: NextRender = lambda _spare_s: None,
     ) -> None:
         self.primary = ToneEngine()
         self.speaker = RemovableSpeaker(folder / "sound.wav", paced=paced)
@@ -161,17 +163,19 @@ class Harness:
             for engine, known in zip(engines, spoken, strict=False)
         ]
         synthesizer = FallbackSynthesizer(lambda: order)
+        self.resources = SpeechResources(
+            synthesizer, self.player, self.policy, post_processor, default_voice=lambda: self.default_voice
+        )
         self.scheduler = Scheduler(
             self.inbox,
-            SpeechResources(
-                synthesizer, self.player, self.policy, post_processor, default_voice=lambda: self.default_voice
-            ),
+            self.resources,
             available=lambda: True,
             paused=False,
             pause_s=pause_s,
             drop_when_lost=drop_when_lost,
             on_change=lambda: None,
             on_report=self.reports.append,
+            next_render=next_render,
         )
         self.player.start()
         stack.callback(self.player.close, 10)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ishowtts.text import TextReader
 from ishowtts.text.english_roman import roman_value
+from ishowtts.text.reader import TextReader
 from support.readings import table
 
 CASES = table("abbreviations")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ishowtts.text import TextReader
 from ishowtts.text.capitals import lower_capitals
+from ishowtts.text.reader import TextReader
 
 WORDS = [
     ("WARNING! THE FREEZER IN THE CELLAR IS TOO WARM.", "Warning! The freezer in the cellar is too warm."),

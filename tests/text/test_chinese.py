@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ishowtts.text import TextReader
 from ishowtts.text.chinese import UNITS_READ
+from ishowtts.text.reader import TextReader
 from support.readings import table
 
 CASES = table("chinese_quantities")

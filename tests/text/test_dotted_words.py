@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from ishowtts.text import TextReader
 from ishowtts.text.dotted_words import separate_sentences
+from ishowtts.text.reader import TextReader
 
 READER = TextReader(None, lambda voice: None if voice != "greta" else "de")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ishowtts.text import TextReader
+from ishowtts.text.reader import TextReader
 
 NAMES = [
     ("Print benchy_0.2mm_PLA_1h32m.gcode is done. binary_sensor.front_door is on.",

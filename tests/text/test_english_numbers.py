@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ishowtts.text import TextReader
+from ishowtts.text.reader import TextReader
 from support.readings import table
 
 

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ishowtts.text import TextReader, language_identifier
+from ishowtts.text import language_identifier
 from ishowtts.text.language_identifier import IDENTIFIED, identify
 from ishowtts.text.languages import language_runs
+from ishowtts.text.reader import TextReader
 from ishowtts.text.scripts import base_language, canonical_language, written_in_latin
 
 TABLES = Path(__file__).parent / "languages"

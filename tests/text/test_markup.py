@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from ishowtts import config
 from ishowtts.model import Line
 from ishowtts.policies import Policies
-from ishowtts.text import TextReader, plain_text
+from ishowtts.text import plain_text
+from ishowtts.text.reader import TextReader
 
 MARKDOWN = [
     ("## Dinner\n**Soup** is ready, *really*.\n- bring `two` spoons\n- see [the plan](https://example.com/a)",

@@ -20,7 +20,7 @@ def in_a_new_process(program: str) -> str:
 # Prints the name of each grammar as it is read.
 SHOWS = """
 import sys, kaldifst
-from ishowtts.text import TextReader
+from ishowtts.text.reader import TextReader
 
 read = kaldifst.TextNormalizer
 def shows(path):
@@ -52,7 +52,7 @@ def test_a_text_that_the_grammars_refuse_is_returned_unchanged(text: str) -> Non
 def test_without_wetext_a_text_is_spoken_as_it_is_written(tmp_path: Path) -> None:
     (tmp_path / "wetext.py").write_text("raise OSError('no grammar')")
     printed = in_a_new_process(
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from ishowtts.text import TextReader; "
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from ishowtts.text.reader import TextReader; "
         "r = TextReader(None, lambda _: None); print(r.fault); print(r.read('I have 3 of 12', None)); print(r.fault)"
     )
     before, text, after = printed.splitlines()

@@ -11,10 +11,11 @@ import re2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ishowtts.text import TextReader, pronunciation_file
+from ishowtts.text import pronunciation_file
 from ishowtts.text import reader as text_reader
 from ishowtts.text.languages import language_runs
 from ishowtts.text.pronunciations import MAX_PATTERN_SPANS, Pronunciation, Pronunciations
+from ishowtts.text.reader import TextReader
 from ishowtts.util.live_file import LiveFile
 from support.clock import Clock
 

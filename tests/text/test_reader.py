@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ishowtts.text import TextReader, clean
+from ishowtts.text import clean
+from ishowtts.text.reader import TextReader
 from support.readings import table
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from ishowtts.text import TextReader
+from ishowtts.text.reader import TextReader
 from ishowtts.text.units import UNITS
 from support.readings import table
 

@@ -15,7 +15,8 @@ from ishowtts.engines.voices.voice_library import language_lookup, open_voice_li
 from ishowtts.errors import LineError
 from ishowtts.model import Line, Reason, Rejection
 from ishowtts.policies import Policies
-from ishowtts.text import TextReader, is_speakable, segments
+from ishowtts.text import is_speakable, segments
+from ishowtts.text.reader import TextReader
 from ishowtts.util.logs import visible
 
 

@@ -15,6 +15,8 @@ from ishowtts.engines.engine_choice import EngineChoice, choose_engine
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.f5.f5_options import F5Options
 from ishowtts.engines.hibari.hibari_package import HibariOptions, missing_package
+from ishowtts.engines.remote.board_voices import BoardVoiceLibrary
+from ishowtts.engines.remote.remote_engine import REMOTE, RemoteEngine
 from ishowtts.engines.speech_cache_key import EspeakCacheKey, F5CacheKey, HibariCacheKey
 from ishowtts.engines.speed_check import F5Speed
 from ishowtts.engines.voices.voice_library import (
@@ -50,6 +52,7 @@ class Engines:
         voice_library: the voices that lines may ask for.
         default_voice: name of the voice of a line that names none.
         f5_speed: measures the speed of F5; `None` if F5 is not in the order.
+        remote: has other appliances speak; `None` if it is not in the order.
         on_change: called after the order has changed; it must not raise.
     """
 
@@ -62,8 +65,10 @@ class Engines:
         voice_library: VoiceLibrary,
         default_voice: str,
         f5_speed: F5Speed | None = None,
+        remote: RemoteEngine | None = None,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
+        self.remote = remote
         self._choice = choice
         self._order = tuple(order)
         self._started = self.workers
@@ -182,8 +187,9 @@ class Engines:
     def problems(self) -> tuple[str, ...]:
         """Sentences about engines and voices that cannot speak, in addition to the states of the workers."""
         found = (self.espeak.problem, self.espeak.voice_problem) if self.espeak_is_used else ()
-        espeak = (problem for problem in found if problem is not None)
-        return (*espeak, *(sentence for worker in self.workers for sentence in worker.quarantined_voices()))
+        remote = None if self.remote is None else self.remote.problem()
+        told = (problem for problem in (*found, remote) if problem is not None)
+        return (*told, *(sentence for worker in self.workers for sentence in worker.quarantined_voices()))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -226,6 +232,9 @@ def build_engines(config: Config, choice: EngineChoice, on_change: Callable[[], 
     section = config.engine
     library, default = open_voice_library(config), section.f5.default_voice
     espeak = EspeakEngine(section.espeak_voice, on_change)
+    remote = RemoteEngine(section.remote.segment_s, default) if REMOTE in choice.order else None
+    if remote is not None:
+        library = BoardVoiceLibrary(remote.voices, voices_folder(config), uploaded_voices_folder(config))
     order: list[EngineCandidate] = []
     f5_speed = None
     for kind in choice.order:
@@ -238,6 +247,8 @@ def build_engines(config: Config, choice: EngineChoice, on_change: Callable[[], 
             order.append(_f5(config, choice.weights, library, worker, f5_speed))
         elif kind == "hibari":
             order.append(_hibari(config, on_change))
+        elif remote is not None and kind == REMOTE:
+            order.append(remote.candidate())
         else:
             # As a fallback it is not worth a cache: it takes 0.02 s for a line.
             cache_key = EspeakCacheKey(espeak) if kind == choice.kind else None
@@ -258,6 +269,7 @@ def build_engines(config: Config, choice: EngineChoice, on_change: Callable[[], 
         voice_library=library,
         default_voice=default,
         f5_speed=f5_speed,
+        remote=remote,
         on_change=on_change,
     )
 

@@ -57,14 +57,16 @@ class EngineCandidate:
 
     Attributes:
         engine: what is asked to speak.
-        name: its name in events: `f5`, `hibari` or `espeak`.
+        name: its name in events: `f5`, `hibari`, `espeak` or `remote`.
         languages: returns the base languages that it speaks, such as `en`; `None` from it means every language.
         problem: returns why it cannot speak now, as far as is known without a request to it; `None` if it can.
         cache_key: cache key of its speech; `None` if its speech is not cached.
         clones: whether it speaks in the voice that a line names. Every other engine has voices of its own.
         mixes_languages: whether one segment may hold several of its languages.
+        mixes_now: the same, if it depends on the boards that render.
         reads_latin: whether it reads Latin words in a text of any of its languages.
         worker: the same engine, if it runs in a worker.
+        comes_and_goes: whether it is `absent` whenever it has a problem.
     """
 
     engine: Synthesizer
@@ -74,8 +76,10 @@ class EngineCandidate:
     cache_key: CacheKey | None = None
     clones: bool = False
     mixes_languages: bool = False
+    mixes_now: Callable[[], bool] | None = None
     reads_latin: bool = False
     worker: WorkerEngine | None = None
+    comes_and_goes: bool = False
 
     def speaks(self, language: str) -> bool:
         """Returns whether it speaks a base language."""
@@ -85,7 +89,8 @@ class EngineCandidate:
     def snapshot(self) -> EngineCandidate:
         """Returns the same engine with the languages that it speaks now, for one line. May read the voices' files."""
         languages = self.languages()
-        return replace(self, languages=lambda: languages)
+        mixes = self.mixes_languages if self.mixes_now is None else self.mixes_now()
+        return replace(self, languages=lambda: languages, mixes_languages=mixes)
 
     def status(self) -> EngineStatus | None:
         """Returns the status of its worker; `None` if it has none."""
@@ -95,7 +100,8 @@ class EngineCandidate:
         """Returns its state in one word: that of its worker; `absent` if it cannot be used; else `ready`."""
         if (status := self.status()) is not None:
             return status.state.value
-        return "absent" if isinstance(self.engine, UnavailableEngine) else "ready"
+        absent = isinstance(self.engine, UnavailableEngine) or (self.comes_and_goes and self.problem() is not None)
+        return "absent" if absent else "ready"
 
 
 def worker_problem(worker: WorkerEngine) -> str | None:

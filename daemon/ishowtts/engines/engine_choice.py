@@ -9,7 +9,8 @@ from ishowtts.engines.hibari.hibari_package import missing_package
 from ishowtts.engines.weights import Weights, locate
 from ishowtts.errors import WeightsError
 
-_ORDER = ("f5", "hibari", "espeak")
+_ORDER = ("remote", "f5", "hibari", "espeak")
+_BEFORE_HIBARI = ("auto", "remote", "f5")
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class EngineChoice:
     """The choice of the engines.
 
     Attributes:
-        kind: kind of the primary engine: `f5`, `hibari` or `espeak`.
+        kind: kind of the primary engine: `f5`, `hibari`, `espeak` or `remote`.
         why: reason of the choice, in one sentence for the operator.
         weights: what F5 loads; `None` if F5 is not used, and if it is configured but cannot be used.
         weights_problem: why F5 cannot use the weights that it needs; `None` if it can, or needs none.
@@ -48,7 +49,9 @@ def choose_engine(config: Config) -> EngineChoice:
     later = [kind for kind in section.fallbacks if _ORDER.index(kind) > _ORDER.index(primary.kind)]
     if missing is None:
         return replace(primary, order=(primary.kind, *later))
-    is_named = isinstance(section.fallback, list) and "hibari" in section.fallback and section.kind in ("auto", "f5")
+    is_named = (
+        isinstance(section.fallback, list) and "hibari" in section.fallback and section.kind in ("auto", "f5", "remote")
+    )
     order = (primary.kind, *(kind for kind in later if kind != "hibari"))
     return replace(primary, order=order, package_problem=missing if is_named else primary.package_problem)
 
@@ -60,7 +63,7 @@ def _primary(config: Config, missing: str | None) -> EngineChoice:
         missing: why hibari cannot be used; `None` if it can.
     """
     kind, named = config.engine.kind, config.engine.f5.weights
-    if kind in ("hibari", "espeak"):
+    if kind in ("hibari", "espeak", "remote"):
         return EngineChoice(kind, f"engine.kind is {kind}", package_problem=missing if kind == "hibari" else None)
     natural = "hibari" if missing is None else "espeak"
     try:

@@ -10,21 +10,20 @@ from typing import Any
 
 from ishowtts.model import Acknowledge, Arrival, Event, Rejection
 from ishowtts.mqtt import strict_json
-from ishowtts.mqtt.command_payload import BadCommand, parse_command, parse_voice, parse_volume
+from ishowtts.mqtt.command_dispatcher import CommandDispatcher
 from ishowtts.mqtt.connection import Connection
 from ishowtts.mqtt.duplicate_guard import DuplicateInstanceGuard, GuardAction
 from ishowtts.mqtt.event_sender import EventSender
-from ishowtts.mqtt.history_payload import HISTORY, HistoryRequest
 from ishowtts.mqtt.line_payload import LineLimits, new_id, parse_line, payload_head
 from ishowtts.mqtt.link_handlers import MqttHandlers
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.outside_topics import OutsideTopics
 from ishowtts.mqtt.paho_client import ConnectionRole
 from ishowtts.mqtt.publish_packet import ReceivedMessage
-from ishowtts.mqtt.response_topic import BadResponseTopic, Reply, checked_reply_to
+from ishowtts.mqtt.render_connection import RenderConnection
 from ishowtts.mqtt.retained_publisher import RetainedPublisher
 from ishowtts.mqtt.session import Session, SessionHandlers
-from ishowtts.mqtt.topics import RetainedName, Topics
+from ishowtts.mqtt.topics import RetainedName, Topics, lines_of
 from ishowtts.mqtt.voice_connection import voice_connection
 from ishowtts.util.logs import Untrusted
 from ishowtts.util.rate_limit import RateLimit
@@ -36,7 +35,9 @@ _MAX_INFO_REPUBLISHED = 5  # in 10 s: a flood of other instances' `info` must no
 
 
 class MqttLink:
-    """Two connections that are kept up until `stop`; a third one if voices may come over MQTT (`voice_connection`).
+    """Two connections that are kept up until `stop`.
+
+    There is a third one if voices may come over MQTT (`voice_connection`), and one for renders (`RenderConnection`).
 
     Lines come over a persistent session at QoS 1. `speech/intake` acknowledges each line once it is stored. Commands
     come over a clean session at QoS 0: a full queue cannot delay them, and one that was sent while we were away is
@@ -52,7 +53,7 @@ class MqttLink:
         self._options = options
         self._limits = limits
         self._handlers = handlers
-        self._topics = Topics(options.root)
+        self._topics = Topics(options.root, options.group_roots)
         self._reporting = threading.Lock()
         self._reported: tuple[bool, str] | None = None  # the last arguments of `on_connection`
         self._events = EventSender(self._topics.event, answers=options.protocol == 5)
@@ -68,10 +69,22 @@ class MqttLink:
         )
         self._lines = self._lines_connection()
         self._commands = self._commands_connection()
-        on_voice = handlers.on_voice_request
-        wait_s = self._guard.wait_s
+        self._dispatcher = CommandDispatcher(options, self._topics, handlers, self._session_for_replies)
+        on_voice, on_render, wait_s = handlers.on_voice_request, handlers.on_render, self._guard.wait_s
         self._voices = () if on_voice is None else (voice_connection(options, self._topics, wait_s, on_voice),)
-        self._connections = (self._lines, self._commands, *self._voices)
+        self._renders: tuple[RenderConnection, ...] = ()
+        if on_render is not None and options.protocol == 5:
+            renders = RenderConnection(
+                options,
+                self._topics,
+                limits,
+                wait_s=wait_s,
+                on_render=on_render,
+                on_cancel=handlers.on_render_cancel,
+            )
+            self._renders = (renders,)
+        self._others = (*self._voices, *(each.connection for each in self._renders))
+        self._connections = (self._lines, self._commands, *self._others)
 
     def _lines_connection(self) -> Connection:
         role = ConnectionRole(
@@ -169,8 +182,8 @@ class MqttLink:
         deadline_s = time.monotonic() + timeout_s
         self._retained.stop()
         session = self._lines.session
-        for connection in (self._commands, *self._voices):
-            connection.stop()
+        for part in (self._commands, *self._voices, *self._renders):
+            part.stop()
         if session is not None:
             offline = session.publish(self._topics.availability, b"offline", qos=1, retain=True)
             if offline is None or not offline.wait(deadline_s):
@@ -224,7 +237,7 @@ class MqttLink:
             # A live appliance corrects this to `online` (`correct_availability`). For forged messages nobody does.
             if (session := self._lines.session) is not None:
                 session.publish(self._topics.availability, b"offline", qos=1, retain=True)
-            for connection in (self._lines, *self._voices):
+            for connection in (self._lines, *self._others):
                 connection.disconnect()
         elif action is GuardAction.REPUBLISH_INFO and self._info_republished.allows():
             self._retained.publish_again("info")
@@ -276,6 +289,10 @@ class MqttLink:
 
     def _line_arrived(self, message: ReceivedMessage, acknowledge: Acknowledge) -> None:
         tail = self._topics.tail(message.topic)
+        if tail == message.topic:
+            self._leave_group(tail)
+            acknowledge()
+            return
         if message.retained:
             if self._retained_logged.allows():  # over MQTT 3.1.1 all of them come at each connect
                 log.info(
@@ -290,6 +307,13 @@ class MqttLink:
             line = Rejection(new_id(), message.fault.reason, message.fault.detail, sent=sent)
         self._handlers.on_arrival(Arrival(line, message.delivery), acknowledge)
 
+    def _leave_group(self, topic: str) -> None:
+        """Unsubscribe from a group that the configuration names no longer: the broker has kept our subscription."""
+        if (session := self._lines.session) is not None:
+            root = "/".join(topic.split("/")[: len(self._options.prefix.split("/")) + 2])
+            session.unsubscribe(lines_of(root))
+            log.info("this appliance is not in the group of %s any more; its lines are not spoken", Untrusted(root))
+
     def _command_arrived(self, message: ReceivedMessage, acknowledge: Acknowledge) -> None:
         acknowledge()
         if message.topic == self._outside.watched:
@@ -302,44 +326,7 @@ class MqttLink:
         if message.retained:
             log.info("a message that was retained on %s before we subscribed is not executed", Untrusted(message.topic))
             return
-        try:
-            if message.fault is not None:
-                raise BadCommand(message.fault.detail)
-            if message.topic == self._topics.volume_set:
-                self._handlers.on_volume(parse_volume(message.payload))
-            elif message.topic == self._topics.voice_set:
-                self._handlers.on_voice(parse_voice(message.payload))
-            else:
-                self._execute(message)
-        except BadCommand as error:
-            self._handlers.on_command_fault(str(error), error.transaction, error.command)
-
-    def _execute(self, message: ReceivedMessage) -> None:
-        """Pass a command on. A request for the history is answered at its response topic, also if it has a fault."""
-        try:
-            command = parse_command(message.payload)
-        except BadCommand as error:
-            if error.command != HISTORY:
-                raise
-            command = HistoryRequest(transaction=error.transaction, fault=str(error))
-        if isinstance(command, HistoryRequest):
-            self._handlers.on_history(command, self._reply_of(message, command.transaction))
-        else:
-            self._handlers.on_command(command)
-
-    def _reply_of(self, message: ReceivedMessage, transaction: str | None) -> Reply:
-        """What publishes the reply to a request for the history. Raises BadCommand if none can be published."""
-        prefix = self._options.reply_prefix
-        try:
-            if (reply_to := checked_reply_to(message.properties, prefix)) is not None:
-                return Reply(reply_to, self._session_for_replies)
-        except BadResponseTopic as error:
-            why = f"the response topic of {HISTORY} cannot be used: {error}"
-            raise BadCommand(why, transaction, HISTORY) from error
-        fix = f"publish it over MQTT 5 with a Response Topic under {prefix}"
-        if self._options.protocol != 5:
-            fix = "this appliance uses MQTT 3.1.1, which has none; set mqtt.protocol to 5"
-        raise BadCommand(f"{HISTORY} is answered at a response topic: {fix}", transaction, HISTORY)
+        self._dispatcher.dispatch(message)
 
     def _session_for_replies(self) -> Session | None:
         """The commands connection; `None` while another appliance uses our root, and replies itself."""

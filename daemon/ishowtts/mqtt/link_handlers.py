@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ishowtts.model import Acknowledge, Arrival, Command, Delivery, VoiceRequest
+from ishowtts.model import Acknowledge, Arrival, Command, Delivery, Rejection, RenderRequest, VoiceRequest
 from ishowtts.mqtt.history_payload import HistoryRequest
+from ishowtts.mqtt.render_reply import RenderKey, RenderReply
 from ishowtts.mqtt.response_topic import Reply
 
 
@@ -31,6 +32,9 @@ class MqttHandlers:
         on_completed: Deliveries that the broker will not repeat, because it has saved our acknowledgements of them.
         on_voice_request: A message on a topic for voices, and the function that acknowledges it, which may be called on
             any thread. `None`: voices do not come over MQTT.
+        on_render: A request for sound or the reason why it is not one, and what sends its reply. `None`: this appliance
+            renders nothing for others.
+        on_render_cancel: The key of a render that its requester cancels. There may be no such render.
     """
 
     on_arrival: Callable[[Arrival, Acknowledge], None]
@@ -43,3 +47,5 @@ class MqttHandlers:
     on_connection: Callable[[bool, str], None]
     on_completed: Callable[[Sequence[Delivery]], object] = lambda _: None
     on_voice_request: Callable[[VoiceRequest, Acknowledge], None] | None = None
+    on_render: Callable[[RenderRequest | Rejection, RenderReply], None] | None = None
+    on_render_cancel: Callable[[RenderKey], None] = lambda _: None

@@ -22,6 +22,7 @@ class MqttOptions:
 
     Args:
         root: `<prefix>/<device>`.
+        groups: Names of the groups of the appliance.
         protocol: 5, or 4 for MQTT 3.1.1.
         session_expiry_s: How long the broker keeps lines for an appliance that is away.
         max_packet_bytes: The largest packet that the broker may send us (MQTT 5). It drops larger ones silently. So
@@ -44,6 +45,7 @@ class MqttOptions:
     port: int
     root: str
     prefix: str
+    groups: tuple[str, ...] = ()
     protocol: Literal[5, 4] = 5
     username: str | None = None
     password: SecretStr | None = field(default=None, repr=False)
@@ -87,6 +89,7 @@ class MqttOptions:
             port=mqtt.port,
             root=root,
             prefix=mqtt.prefix,
+            groups=tuple(mqtt.groups),
             protocol=5 if mqtt.protocol == 5 else 4,
             username=username,
             password=password,
@@ -115,6 +118,11 @@ class MqttOptions:
     def reply_prefix(self) -> str:
         """Prefix of the topics to which answers may be published."""
         return f"{self.prefix}/reply/"
+
+    @property
+    def group_roots(self) -> tuple[str, ...]:
+        """The roots of the topics of its groups, as in `ishowtts/group/downstairs`."""
+        return tuple(f"{self.prefix}/group/{name}" for name in self.groups)
 
     @property
     def broker(self) -> str:

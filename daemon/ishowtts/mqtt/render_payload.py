@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from ishowtts.model import Reason, Rejection, RenderRequest, SoundFormat
@@ -14,18 +14,8 @@ from ishowtts.mqtt.strict_json import clip
 
 USUAL_TTL_S = 60.0
 MAX_TTL_S = 3600.0
-CORRELATION_BYTES = (1, 64)
-"""A render is known by its Response Topic and its Correlation Data."""
 
 _LINE, _SEGMENT = "line", "segment"
-
-
-@dataclass(frozen=True)
-class RenderKey:
-    """Identifies a render: the response topic and the Correlation Data of its request."""
-
-    topic: str
-    correlation: bytes
 
 
 def _sound_format(value: Any) -> SoundFormat:

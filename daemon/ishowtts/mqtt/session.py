@@ -156,6 +156,12 @@ class Session:
                 self._optional[mid] = on_answer
             return mid is not None
 
+    def unsubscribe(self, topics: Sequence[str]) -> None:
+        """Unsubscribe from topics that an earlier run of ours has subscribed to."""
+        with self._lock:
+            if self._client is not None:
+                self._client.unsubscribe(list(topics))
+
     @property
     def broker_max_packet_bytes(self) -> int | None:
         """The largest packet that the broker takes, if it says so."""

@@ -12,19 +12,35 @@ RetainedName = Literal["state", "info", "telemetry", "volume", "muted", "voice"]
 
 @dataclass(frozen=True)
 class Topics:
-    """The topics under `root`, which is `<prefix>/<device>`."""
+    """The topics under `root`, which is `<prefix>/<device>`, and under the roots of its groups.
+
+    Args:
+        group_roots: As in `ishowtts/group/downstairs`.
+    """
 
     root: str
+    group_roots: tuple[str, ...] = ()
 
     @property
     def lines(self) -> tuple[str, ...]:
         """Subscriptions of the lines connection."""
-        return (f"{self.root}/say", f"{self.root}/say/+", f"{self.root}/urgent")
+        return tuple(topic for root in (self.root, *self.group_roots) for topic in lines_of(root))
 
     @property
     def commands(self) -> tuple[str, ...]:
         """Subscriptions of the commands connection."""
-        return (self.command, self.volume_set, self.voice_set)
+        groups = (f"{root}/command" for root in self.group_roots)
+        return (self.command, self.volume_set, self.voice_set, *groups)
+
+    @property
+    def renders(self) -> tuple[str, ...]:
+        """Subscriptions of the connection for renders."""
+        return (f"{self.root}/render", self.render_cancel)
+
+    @property
+    def render_cancel(self) -> str:
+        """Topic of requests to end a render."""
+        return f"{self.root}/render/cancel"
 
     @property
     def watched(self) -> tuple[str, ...]:
@@ -82,10 +98,23 @@ class Topics:
         """Topic of the probe of the voices connection."""
         return f"{self.root}/probe/voices"
 
+    @property
+    def renders_probe(self) -> str:
+        """Topic of the probe of the connection for renders."""
+        return f"{self.root}/probe/renders"
+
     def retained(self, name: RetainedName) -> str:
         """The topic of one retained value."""
         return f"{self.root}/alert/{name.value}" if isinstance(name, AlertName) else f"{self.root}/{name}"
 
     def tail(self, topic: str) -> str:
-        """The part of a topic after the root: `say`, `say/anna`, `urgent`."""
-        return topic.removeprefix(f"{self.root}/")
+        """The part of a topic after the root: `say`, `say/anna`, `urgent`. For another topic: that topic."""
+        for root in (self.root, *self.group_roots):
+            if topic.startswith(f"{root}/"):
+                return topic.removeprefix(f"{root}/")
+        return topic
+
+
+def lines_of(root: str) -> tuple[str, ...]:
+    """The topics of lines under a root."""
+    return (f"{root}/say", f"{root}/say/+", f"{root}/urgent")

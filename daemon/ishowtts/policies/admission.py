@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import re
 import time
@@ -69,7 +70,8 @@ _Bound = Callable[[str, list[PolicyStep]], str]
 class Policies:
     """Decides whether a line is spoken, with which text, voice and author's name.
 
-    Each line is admitted once, in the order of arrival, on one thread. `quiet_hours` may be called on another thread.
+    Each line is admitted once, in the order of arrival, by one thread at a time. `quiet_hours` may be called on another
+    thread.
 
     Args:
         policies: The section `policies` of the configuration.
@@ -96,6 +98,12 @@ class Policies:
         self._rates = RateLimits(policies)
         self._author_voices = {author_key(name): voice for name, voice in policies.author_voices.items()}
         self._warned_voices: set[str] = set()
+
+    def for_longer_texts(self, max_chars: int) -> Policies:
+        """The same policies and the same counts of the minute, for texts of up to `max_chars` characters."""
+        other = copy.copy(self)
+        other._limits = self._limits.model_copy(update={"max_chars": max_chars})
+        return other
 
     @property
     def fault(self) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from ishowtts.archive import SpeechCache
 from ishowtts.engines.build import Engines
@@ -69,6 +70,15 @@ class FallbackSynthesizer:
     def begin_line(self) -> LineSynthesis:
         """The synthesis of one line. It begins with the engines that can speak now."""
         return LineSynthesis(self._order(), self.settings)
+
+    def begin_render(self, *, is_segment: bool = False) -> LineSynthesis:
+        """The synthesis of one render: one segment at a time, so that a line never waits for several.
+
+        Args:
+            is_segment: The text is not split for an early first sound: its requester waits for all of it.
+        """
+        settings = replace(self.settings, batching=False, streaming=self.settings.streaming and not is_segment)
+        return LineSynthesis(self._order(), settings)
 
     def working_engines(self) -> frozenset[str]:
         """Names of the engines that are believed to work. It does not block."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
@@ -10,11 +11,12 @@ from datetime import datetime
 from ishowtts.config import Config
 from ishowtts.errors import OperatorFileError
 from ishowtts.inbox import DequeuedLine
+from ishowtts.limits import RENDER_CHARS
 from ishowtts.model import Line, Priority, Rejection, Samples
 from ishowtts.playback.chime_files import DEFAULT as DEFAULT_CHIME
 from ishowtts.playback.chime_files import ChimeFiles
 from ishowtts.policies import Policies, QuietHours, merged_text
-from ishowtts.text import TextReader
+from ishowtts.text.reader import TextReader
 
 # Every kind of text that loads something: numbers in two languages, an address, emoji, styled letters, repeats.
 _WARM_UP_TEXT = "𝓦𝓪𝓻𝓶 up: 1.5 °C at 5 p.m. on 2026-05-01, $3.50 soooooo 😀😀 see https://example.com/a 今天气温25度。"
@@ -31,6 +33,7 @@ class SpeechPolicy:
         chime: `audio.chime`: the chime of a line that names none.
         merge_say: `policies.merge_say`: how a line that was merged says its count.
         local_time: Returns the local time, for quiet hours.
+        max_render_chars: The longest text to render.
     """
 
     def __init__(
@@ -42,8 +45,11 @@ class SpeechPolicy:
         chime: bool | str,
         merge_say: str,
         local_time: Callable[[], datetime] = datetime.now,
+        max_render_chars: int = RENDER_CHARS,
     ) -> None:
         self._policies = policies
+        self._render_policies = policies.for_longer_texts(max_render_chars)
+        self._admission = threading.Lock()
         self._reader = reader
         self._chimes = chimes
         self._chime = chime
@@ -73,6 +79,7 @@ class SpeechPolicy:
             chime=config.audio.chime,
             merge_say=config.policies.merge_say,
             local_time=local_time,
+            max_render_chars=max(config.limits.max_chars, RENDER_CHARS),
         )
 
     @property
@@ -93,10 +100,16 @@ class SpeechPolicy:
 
     def admit(self, line: Line) -> Line | Rejection:
         """The line as it is to be spoken, or why it is rejected."""
-        admitted = self._policies.admit(line)
+        with self._admission:
+            admitted = self._policies.admit(line)
         if isinstance(admitted, Line) and admitted.priority < self.min_priority():
             return replace(admitted, done=(*admitted.done, "quiet"))
         return admitted
+
+    def admit_render(self, line: Line) -> Line | Rejection:
+        """The line as it is to be rendered for others, or why it is rejected. Quiet hours do not matter to it."""
+        with self._admission:
+            return self._render_policies.admit(line)
 
     def quiet_until(self) -> str | None:
         """Local time until which low and normal lines wait; `None` if they do not wait."""

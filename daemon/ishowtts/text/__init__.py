@@ -2,8 +2,7 @@
 
 from ishowtts.text.cleaning import clean, is_speakable
 from ishowtts.text.markup import plain_text
-from ishowtts.text.reader import TextReader
 from ishowtts.text.segmentation import MIN_SEGMENT_BYTES, segments
 from ishowtts.text.styled_letters import compose_and_fold
 
-__all__ = ["MIN_SEGMENT_BYTES", "TextReader", "clean", "compose_and_fold", "is_speakable", "plain_text", "segments"]
+__all__ = ["MIN_SEGMENT_BYTES", "clean", "compose_and_fold", "is_speakable", "plain_text", "segments"]

@@ -15,6 +15,7 @@ from ishowtts_gateway.appliances.appliance_requests import ApplianceRequests, ne
 from ishowtts_gateway.appliances.broker_link import BrokerLink
 from ishowtts_gateway.appliances.history_sync import HistorySync
 from ishowtts_gateway.appliances.message_backlog import LinkMessage
+from ishowtts_gateway.renders.render_client import RenderClient
 
 _ALL = "+"
 _STOP_LINK_S = 2.0
@@ -44,10 +45,11 @@ class ApplianceClient:
         self.shown = f"{prefix}/{_ALL}" if names is None else ", ".join(names)
         self.directory = ApplianceDirectory(prefix, names)
         self.link = BrokerLink(
-            options, [*self.directory.topics, f"{reply_root}/#"], self._message_arrived, self.directory.set_broker
+            options, [*self.directory.topics, f"{reply_root}/#"], self._message_arrived, self._connection_changed
         )
         self.directory.set_broker(False, self.link.detail)
         self.requests = ApplianceRequests(self.directory, self.link, reply_root=reply_root, controls=section.controls)
+        self.renders = RenderClient(self.link, self.directory, reply_root)
         for name in self.directory.records:
             self.requests.refresh_controls(name)
 
@@ -71,8 +73,14 @@ class ApplianceClient:
                 await synchronising
 
     def _message_arrived(self, message: LinkMessage) -> None:
-        if not self.requests.reply_arrived(message):
+        if not self.renders.reply_arrived(message) and not self.requests.reply_arrived(message):
             self.directory.apply(message.topic, message.payload, retained=message.retained)
+            if message.topic.endswith("/availability"):
+                self.renders.availability_changed()
+
+    def _connection_changed(self, connected: bool, detail: str | None) -> None:
+        self.directory.set_broker(connected, detail)
+        self.renders.connection_changed(connected, detail)
 
 
 def credentials_folder() -> Path | None:

@@ -20,7 +20,15 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from ishowtts.mqtt import connection_faults
 from ishowtts.mqtt.mqtt_options import MqttOptions
-from ishowtts.mqtt.paho_client import ConnectionRole, TolerantClient, connect, disable_nagle, disconnect, make_client
+from ishowtts.mqtt.paho_client import (
+    ConnectionRole,
+    TolerantClient,
+    connect,
+    disable_delayed_ack,
+    disable_nagle,
+    disconnect,
+    make_client,
+)
 from ishowtts.mqtt.publish_packet import PublishPacket
 from ishowtts.util.rate_limit import RateLimit
 from ishowtts_gateway.appliances.message_backlog import LinkMessage, MessageBacklog
@@ -220,6 +228,7 @@ class BrokerLink:
         began_s, code = time.monotonic(), paho.MQTT_ERR_SUCCESS
         broker, timeout_s = self._options.broker, self._options.connect_timeout_s
         while not self._stopping.is_set() and (code := client.loop(_LOOP_S)) == paho.MQTT_ERR_SUCCESS:
+            disable_delayed_ack(client)
             now_s = time.monotonic()
             if not self._connack_received and now_s - began_s > timeout_s:
                 return f"{broker} has not answered our CONNECT for {timeout_s:g} s"
@@ -280,7 +289,8 @@ class BrokerLink:
             client.ack(packet.packet_id, packet.qos)
         if packet.topic is None or packet.fault is not None:
             return
-        message = LinkMessage(packet.topic, packet.payload, packet.retained, packet.properties.correlation)
+        properties = packet.properties
+        message = LinkMessage(packet.topic, packet.payload, packet.retained, properties.correlation, properties.user)
         if self._backlog.put(message):
             self._call(self._drain)
 

@@ -17,12 +17,14 @@ class LinkMessage:
     Attributes:
         retained: The broker had it before we subscribed.
         correlation: Correlation Data of MQTT 5.
+        user_properties: Names and values of MQTT 5.
     """
 
     topic: str
     payload: bytes
     retained: bool
     correlation: bytes | None
+    user_properties: tuple[tuple[str, str], ...] = ()
 
 
 class MessageBacklog:

@@ -14,6 +14,7 @@ from ishowtts.mqtt.strict_json import dumps
 from ishowtts_gateway.appliances.appliance_directory import ApplianceDirectory
 from ishowtts_gateway.appliances.change_feed import ALL_KINDS, ApplianceChange, Kind, Watcher
 from ishowtts_gateway.gateway_error import GatewayError
+from ishowtts_gateway.http.client_presence import run_while_connected
 from ishowtts_gateway.http.request_limits import LOOPBACK, client_group
 
 MAX_STREAMS = 200
@@ -58,17 +59,7 @@ class EventStream:
         if scope["method"] == "GET":
             # The watcher begins before `hello` is made, so that no change can fall between them.
             with self._directory.watch(_KINDS) as changes:
-                telling = asyncio.create_task(_Teller(self._directory, self._about, send).tell(changes))
-                leaving = asyncio.create_task(_gone(receive))
-                try:
-                    await asyncio.wait((telling, leaving), return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    telling.cancel()
-                    leaving.cancel()
-                    results = await asyncio.gather(telling, leaving, return_exceptions=True)
-                for result in results:
-                    if isinstance(result, Exception):
-                        raise result
+                await run_while_connected(receive, _Teller(self._directory, self._about, send).tell(changes))
         await send({"type": "http.response.body", "body": b""})
 
 
@@ -138,9 +129,3 @@ def _data(change: ApplianceChange) -> Mapping[str, Any] | None:
     if change.kind == "telemetry":
         return {"device": change.device, "point": change.data}
     return {"device": change.device} if change.kind == "gone" else None
-
-
-async def _gone(receive: Receive) -> None:
-    """Returns when the client has closed the connection."""
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -18,15 +18,22 @@ from ishowtts_gateway.appliances.appliance_requests import ApplianceRequests
 from ishowtts_gateway.gateway_error import GatewayError
 from ishowtts_gateway.http.api_routes import ApiRoutes, json_response, read_json
 from ishowtts_gateway.http.event_stream import EventStream
+from ishowtts_gateway.http.http_response import error_body
 from ishowtts_gateway.http.http_security import Access, AccessRules, HttpSecurity
 from ishowtts_gateway.http.page_files import PageFiles
 from ishowtts_gateway.metrics.prometheus_metrics import Metrics, content_type
+from ishowtts_gateway.openai.speech_routes import SpeechRoutes
+from ishowtts_gateway.renders.render_client import RenderClient
 
 _FAULTS = {404: "there is nothing at this address", 405: "this address does not take that method"}
 
 
 def make_app(
-    rules: AccessRules, directory: ApplianceDirectory, requests: ApplianceRequests, metrics: Metrics
+    rules: AccessRules,
+    directory: ApplianceDirectory,
+    requests: ApplianceRequests,
+    renders: RenderClient,
+    metrics: Metrics,
 ) -> ASGIApp:
     """Builds the application.
 
@@ -34,6 +41,7 @@ def make_app(
         rules: Who may use it.
         directory: What is known of the appliances.
         requests: Asks the appliances.
+        renders: Has them render texts.
         metrics: Makes the text of `/metrics`.
     """
     access = Access(rules)
@@ -60,6 +68,7 @@ def make_app(
         Route("/api/session", pages.session, methods=["GET", "POST", "DELETE"]),
         Route("/api/stream", stream, methods=["GET"]),
         *ApiRoutes(directory, requests).routes(),
+        *SpeechRoutes(renders).routes(),
         Route("/metrics", show_metrics),
         Route("/health", show_health),
         Route("/ready", show_readiness),
@@ -111,5 +120,5 @@ def _http_fault(request: Request, error: Exception) -> Response:
     headers: dict[str, Any] = dict(error.headers or {})
     if error.status_code == 405 and request.method == "OPTIONS":
         return Response(status_code=204, headers=headers)
-    sentence = _FAULTS.get(error.status_code, error.detail)
-    return json_response({"error": sentence}, headers, error.status_code)
+    fault = GatewayError(error.status_code, _FAULTS.get(error.status_code, error.detail))
+    return Response(error_body(fault, request.url.path), fault.status, headers, media_type="application/json")

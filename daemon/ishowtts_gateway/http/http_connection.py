@@ -10,6 +10,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from ishowtts_gateway.gateway_error import GatewayError
 from ishowtts_gateway.http.http_response import RESPONSE_HEADERS, error_body
 
 _HEADERS_S = 10.0
@@ -68,7 +69,7 @@ class HttpConnection(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Answers what is not HTTP, as every fault is answered. If a response has begun, only closes the connection."""
         if self.cycle is None or self.cycle.response_complete:
-            body = error_body("this is not a request of HTTP/1.1")
+            body = error_body(GatewayError(400, "this is not a request of HTTP/1.1"), "/")
             headers = {**RESPONSE_HEADERS, "content-type": "application/json", "content-length": str(len(body))}
             lines = [f"{name}: {value}\r\n" for name, value in {**headers, "connection": "close"}.items()]
             self.transport.write(f"HTTP/1.1 400 Bad Request\r\n{''.join(lines)}\r\n".encode("latin-1") + body)

@@ -8,7 +8,10 @@ from email.utils import formatdate
 from starlette.datastructures import MutableHeaders
 from starlette.types import Message, Send
 
+from ishowtts_gateway.gateway_error import GatewayError
 from ishowtts_gateway.http.request_limits import BoundedBody
+from ishowtts_gateway.openai import openai_error
+from ishowtts_gateway.renders.render_attempt import RenderRefused
 
 RESPONSE_HEADERS = {
     "content-security-policy": (
@@ -32,6 +35,8 @@ RESPONSE_HEADERS = {
 
 _PIECE_BYTES = 65_536
 _RETRY_S = "5"
+_RENDER_RETRY_S = "1"
+"""A place among the renders is free as soon as one of them ends; OpenAI's clients try twice again."""
 _REFRESH = b'<!doctype html><html lang="en"><title>iShowTTS</title><meta http-equiv="refresh" content="0; url=./">\n'
 
 
@@ -48,10 +53,15 @@ class Elsewhere(Exception):
 
 
 class SafeResponse:
-    """Sends a response with our headers, in pieces, and closes the connection if the request's body was not read."""
+    """Sends a response with our headers, in pieces, and closes the connection if the request's body was not read.
 
-    def __init__(self, send: Send, body: BoundedBody) -> None:
+    Args:
+        path: Of the request: it decides the shape of a fault.
+    """
+
+    def __init__(self, send: Send, body: BoundedBody, path: str = "/") -> None:
         self._send = send
+        self._path = path
         self._body = body
         self._started = False
 
@@ -76,16 +86,16 @@ class SafeResponse:
             piece = content[start : start + _PIECE_BYTES]
             await self._send({"type": "http.response.body", "body": piece, "more_body": more or not last})
 
-    async def fail(self, status: int, sentence: str) -> None:
+    async def fail(self, error: GatewayError) -> None:
         """Answers with an error. If a response has begun, it is cut off: the server closes its connection."""
         if self._started:
             return
         headers = {}
-        if status == 401:
+        if error.status == 401:
             headers["www-authenticate"] = "Bearer"
-        if status in (429, 503):
-            headers["retry-after"] = _RETRY_S
-        await self._whole(status, error_body(sentence), "application/json", headers)
+        if error.status in (429, 503):
+            headers["retry-after"] = _RENDER_RETRY_S if isinstance(error, RenderRefused) else _RETRY_S
+        await self._whole(error.status, error_body(error, self._path), "application/json", headers)
 
     async def redirect(self, elsewhere: Elsewhere) -> None:
         """Sends the browser to another page."""
@@ -101,6 +111,11 @@ class SafeResponse:
         await self.send({"type": "http.response.body", "body": body})
 
 
-def error_body(sentence: str) -> bytes:
-    """Returns the body of a fault."""
-    return json.dumps({"error": sentence}, ensure_ascii=False).encode("utf-8", "replace")
+def error_body(error: GatewayError, path: str) -> bytes:
+    """Returns the body of a fault.
+
+    Args:
+        path: Of the request. OpenAI's interface has a shape of its own.
+    """
+    value = openai_error.error_object(error) if path.startswith(openai_error.PATHS) else str(error)
+    return json.dumps({"error": value}, ensure_ascii=False).encode("utf-8", "replace")

@@ -196,12 +196,12 @@ class HttpSecurity:
         """Handles one request."""
         upload = scope["method"] == "PUT"
         body = BoundedBody(scope, receive, UPLOAD_BYTES if upload else JSON_BYTES, _UPLOAD_S if upload else _JSON_S)
-        response = SafeResponse(send, body)
+        response = SafeResponse(send, body, scope["path"])
         try:
             self._access.check(scope)
             await self._app(scope, body.receive, response.send)
         except GatewayError as error:
-            await response.fail(error.status, str(error))
+            await response.fail(error)
         except Elsewhere as elsewhere:
             await response.redirect(elsewhere)
         except ClientDisconnect:
@@ -209,7 +209,8 @@ class HttpSecurity:
         except Exception as error:
             # Neither path nor query: they may hold what a user has typed.
             log.exception("a request failed")
-            await response.fail(500, f"the gateway has a fault ({type(error).__name__}); its log says more")
+            fault = GatewayError(500, f"the gateway has a fault ({type(error).__name__}); its log says more")
+            await response.fail(fault)
 
 
 def _host_name(host: str) -> str | None:

@@ -11,8 +11,8 @@ from ishowtts import text
 from ishowtts.engines.voices import clips, folders
 from ishowtts.engines.voices.clips import VoiceClip
 from ishowtts.errors import VoiceError
-from ishowtts.text import TextReader
 from ishowtts.text.capitals import lower_capitals
+from ishowtts.text.reader import TextReader
 from ishowtts.text.scripts import base_language
 
 _SIGNS = "%&@+=#"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pypinyin import Style, lazy_pinyin
 
-from ishowtts.text import TextReader
+from ishowtts.text.reader import TextReader
 from voice_training import texts
 from voice_training.dataset.pinyin import syllables
 from voice_training.texts import english, english_numbers, mandarin, mandarin_numbers

@@ -1,0 +1,136 @@
+"""Sends the parts of one render to its requester, and notices if nobody is there any more."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ishowtts.mqtt.publish_packet import MessageProperties
+from ishowtts.mqtt.publisher import PendingPublish, PublishAnswer
+from ishowtts.mqtt.render_parts import EXPIRY_S, PART_PROPERTY, SEQ_PROPERTY, RenderEnd, RenderError, RenderSound
+from ishowtts.mqtt.session import Session
+
+_LAST_PARTS = (RenderEnd.part, RenderError.part)
+
+
+@dataclass(frozen=True)
+class RenderKey:
+    """Identifies a render: the response topic and the Correlation Data of its request."""
+
+    topic: str
+    correlation: bytes
+
+
+class RenderReply:
+    """The way back to one requester. Any thread may call any method; none of them blocks.
+
+    A part of the sound is refused while too many others wait for their confirmation by the broker (PUBACK). The other
+    parts are always taken: a render has four at most.
+
+    Attributes:
+        gone: Why no part can reach the requester any more, in words; `None` as long as it can.
+        wake: Called on the connection's thread if there is room again, or if `gone` is set. Set it before the first
+            `send`.
+
+    Args:
+        session: The connection on which the request came.
+        window: Returns how many parts of the sound may be unconfirmed.
+        on_closed: Called once: the broker has the last part, or the requester is gone.
+    """
+
+    def __init__(
+        self,
+        key: RenderKey,
+        session: Session,
+        window: Callable[[], int],
+        on_closed: Callable[[RenderReply], None],
+    ) -> None:
+        self.key = key
+        self.gone: str | None = None
+        self.wake: Callable[[], None] = lambda: None
+        self._session = session
+        self._window = window
+        self._on_closed = on_closed
+        self._lock = threading.Lock()
+        self._unconfirmed = 0
+        self._waits_for_room = False
+        self._last_sent: PendingPublish | None = None  # `end` or `error`
+
+    @property
+    def client(self) -> str:
+        """Whose turn it is is decided by this: the response topic."""
+        return self.key.topic
+
+    def send(self, part: str, payload: bytes, *, seq: int | None = None) -> bool:
+        """Publish a part at QoS 1. After `end` or `error`, nothing is published any more.
+
+        Args:
+            part: `queued`, `head`, `audio`, `end` or `error`.
+            seq: The number of a part of the sound, from 0.
+
+        Returns: False if it was not published: there is no room now (`wake` says when), or `gone` is set.
+        """
+        with self._lock:
+            if self._last_sent is not None:
+                return True
+            if self.gone is not None:
+                return False
+            if part == RenderSound.part:
+                if self._unconfirmed >= self._window():
+                    self._waits_for_room = True
+                    return False
+                self._unconfirmed += 1
+            sent = self._session.publish(
+                self.key.topic,
+                payload,
+                qos=1,
+                retain=False,
+                properties=self._properties(part, seq),
+                retry=False,
+                on_answer=self._sound_answered if part == RenderSound.part else self._answered,
+            )
+            if sent is not None and sent.mid is not None and part in _LAST_PARTS:
+                self._last_sent = sent
+        if sent is None:
+            self.lost("the connection to the broker has ended")
+        elif sent.mid is None:
+            self.lost("the broker does not take messages of this size")
+        return self.gone is None
+
+    def lost(self, why: str) -> None:
+        """Nothing can reach the requester any more. `gone` keeps the first reason."""
+        with self._lock:
+            if self.gone is not None:
+                return
+            self.gone = why
+        self._on_closed(self)
+        self.wake()
+
+    def wait(self, deadline_s: float) -> bool:
+        """Wait until the broker has the last part, if it was sent. Returns whether it has by then (monotonic)."""
+        return self._last_sent is None or self._last_sent.wait(deadline_s)
+
+    def _properties(self, part: str, seq: int | None) -> MessageProperties:
+        number = () if seq is None else ((SEQ_PROPERTY, str(seq)),)
+        return MessageProperties(
+            correlation=self.key.correlation, expiry_s=EXPIRY_S, user=((PART_PROPERTY, part), *number)
+        )
+
+    def _sound_answered(self, answer: PublishAnswer) -> None:
+        with self._lock:
+            self._unconfirmed -= 1
+            wake, self._waits_for_room = self._waits_for_room, False
+        self._answered(answer)
+        if wake:
+            self.wake()
+
+    def _answered(self, answer: PublishAnswer) -> None:
+        with self._lock:  # `send` may not have noted yet what it sent
+            last_mid = None if self._last_sent is None else self._last_sent.mid
+        if answer.refusal is not None:
+            self.lost(f"the broker refuses the answer ({answer.refusal})")
+        elif not answer.has_subscribers:
+            self.lost("nobody is subscribed to the response topic any more")
+        elif answer.mid == last_mid:
+            self._on_closed(self)

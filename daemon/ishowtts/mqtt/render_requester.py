@@ -1,0 +1,325 @@
+"""Has segments rendered by other appliances, the boards: watches them, sends requests, and collects the sounds."""
+
+from __future__ import annotations
+
+import logging
+import math
+import secrets
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ishowtts.engines.remote.board_link import FailureKind, ReadyBoard, RenderedSound, RenderFailure
+from ishowtts.model import Acknowledge, Segment, SoundFormat
+from ishowtts.mqtt.board_watch import BoardWatch
+from ishowtts.mqtt.connection import Connection
+from ishowtts.mqtt.mqtt_options import MqttOptions
+from ishowtts.mqtt.paho_client import ConnectionRole
+from ishowtts.mqtt.publish_packet import MessageProperties, ReceivedMessage
+from ishowtts.mqtt.publisher import PublishAnswer
+from ishowtts.mqtt.render_boards import ONLINE, BoardFacts
+from ishowtts.mqtt.render_parts import (
+    RenderEnd,
+    RenderError,
+    RenderHead,
+    RenderPart,
+    RenderQueued,
+    RenderSound,
+    parse_part,
+    request_payload,
+)
+from ishowtts.mqtt.session import SessionHandlers
+
+log = logging.getLogger(__name__)
+
+_MAX_SOUND_BYTES = 16_000_000
+_MAX_UNACKNOWLEDGED = 100  # messages that the broker may send before we have taken the first of them: 3.3 MB
+_KINDS = {
+    "busy": FailureKind.BUSY,
+    "expired": FailureKind.BUSY,
+    "stopping": FailureKind.BUSY,
+    "cancelled": FailureKind.BUSY,
+    "rate_limited": FailureKind.BUSY,
+    "unknown_voice": FailureKind.VOICE,
+    "failed": FailureKind.TEXT,
+    "empty": FailureKind.TEXT,
+}
+
+
+class RequestedRender:
+    """One segment that a board renders. The thread `mqtt-boards` gives it the parts of the reply.
+
+    Args:
+        withdraw: Tells the board that nobody wants the sound any more.
+    """
+
+    def __init__(self, board: str, withdraw: Callable[[RequestedRender], None]) -> None:
+        self.board = board
+        self.correlation = secrets.token_bytes(16)
+        self._withdraw = withdraw
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._result: RenderedSound | RenderFailure | None = None
+        self._head: RenderHead | None = None
+        self._sound: list[bytes] = []
+        self._bytes = 0
+
+    def wait(self, timeout_s: float) -> RenderedSound | RenderFailure | None:
+        """Wait for the result; `None` if there is none after this time."""
+        self._ended.wait(timeout_s)
+        return self._result
+
+    def cancel(self) -> None:
+        """Drop what the board still sends, and tell it so. Idempotent."""
+        if self.end(RenderFailure(FailureKind.BUSY, "it was cancelled")):
+            self._withdraw(self)
+
+    def end(self, result: RenderedSound | RenderFailure) -> bool:
+        """Set the result. Returns whether there was none: the first one counts."""
+        with self._lock:
+            if self._ended.is_set():
+                return False
+            self._result = result
+            self._ended.set()
+            return True
+
+    def take(self, part: RenderPart | None) -> bool:
+        """Take a part of the reply. Returns whether it was the last."""
+        if part is None or isinstance(part, RenderQueued):
+            return False  # a later version may have other parts
+        if isinstance(part, RenderHead) and self._head is None and part.format is SoundFormat.PCM:
+            self._head = part
+            return False
+        if isinstance(part, RenderSound) and self._head is not None and part.seq == len(self._sound):
+            self._sound.append(part.data)
+            self._bytes += len(part.data)
+            if self._bytes <= _MAX_SOUND_BYTES:
+                return False
+        if isinstance(part, RenderError):
+            kind = _KINDS.get(part.reason, FailureKind.REFUSED)
+            self.end(RenderFailure(kind, f"{part.reason}: {part.detail}"))
+        elif isinstance(part, RenderEnd) and self._head is not None and self._is_complete(part):
+            samples = np.frombuffer(b"".join(self._sound), dtype="<i2").astype(np.int16)
+            self.end(RenderedSound(samples, self._head.rate_hz, part.voice, part.cached))
+        else:
+            # A part is missing, is not where it may be, or is too much: the rest is of no use.
+            self.end(RenderFailure(FailureKind.REFUSED, "its reply has a gap, or breaks the protocol"))
+            self._withdraw(self)
+        return True
+
+    def _is_complete(self, end: RenderEnd) -> bool:
+        return end.parts == len(self._sound) and self._bytes > 0 and self._bytes % 2 == 0
+
+
+class RenderRequester:
+    """The boards, and the way to them: `BoardLink` of the engine `remote`. Any thread may call it.
+
+    Args:
+        watch: What is known of the boards.
+        on_change: Called after boards, or the connection to them, came or went. It must not block.
+    """
+
+    def __init__(self, watch: BoardWatch, on_change: Callable[[], None]) -> None:
+        self._watch = watch
+        self._on_change = on_change
+        self._lock = threading.Lock()
+        self._renders: dict[bytes, RequestedRender] = {}  # by Correlation Data
+        self._subscribed: set[str] = set()
+        self._connection: Connection | None = None
+        self._options: MqttOptions | None = None
+        self._reply_topic = ""
+        self._down: str | None = "the broker has not answered yet"
+        self._refused: str | None = None
+        self._was_ready = False
+
+    def connection(self, options: MqttOptions, wait_s: Callable[[], float]) -> Connection:
+        """Build the connection `mqtt-boards`. Its session is clean: what was asked before is not wanted any more.
+
+        Args:
+            wait_s: See `Connection`.
+        """
+        device = options.root.rpartition("/")[2]
+        self._reply_topic = f"{options.reply_prefix}{device}/{secrets.token_hex(8)}"
+        role = ConnectionRole(
+            "boards",
+            options.client_id(f"boards-{options.instance[:12]}"),
+            (self._reply_topic,),
+            qos=1,
+            persistent=False,
+            watched=self._watch.first_topics,
+            probe_topic=f"{options.root}/probe/boards",
+        )
+        handlers = SessionHandlers(
+            on_open=self._open,
+            on_ready=self._ready,
+            on_message=self._arrived,
+            on_reachable=self._set_reachable,
+            on_completed=lambda _: None,
+        )
+        self._options = replace(options, receive_maximum=_MAX_UNACKNOWLEDGED)
+        self._connection = Connection(self._options, role, handlers, on_down=self._lost, wait_s=wait_s)
+        return self._connection
+
+    def ready_boards(self, voice: str | None, language: str | None) -> Sequence[ReadyBoard]:
+        """Return the boards that can render in this voice and language now, best first."""
+        if self._down is not None:
+            return []
+        with self._lock:
+            own_renders = Counter(render.board for render in self._renders.values())
+        return [_ready_board(board) for board in self._watch.ranked(voice, language, own_renders)]
+
+    def any_ready(self) -> Sequence[ReadyBoard]:
+        """Return the boards that can render now, in no order."""
+        return [] if self._down is not None else [_ready_board(board) for board in self._watch.summary.ready]
+
+    def problem(self) -> str | None:
+        """Return why no board can render now; `None` if one can."""
+        return self._down or self._refused or self._watch.summary.problem
+
+    def languages(self) -> frozenset[str] | None:
+        """Return the base languages that the boards speak; `None`: every language, or unknown."""
+        return self._watch.summary.languages
+
+    def voices(self) -> dict[str, str | None]:
+        """Return the voices of the boards, with their languages."""
+        return dict(self._watch.summary.voices)
+
+    def voices_known(self) -> bool:
+        """Return whether the broker has sent what the boards published."""
+        return self._was_ready
+
+    def render(self, board: str, segment: Segment, timeout_s: float) -> RequestedRender:
+        """Ask a board for a segment. A board that cannot be asked is a result like any other."""
+        render = RequestedRender(board, self._withdraw)
+        payload = request_payload(
+            segment.text,
+            format=SoundFormat.PCM,
+            is_segment=True,
+            voice=segment.voice,
+            language=segment.language,
+            speed=segment.speed,
+            nfe_step=segment.nfe_step,
+            seed=segment.seed,
+            ttl_s=timeout_s,
+        )
+        with self._lock:
+            self._renders[render.correlation] = render
+        if not self._publish(render, "render", payload, math.ceil(timeout_s)):
+            self._end(render, RenderFailure(FailureKind.GONE, self._down or "the broker cannot be reached"))
+        return render
+
+    def _publish(self, render: RequestedRender, what: str, payload: bytes, expiry_s: int) -> bool:
+        """Publish a message about a render to its board. Returns whether it was handed to the network."""
+        session = None if self._connection is None else self._connection.session
+        if session is None or self._options is None:
+            return False
+        sent = session.publish(
+            f"{self._options.prefix}/{render.board}/{what}",
+            payload,
+            qos=1,
+            retain=False,
+            properties=MessageProperties(
+                response_topic=self._reply_topic, correlation=render.correlation, expiry_s=expiry_s
+            ),
+            retry=False,
+            on_answer=lambda answer: self._answered(render, answer),
+        )
+        return sent is not None
+
+    def _answered(self, render: RequestedRender, answer: PublishAnswer) -> None:
+        """The broker has answered a request. Not every broker says that nobody subscribes to it."""
+        if answer.refusal is not None:
+            detail = f"the broker does not let us publish to {render.board}/render ({answer.refusal}); change its ACL"
+            self._end(render, RenderFailure(FailureKind.GONE, detail))
+        elif not answer.has_subscribers:
+            self._end(render, RenderFailure(FailureKind.GONE, "it takes no requests now, although it is online"))
+
+    def _withdraw(self, render: RequestedRender) -> None:
+        with self._lock:
+            self._renders.pop(render.correlation, None)
+        self._publish(render, "render/cancel", b"", 60)
+
+    def _end(self, render: RequestedRender, result: RenderFailure) -> None:
+        with self._lock:
+            self._renders.pop(render.correlation, None)
+        render.end(result)
+
+    # The methods below run on the thread `mqtt-boards`.
+
+    def _open(self, _resumed: bool, subscribe: Callable[[], None]) -> None:
+        self._subscribed.clear()
+        self._watch.forget_states()
+        subscribe()
+
+    def _ready(self) -> None:
+        self._was_ready, self._down = True, None
+        self._subscribe_renderers()
+        self._on_change()
+
+    def _arrived(self, message: ReceivedMessage, acknowledge: Acknowledge) -> None:
+        acknowledge()
+        if message.fault is not None:
+            return
+        if message.topic != self._reply_topic:
+            self._take_board(message)
+            return
+        with self._lock:
+            render = self._renders.get(message.properties.correlation or b"")
+        # A late answer has no render any more.
+        if render is not None and render.take(parse_part(message.payload, message.properties.user)):
+            with self._lock:
+                self._renders.pop(render.correlation, None)
+
+    def _take_board(self, message: ReceivedMessage) -> None:
+        changed = self._watch.take(message.topic, message.payload)
+        if self._down is not None:
+            return
+        self._subscribe_renderers()
+        if not changed:
+            return
+        ready = {board.name for board in self._watch.summary.ready}
+        with self._lock:
+            lost = [render for render in self._renders.values() if render.board not in ready]
+        for render in lost:
+            board = self._watch.board(render.board)
+            if board is None or board.availability != ONLINE:
+                self._end(render, RenderFailure(FailureKind.GONE, "it went offline"))
+        self._on_change()
+
+    def _subscribe_renderers(self) -> None:
+        """Subscribe to the state and the telemetry of boards that are new."""
+        session = None if self._connection is None else self._connection.session
+        for topic in self._watch.renderer_topics:
+            if session is not None and topic not in self._subscribed:
+                self._subscribed.add(topic)
+                session.subscribe_optional(topic, lambda refusal, topic=topic: self._granted(topic, refusal))
+
+    def _granted(self, topic: str, refusal: str | None) -> None:
+        if refusal is not None:
+            log.warning("the broker does not let us subscribe to %s (%s); allow it in its ACL", topic, refusal)
+
+    def _set_reachable(self, reason: str | None) -> None:
+        if reason != self._refused:
+            self._refused = reason
+            if reason is not None:
+                log.warning("no board can render: %s", reason)
+            self._on_change()
+
+    def _lost(self, reason: str, _without_message: bool) -> None:
+        self._down = reason
+        with self._lock:
+            renders, self._renders = list(self._renders.values()), {}
+        for render in renders:
+            render.end(RenderFailure(FailureKind.GONE, reason))
+        self._on_change()
+
+
+def _ready_board(board: BoardFacts) -> ReadyBoard:
+    engines = board.state.get("engines")
+    engine = engines[0] if isinstance(engines, list) and engines and isinstance(engines[0], str) else None
+    speech = board.telemetry.get("speech")
+    rtf = speech.get("rtf_p50") if isinstance(speech, dict) else None
+    return ReadyBoard(board.name, engine, rtf if type(rtf) in (int, float) and 0 < rtf < 100 else None)

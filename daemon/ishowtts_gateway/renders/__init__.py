@@ -1,0 +1,1 @@
+"""Has appliances render text into sound, for the servers of the gateway."""
