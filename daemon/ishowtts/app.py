@@ -334,7 +334,7 @@ class Daemon:
             instance=self._instance,
             identity=self._identity,
             sources=self._board.sources(),
-            choice=self._engines.choice,
+            engines=self._engines,
             voices=self._voices,
         )
         self._link.publish_retained("info", info)

@@ -59,7 +59,7 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     """The shipped broker, with the password of the examples for the users that they name."""
     folder = tmp_path / "shipped"
     folder.mkdir()
-    with ShippedBroker(folder, dict.fromkeys(("controller", "observer", "ishowtts"), PASSWORD)) as broker:
+    with ShippedBroker(folder, dict.fromkeys(("controller", "observer", "renderer", "ishowtts"), PASSWORD)) as broker:
         yield broker
 
 
@@ -74,7 +74,13 @@ def mqtt_client(broker: Broker) -> Iterator[Client]:
 def kitchen(make_appliance: Callable[..., Appliance], broker: Broker, mqtt_client: Client, tmp_path: Path) -> Appliance:
     password = tmp_path / "mqtt-password"
     password.write_text(PASSWORD)
-    mqtt = {"host": broker.host, "port": broker.port, "username": "ishowtts", "password_file": str(password)}
+    mqtt = {
+        "host": broker.host,
+        "port": broker.port,
+        "username": "ishowtts",
+        "password_file": str(password),
+        "groups": ["all"],
+    }
     engine = {"kind": "espeak", "f5": {"voices_over_mqtt": True}}
     appliance = make_appliance(settings={"device": {"name": "kitchen"}, "mqtt": mqtt, "engine": engine})
     appliance.root = ROOT
@@ -113,7 +119,7 @@ def finished_lines(client: Client, count: int) -> list[dict[str, Any]]:
 def test_the_shell_examples_work(
     kitchen: Appliance, mqtt_client: Client, shell: Callable[[str], str], tmp_path: Path
 ) -> None:
-    options, lines, commands, older, voice, removal, retained, watched, alerts, requested = blocks("sh")
+    options, lines, commands, older, voice, removal, group, retained, watched, alerts, requested = blocks("sh")
     shell(options)
     shell(lines)
     assert "tea-2" in [event["id"] for event in finished_lines(mqtt_client, 4)]
@@ -133,6 +139,9 @@ def test_the_shell_examples_work(
     assert (removed["command"], removed["ok"]) == ("voice_remove", True), removed
     history = json.loads(shell(older))
     assert [line["status"] for line in history["lines"]].count("finished") == 4
+    mqtt_client.forget()
+    shell(group)
+    finished_lines(mqtt_client, 1)
     availability, state = shell(retained).splitlines()
     assert availability == "online"
     assert json.loads(state)["volume"] == 60
@@ -151,7 +160,7 @@ def test_the_shell_examples_work(
 
 
 def test_the_python_example_works(kitchen: Appliance, broker: Broker) -> None:
-    (program,) = blocks("python")
+    _, program = blocks("python")
     assert program.count('"localhost", 1883') == program.count("answered.wait(60)") == 1
     program = program.replace('"localhost", 1883', f'"{broker.host}", {broker.port}')
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
