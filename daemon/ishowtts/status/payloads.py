@@ -45,8 +45,7 @@ def info_payload(
         sources: The source of each field of `BoardReading`.
     """
     over_mqtt, choice = config.engine.f5.voices_over_mqtt, engines.choice
-    # Requests for sound are answered at a response topic, which MQTT 3.1.1 does not have.
-    renders = config.limits.renders if config.mqtt.protocol == 5 else 0
+    renders = config.renders
     names = voices.names()
     return {
         "version": __version__,
