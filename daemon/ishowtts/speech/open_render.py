@@ -15,6 +15,7 @@ from ishowtts.mqtt.render_reply import RenderKey
 from ishowtts.speech.render_task import MadeSegment, RenderTask
 from ishowtts.speech.segment_renderer import SpeechResources
 from ishowtts.speech.sound_stream import SoundStream
+from ishowtts.util.logs import Untrusted
 
 log = logging.getLogger(__name__)
 
@@ -189,7 +190,7 @@ class OpenRender:
                 detail = f"no part of the sound could be sent for {_STALLED_S:.0f} s"
                 self.end("cancelled", detail, RenderOutcome.CANCELLED)
         elif not task.made and task.failure is not None:
-            log.warning("a render failed: %s", task.failure)
+            log.warning("a render failed: %s", Untrusted(task.failure))
             self.end("failed", str(task.failure))
         elif not task.made and self._last is not None and self._last.is_last:
             self._finish(self._last)
