@@ -20,6 +20,7 @@ from ishowtts.mqtt.link import MqttLink
 from ishowtts.playback.audibility import Silence, SilentCause, ordered
 from ishowtts.playback.player import Player
 from ishowtts.speech import SchedulerStatus
+from ishowtts.speech.render_service import RenderService
 from ishowtts.status.speech_figures import rounded
 from ishowtts.status.telemetry import Telemetry
 
@@ -198,6 +199,7 @@ class TelemetryPayload:
     player: Player
     engines: Engines
     link: MqttLink
+    renders: RenderService
 
     def compose(self) -> dict[str, Any]:
         """Take the readings and return the payload of the contract."""
@@ -219,6 +221,7 @@ class TelemetryPayload:
             queue_depth=self.inbox.depth(),
             worker_pids=[each["pid"] for each in engines if each["pid"] is not None],
             gpu_mb=stats.gpu_mb,
+            renders=asdict(self.renders.counts()),
         )
 
 

@@ -62,6 +62,7 @@ class Telemetry:
         mqtt: dict[str, Any],
         queue_depth: int,
         worker_pids: Sequence[int],
+        renders: dict[str, int],
         gpu_mb: float | None = None,
     ) -> dict[str, Any]:
         """Compose the telemetry payload of the contract. `None` stands for what is unknown."""
@@ -95,6 +96,7 @@ class Telemetry:
                 "gpu_mb": rounded(gpu_mb, 1),
             },
             "speech": {**self._figures.speech(), "queue_depth": queue_depth},
+            "renders": renders,
             "engine": engine,
             "engines": [{**each, **self._figures.engine(each["name"])} for each in engines],
             "audio": audio,
