@@ -22,7 +22,8 @@ from ishowtts.mqtt.link import MqttLink
 from ishowtts.playback.audibility import Silence, SilentCause, ordered
 from ishowtts.playback.player import Player
 from ishowtts.speech import SchedulerStatus
-from ishowtts.status.speech_figures import rounded
+from ishowtts.speech.render_service import RenderService
+from ishowtts.status.speech_figures import percentile, rounded
 from ishowtts.status.telemetry import Telemetry
 
 FOUND_PAUSED = "paused since before the daemon was started; the command resume lets it speak"
@@ -200,6 +201,7 @@ class TelemetryPayload:
     player: Player
     engines: Engines
     link: MqttLink
+    renders: RenderService
 
     def compose(self) -> dict[str, Any]:
         """Take the readings and return the payload of the contract."""
@@ -214,7 +216,17 @@ class TelemetryPayload:
         }
         mqtt = {"connected": self.link.connected, "reconnects": self.link.reconnects}
         boards = {} if self.engines.remote is None else {"boards": _boards(self.engines.remote)}
+        counts = self.renders.counts()
+        renders = {
+            "active": counts.active,
+            "waiting": counts.waiting,
+            "done": counts.done,
+            "failed": counts.failed,
+            "cancelled": counts.cancelled,
+            "rtf_p50": rounded(percentile(counts.rtf, 50), 4),
+        }
         snapshot = self.telemetry.snapshot(
+            renders=renders,
             engine=engine,
             engines=engines,
             audio=audio,
