@@ -28,7 +28,7 @@ _TEXTS = ("availability", "probe")  # payloads that are plain text
 _BY_TOPIC = (  # a publisher chooses the rest of a response topic, so this one comes first
     (re.compile(r"/reply/."), "answer"),
     (re.compile(r"/alert/[a-z_]+$"), "alert"),
-    (re.compile(r"/probe(/commands|/voices|/renders)?$"), "probe"),
+    (re.compile(r"/probe(/commands|/voices|/renders|/boards)?$"), "probe"),
     (re.compile(r"/device/[a-zA-Z0-9_-]+/config$"), "discovery"),
     (re.compile(r"/(availability|event|info|muted|state|telemetry|voice|volume)$"), None),
 )
