@@ -15,7 +15,9 @@ import soundfile
 
 from ishowtts.cli import remote_render
 from ishowtts.cli.main import main
+from support.appliance import Appliance
 from support.broker import Broker
+from support.client import Client
 from support.scripted_board import RATE_HZ, Script, ScriptedBoard, tone
 from support.waiting import eventually
 
@@ -186,3 +188,21 @@ def test_an_appliance_that_cannot_is_told_so_before_the_request(
         board.change(state="ready", engines=["quick"])
     assert (status, err) == (1, "ishowtts: the appliance at ishowtts/renders has no engine that can speak now\n")
     assert not board.asked
+
+
+def test_the_daemon_itself_renders_into_a_file(
+    broker: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (
+        Appliance(tmp_path, broker, quick_s=0.3) as appliance,
+        Client(broker.host, broker.port) as client,
+    ):
+        appliance.wait_ready(client)
+        for name in ("a.wav", "a.mp3"):
+            words = ["render", "This is a tone.", "--out", str(tmp_path / name), "--config", str(appliance.config_file)]
+            assert main(words) == 0
+            assert soundfile.info(tmp_path / name).duration == pytest.approx(0.3, abs=0.1)
+        assert "by quick" in capsys.readouterr().out
+        assert main([*words, "--voice", "nobody"]) == 1
+        assert "nobody" in capsys.readouterr().err
+        assert not appliance.events(client), "renders make no events"
