@@ -151,3 +151,13 @@ def test_its_links_exist() -> None:
         re.sub("[^a-z0-9 -]", "", line.lower()).replace(" ", "-") for line in re.findall(r"^#+ (.*)$", MQTT, re.M)
     }
     assert anchors <= headings
+
+
+def test_each_field_of_a_render_has_its_row() -> None:
+    assert sorted(first_cells(MQTT, "field of a render")) == sorted(schemas()["render"]["properties"])
+    parts = schemas()["render-reply"]["$defs"]
+    assert set(first_cells(MQTT, "`part`")) == {*parts, "audio"}
+    for part in ("head", "end"):
+        assert sorted(first_cells(MQTT, f"field of `{part}`")) == sorted(parts[part]["properties"])
+    reasons = {*first_cells(MQTT, "reason of `error`"), *first_cells(MQTT, "reason of `rejected`")} - {"rejected"}
+    assert reasons == set(parts["error"]["properties"]["reason"]["enum"])

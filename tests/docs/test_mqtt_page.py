@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     """The shipped broker, with the password of the examples for the users that they name."""
     folder = tmp_path / "shipped"
     folder.mkdir()
-    with ShippedBroker(folder, dict.fromkeys(("controller", "observer", "ishowtts"), PASSWORD)) as broker:
+    with ShippedBroker(folder, dict.fromkeys(("controller", "observer", "renderer", "ishowtts"), PASSWORD)) as broker:
         yield broker
 
 
@@ -74,7 +75,13 @@ def mqtt_client(broker: Broker) -> Iterator[Client]:
 def kitchen(make_appliance: Callable[..., Appliance], broker: Broker, mqtt_client: Client, tmp_path: Path) -> Appliance:
     password = tmp_path / "mqtt-password"
     password.write_text(PASSWORD)
-    mqtt = {"host": broker.host, "port": broker.port, "username": "ishowtts", "password_file": str(password)}
+    mqtt = {
+        "host": broker.host,
+        "port": broker.port,
+        "username": "ishowtts",
+        "password_file": str(password),
+        "groups": ["all"],
+    }
     engine = {"kind": "espeak", "f5": {"voices_over_mqtt": True}}
     appliance = make_appliance(settings={"device": {"name": "kitchen"}, "mqtt": mqtt, "engine": engine})
     appliance.root = ROOT
@@ -113,7 +120,7 @@ def finished_lines(client: Client, count: int) -> list[dict[str, Any]]:
 def test_the_shell_examples_work(
     kitchen: Appliance, mqtt_client: Client, shell: Callable[[str], str], tmp_path: Path
 ) -> None:
-    options, lines, commands, older, voice, removal, retained, watched, alerts, requested = blocks("sh")
+    options, lines, commands, older, voice, removal, group, retained, watched, alerts, requested = blocks("sh")
     shell(options)
     shell(lines)
     assert "tea-2" in [event["id"] for event in finished_lines(mqtt_client, 4)]
@@ -133,6 +140,9 @@ def test_the_shell_examples_work(
     assert (removed["command"], removed["ok"]) == ("voice_remove", True), removed
     history = json.loads(shell(older))
     assert [line["status"] for line in history["lines"]].count("finished") == 4
+    mqtt_client.forget()
+    shell(group)
+    finished_lines(mqtt_client, 1)
     availability, state = shell(retained).splitlines()
     assert availability == "online"
     assert json.loads(state)["volume"] == 60
@@ -151,7 +161,7 @@ def test_the_shell_examples_work(
 
 
 def test_the_python_example_works(kitchen: Appliance, broker: Broker) -> None:
-    (program,) = blocks("python")
+    _, program = blocks("python")
     assert program.count('"localhost", 1883') == program.count("answered.wait(60)") == 1
     program = program.replace('"localhost", 1883', f'"{broker.host}", {broker.port}')
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
@@ -161,6 +171,19 @@ def test_the_python_example_works(kitchen: Appliance, broker: Broker) -> None:
     done = subprocess.run([sys.executable, "-c", impatient], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "no answer within 60 s" in done.stderr
+
+
+def test_the_python_example_of_a_render_works(kitchen: Appliance, broker: Broker, tmp_path: Path) -> None:
+    program, _ = blocks("python")
+    assert program.count('"localhost", 1883') == 1
+    program = program.replace('"localhost", 1883', f'"{broker.host}", {broker.port}')
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), kitchen.log
+    with wave.open(str(tmp_path / "tea.wav")) as sound:
+        assert sound.getparams()[:2] == (1, 2)
+        assert 0.5 < sound.getnframes() / sound.getframerate() < 5
 
 
 def test_the_node_red_flow_is_consistent() -> None:

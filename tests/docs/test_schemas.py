@@ -15,9 +15,10 @@ import jsonschema_rs
 import pytest
 
 from ishowtts.board import BoardReading
-from ishowtts.model import FINAL_EVENTS, AlertName, Outcome, Reason
+from ishowtts.model import FINAL_EVENTS, AlertName, Outcome, Reason, SoundFormat
 from ishowtts.mqtt.command_payload import COMMANDS
 from ishowtts.mqtt.fields import COMMAND_FIELDS, LINE_FIELDS
+from ishowtts.mqtt.render_payload import RENDER_FIELDS
 from ishowtts.playback.audibility import SilentCause
 from ishowtts.status.payloads import name_in_telemetry
 from support import payload_check
@@ -64,6 +65,13 @@ def test_the_names_are_those_of_the_code() -> None:
     assert set(schemas()["state"]["properties"]["silent"]["enum"]) == causes
     assert schemas()["state"]["properties"]["alerts"]["items"]["enum"] == [name.value for name in AlertName]
     assert set(schemas()["line"]["properties"]) == set(LINE_FIELDS)
+    render, reply = schemas()["render"]["properties"], schemas()["render-reply"]["$defs"]
+    assert set(render) == set(RENDER_FIELDS) - {"volume", "priority"}
+    formats = [each.value for each in SoundFormat]
+    assert render["format"]["enum"] == [*formats, None]
+    assert reply["head"]["properties"]["format"]["enum"] == formats
+    assert schemas()["info"]["properties"]["render_formats"]["items"]["enum"] == formats
+    assert set(reply["error"]["properties"]["reason"]["enum"]) >= {reason.value for reason in Reason}
     sources = schemas()["info"]["properties"]["sources"]["properties"]
     assert set(sources) == {name_in_telemetry(field.name) for field in fields(BoardReading)}
     command = schemas()["command"]["$defs"]
@@ -122,6 +130,31 @@ def test_what_is_published_is_checked(topic: str, payload: dict[str, Any] | byte
     body = payload if isinstance(payload, bytes) else json.dumps({"ts": TS, "id": "a", **payload}).encode()
     found = payload_check.fault(topic, body)
     assert found is None if fault is None else fault in str(found)
+
+
+@pytest.mark.parametrize(
+    ("part", "payload", "fault"),
+    [
+        ("queued", b'{"waiting": 0}', None),
+        ("queued", b"{}", "required"),
+        ("audio", b"x", None),
+        ("audio", b"", "has 0 bytes"),
+        ("audio", b"x" * 32_769, "has 32769 bytes"),
+        ("error", b'{"reason": "busy", "detail": "x"}', None),
+        ("error", b'{"reason": "lazy", "detail": "x"}', "not one of"),
+        ("end", b"{", "not JSON"),
+        ("other", b"{}", "has no part other"),
+    ],
+)
+def test_the_parts_of_a_render_are_checked(part: str, payload: bytes, fault: str | None) -> None:
+    found = payload_check.fault("ishowtts/reply/me/1", payload, part)
+    assert found is None if fault is None else fault in str(found)
+
+
+def test_requests_for_sound_of_a_stage_are_checked() -> None:
+    assert payload_check.fault("ishowtts/kitchen/render", b'{"text": "Hi", "format": "pcm", "as": "segment"}') is None
+    assert payload_check.fault("ishowtts/kitchen/render", b'{"text": "Hi", "volume": 3}') is not None
+    assert payload_check.fault("ishowtts/kitchen/render/cancel", b"") is None
 
 
 def test_an_active_alert_says_what_to_do() -> None:

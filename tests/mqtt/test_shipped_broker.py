@@ -21,24 +21,27 @@ ROOT = "ishowtts/test"
 SAY = [f"{ROOT}/say", f"{ROOT}/say/anna"]
 STEER = [f"{ROOT}/urgent", f"{ROOT}/command", f"{ROOT}/volume/set", f"{ROOT}/voice/set"]
 VOICES = [f"{ROOT}/voice/anna/set"]
+RENDERS = [f"{ROOT}/render", f"{ROOT}/render/cancel"]
+GROUPS = [f"ishowtts/group/all/{name}" for name in ("say", "say/anna", "urgent", "command")]
 SEEN = [
     f"{ROOT}/{name}" for name in ("availability", "event", "info", "muted", "state", "telemetry", "voice", "volume")
 ]
 ALERTS = [f"{ROOT}/alert/{name.value}" for name in AlertName]
-PROBES = [f"{ROOT}/probe", f"{ROOT}/probe/commands", f"{ROOT}/probe/voices"]
+PROBES = [f"{ROOT}/probe", f"{ROOT}/probe/commands", f"{ROOT}/probe/voices", f"{ROOT}/probe/renders"]
 DISCOVERY = "homeassistant/device/ishowtts_ishowtts_test/config"
 HOME_ASSISTANT = [DISCOVERY, "homeassistant/status", "homeassistant/sensor/other/config"]
-ROLES = ("publisher", "controller", "observer", "gateway", "homeassistant", "ishowtts")
+ROLES = ("publisher", "controller", "observer", "gateway", "homeassistant", "ishowtts", "renderer")
 REPLIES = [f"ishowtts/reply/{role}/1" for role in ROLES]
-EVERYTHING = [*SAY, *STEER, *VOICES, *SEEN, *ALERTS, *PROBES, *REPLIES, *HOME_ASSISTANT]
+EVERYTHING = [*SAY, *STEER, *VOICES, *RENDERS, *GROUPS, *SEEN, *ALERTS, *PROBES, *REPLIES, *HOME_ASSISTANT]
 
 MAY_PUBLISH = {
-    "publisher": SAY,
-    "controller": [*SAY, *STEER, *VOICES],
+    "publisher": [*SAY, *GROUPS[:2]],
+    "controller": [*SAY, *STEER, *VOICES, *GROUPS],
     "observer": [],
-    "gateway": [*SAY, *STEER, *VOICES],
-    "homeassistant": [SAY[0], *STEER, *HOME_ASSISTANT],
-    "ishowtts": [*SAY, *STEER, *VOICES, *SEEN, *ALERTS, *PROBES, *REPLIES, DISCOVERY],
+    "gateway": [*SAY, *STEER, *VOICES, *RENDERS, *GROUPS],
+    "homeassistant": [SAY[0], *STEER, GROUPS[0], *GROUPS[2:], *HOME_ASSISTANT],
+    "ishowtts": [*SAY, *STEER, *VOICES, *RENDERS, *GROUPS, *SEEN, *ALERTS, *PROBES, *REPLIES, DISCOVERY],
+    "renderer": RENDERS,
 }
 MAY_READ = {
     "publisher": [REPLIES[0]],
@@ -50,12 +53,15 @@ MAY_READ = {
         *SAY,
         *STEER,
         *VOICES,
+        *RENDERS,
+        *GROUPS,
         *PROBES,
         *ALERTS,
         *(topic for topic in SEEN if not topic.endswith(("/muted", "/voice", "/volume"))),
         "homeassistant/status",
         REPLIES[5],
     ],
+    "renderer": [*(f"{ROOT}/{name}" for name in ("availability", "info", "state", "telemetry")), REPLIES[6]],
 }
 PASSWORDS = {role: f"password of {role}" for role in ROLES}
 
@@ -102,7 +108,8 @@ def test_a_role_can_publish_only_on_its_topics(shared: ShippedBroker, enter: Exi
     fences = [SAY[0], SEEN[0], *REPLIES]
     for fence in fences:
         appliance.publish(fence, "fence")
-    for witness, fence in zip(witnesses, [REPLIES[0], REPLIES[1], SEEN[0], SEEN[0], SEEN[0], SAY[0]], strict=True):
+    seen = [REPLIES[0], REPLIES[1], SEEN[0], SEEN[0], SEEN[0], SAY[0], SEEN[0]]
+    for witness, fence in zip(witnesses, seen, strict=True):
         witness.wait_for(fence, lambda message: message.text == "fence")
     arrived = {m.topic for witness in witnesses for m in witness.messages if m.text == f"from {role}"}
     assert arrived == set(MAY_PUBLISH[role])

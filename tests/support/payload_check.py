@@ -17,6 +17,8 @@ from typing import Any
 import jsonschema_rs
 import paho.mqtt.client as paho
 
+from ishowtts.limits import RENDER_PART_BYTES
+
 FOLDER = Path(__file__).resolve().parents[2] / "docs/schemas"
 FAULTS_FILE = "ISHOWTTS_TEST_PAYLOAD_FAULTS"
 """The variable of a daemon that names the file for payloads that no schema allows; without it nothing is validated."""
@@ -26,11 +28,13 @@ _TEXTS = ("availability", "probe")  # payloads that are plain text
 _BY_TOPIC = (  # a publisher chooses the rest of a response topic, so this one comes first
     (re.compile(r"/reply/."), "answer"),
     (re.compile(r"/alert/[a-z_]+$"), "alert"),
-    (re.compile(r"/probe(/commands|/voices)?$"), "probe"),
+    (re.compile(r"/probe(/commands|/voices|/renders)?$"), "probe"),
     (re.compile(r"/device/[a-zA-Z0-9_-]+/config$"), "discovery"),
     (re.compile(r"/(availability|event|info|muted|state|telemetry|voice|volume)$"), None),
 )
+_RENDER = re.compile(r"/render(/cancel)?$")
 _REQUESTS = (
+    (re.compile(r"/render$"), "render"),
     (re.compile(r"/(say(/[^/]+)?|urgent)$"), "line"),
     (re.compile(r"/command$"), "command"),
     (re.compile(r"/volume/set$"), "volume-set"),
@@ -69,22 +73,40 @@ def schema_of(topic: str) -> str | None:
     return None
 
 
-def fault(topic: str, payload: bytes) -> str | None:
-    """What is wrong with a payload of the appliance; `None` if its schema allows it."""
+def fault(topic: str, payload: bytes, part: str | None = None) -> str | None:
+    """What is wrong with a payload of the appliance; `None` if its schema allows it.
+
+    Args:
+        part: Which part of the reply to a render it is; `None`: it is none.
+    """
+    if part is not None:
+        return _part_fault(part, payload)
+    if _RENDER.search(topic):  # a stage has others render
+        return request_fault(topic, payload.decode()) if payload else None
     name = schema_of(topic)
     if name is None:
         return "the contract has no such topic"
-    if name == "discovery" and not payload:
-        return None  # an empty retained message removes the one before
+    if name == "discovery" and not payload:  # an empty retained message removes the one before
+        return None
     try:
         value = payload.decode() if name in _TEXTS else json.loads(payload, parse_constant=_no_constant)
     except ValueError as error:
         return f"it is not JSON: {error}"
     if name == "answer" and isinstance(value, dict) and "command" in value:
         name = "history"
-    if validator(name).is_valid(value):
-        return None
-    return "; ".join(_sentences(name, value))
+    return "; ".join(_sentences(name, value)) if not validator(name).is_valid(value) else None
+
+
+def _part_fault(part: str, payload: bytes) -> str | None:
+    if part == "audio":
+        return None if 1 <= len(payload) <= RENDER_PART_BYTES else f"a part of the sound has {len(payload)} bytes"
+    if part not in schemas()["render-reply"]["$defs"]:
+        return f"the contract has no part {part}"
+    try:
+        value = json.loads(payload, parse_constant=_no_constant)
+    except ValueError as error:
+        return f"it is not JSON: {error}"
+    return "; ".join(error.message for error in validator("render-reply", f"#/$defs/{part}").iter_errors(value)) or None
 
 
 def request_fault(topic: str, payload: str | dict[str, Any]) -> str | None:
@@ -94,7 +116,7 @@ def request_fault(topic: str, payload: str | dict[str, Any]) -> str | None:
     name = next((name for pattern, name in _REQUESTS if pattern.search(topic)), None)
     if name is None:
         return "the contract has no such topic"
-    if isinstance(payload, str) and name == "line":
+    if isinstance(payload, str) and (name == "line" or (name == "render" and not payload.startswith("{"))):
         return None  # plain text
     value = json.loads(payload) if isinstance(payload, str) else payload
     return None if validator(name).is_valid(value) else "; ".join(_sentences(name, value))
@@ -125,7 +147,9 @@ def install() -> None:
     publish, noted = paho.Client.publish, set()
 
     def checked(self: paho.Client, topic: str, payload: bytes, *args: Any, **named: Any) -> Any:
-        found = fault(topic, payload)
+        properties = named.get("properties", args[2] if len(args) > 2 else None)
+        part = dict(getattr(properties, "UserProperty", ())).get("part")
+        found = fault(topic, payload, part)
         if found is not None and (topic, found) not in noted:
             noted.add((topic, found))
             with Path(path).open("a", encoding="utf-8") as file:

@@ -60,6 +60,7 @@ class OpenRender:
     Attributes:
         client: Who has asked: clients take turns.
         outcome: How it ended; `None` while it is open.
+        rtf: Real-time factor of its sound, once it was sent to its end; `None` if all came from the cache.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class OpenRender:
         self.key = reply.key
         self.task = RenderTask(request, resources, wake)
         self.outcome: RenderOutcome | None = None
+        self.rtf: float | None = None
         self._request = request
         self._reply = reply
         self._stream = SoundStream(request, resources, f"render {number}")
@@ -195,6 +197,7 @@ class OpenRender:
     def _finish(self, last: MadeSegment) -> None:
         began_s = self._arrived_s if self.task.began_s is None else self.task.began_s
         audio_s = self._stream.audio_s
+        self.rtf = self._synth_s / audio_s if audio_s > 0 and self._synth_s > 0 else None
         self._close(RenderOutcome.DONE)
         send(
             self._reply,
@@ -202,7 +205,7 @@ class OpenRender:
                 audio_s=audio_s,
                 synth_s=self._synth_s,
                 ttfa_s=None if self._first_sent_s is None else self._first_sent_s - began_s,
-                rtf=self._synth_s / audio_s if audio_s > 0 else None,
+                rtf=self.rtf,
                 queue_s=began_s - self._arrived_s,
                 engine=last.utterance.engine,
                 engines=tuple(self._engines),

@@ -23,6 +23,7 @@ from ishowtts.util.loop_thread import LoopThread
 log = logging.getLogger(__name__)
 
 _IDLE_S = 5.0
+_MAX_RTF = 100
 _STOPPING = RenderError("stopping", "the appliance is being stopped; send it again, or to another one")
 
 Admit = Callable[[Line], Line | Rejection]
@@ -35,6 +36,7 @@ class RenderCounts:
     Attributes:
         active, waiting: Those that were begun, and those that were not.
         done, failed, cancelled: Those that have ended so, since the start. One that was refused counts nowhere.
+        rtf: Real-time factors of the last of those that an engine has made. Sound from the cache has none.
     """
 
     active: int
@@ -42,6 +44,7 @@ class RenderCounts:
     done: int
     failed: int
     cancelled: int
+    rtf: tuple[float, ...] = ()
 
 
 class RenderService(LoopThread):
@@ -70,6 +73,7 @@ class RenderService(LoopThread):
         self._arrived: deque[tuple[RenderRequest | Rejection, RenderOutlet] | RenderKey] = deque()
         self._closed = False
         self._ended = dict.fromkeys(RenderOutcome, 0)
+        self._rtf: deque[float] = deque(maxlen=_MAX_RTF)
 
     @property
     def enabled(self) -> bool:
@@ -112,6 +116,7 @@ class RenderService(LoopThread):
             ended[RenderOutcome.DONE],
             ended[RenderOutcome.FAILED],
             ended[RenderOutcome.CANCELLED],
+            tuple(self._rtf),
         )
 
     def run_once(self, last: bool) -> float:
@@ -190,6 +195,8 @@ class RenderService(LoopThread):
         if render.outcome is not None:
             self._turns.remove(render)
             self._ended[render.outcome] += 1
+            if render.rtf is not None:
+                self._rtf.append(render.rtf)
 
     def _stop_all(self) -> None:
         with self._lock:

@@ -10,17 +10,18 @@ from typing import Any
 from ishowtts import __version__
 from ishowtts.board import BoardIdentity
 from ishowtts.config import Config
-from ishowtts.engines.build import EngineChoice, Engines
+from ishowtts.engines.build import Engines
 from ishowtts.engines.candidates import EngineCandidate
 from ishowtts.engines.voices.voice_library import VoiceLibrary
 from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
 from ishowtts.inbox import Inbox
-from ishowtts.model import AlertName
+from ishowtts.model import AlertName, SoundFormat
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.playback.audibility import Silence, SilentCause, ordered
 from ishowtts.playback.player import Player
 from ishowtts.speech import SchedulerStatus
-from ishowtts.status.speech_figures import rounded
+from ishowtts.speech.render_service import RenderService
+from ishowtts.status.speech_figures import percentile, rounded
 from ishowtts.status.telemetry import Telemetry
 
 FOUND_PAUSED = "paused since before the daemon was started; the command resume lets it speak"
@@ -35,7 +36,7 @@ def info_payload(
     instance: str,
     identity: BoardIdentity,
     sources: Mapping[str, str],
-    choice: EngineChoice,
+    engines: Engines,
     voices: VoiceLibrary,
 ) -> dict[str, Any]:
     """Compose `info`: what does not change from one line to the next.
@@ -43,7 +44,9 @@ def info_payload(
     Args:
         sources: The source of each field of `BoardReading`.
     """
-    over_mqtt = config.engine.f5.voices_over_mqtt
+    over_mqtt, choice = config.engine.f5.voices_over_mqtt, engines.choice
+    renders = config.renders
+    names = voices.names()
     return {
         "version": __version__,
         "instance": instance,
@@ -54,13 +57,23 @@ def info_payload(
         "engine": choice.kind,
         "engine_why": choice.why,
         "engines": list(choice.order),
+        "engine_languages": {each.name: _spoken(each) for each in engines.order},
         "telemetry_s": config.telemetry.interval_s,
         "weights_licence": choice.weights.licence if choice.weights else None,
-        "voices": voices.names(),
+        "voices": names,
+        "voice_languages": {name: voices.language(name) for name in names},
         "voices_over_mqtt": over_mqtt,
         "removable_voices": voices.uploaded_names() if over_mqtt else [],
-        "limits": {"max_chars": config.limits.max_chars, "max_lines": config.queue.max_lines},
+        "limits": {"max_chars": config.limits.max_chars, "max_lines": config.queue.max_lines, "renders": renders},
+        "render_formats": [each.value for each in SoundFormat] if renders else [],
+        "groups": list(config.mqtt.groups),
     }
+
+
+def _spoken(candidate: EngineCandidate) -> list[str] | None:
+    """The languages of an engine; `None` for espeak-ng, which has over 100, and if they are not known."""
+    languages = None if candidate.name == "espeak" else candidate.languages()
+    return None if languages is None else sorted(languages)
 
 
 def name_in_telemetry(field: str) -> str:
@@ -185,6 +198,7 @@ class TelemetryPayload:
     player: Player
     engines: Engines
     link: MqttLink
+    renders: RenderService
 
     def compose(self) -> dict[str, Any]:
         """Take the readings and return the payload of the contract."""
@@ -198,7 +212,17 @@ class TelemetryPayload:
             "lateness_max_s": round(sound.lateness_max_s, 4),
         }
         mqtt = {"connected": self.link.connected, "reconnects": self.link.reconnects}
+        counts = self.renders.counts()
+        renders = {
+            "active": counts.active,
+            "waiting": counts.waiting,
+            "done": counts.done,
+            "failed": counts.failed,
+            "cancelled": counts.cancelled,
+            "rtf_p50": rounded(percentile(counts.rtf, 50), 4),
+        }
         return self.telemetry.snapshot(
+            renders=renders,
             engine=engine,
             engines=engines,
             audio=audio,
