@@ -53,6 +53,7 @@ def snapshot(telemetry: Telemetry, *worker_pids: int) -> dict[str, Any]:
         mqtt={"connected": True},
         queue_depth=3,
         worker_pids=worker_pids,
+        renders={},
     )
 
 
