@@ -28,6 +28,7 @@ from ishowtts.mqtt.line_payload import LineLimits
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.mqtt.link_handlers import MqttHandlers
 from ishowtts.mqtt.mqtt_options import MqttOptions
+from ishowtts.mqtt.render_requester import RenderRequester
 from ishowtts.mqtt.stored_identity import with_stored_identity
 from ishowtts.playback.build_player import (
     ChosenSpeaker,
@@ -192,9 +193,8 @@ class Daemon:
             private=config.log.private,
         )
         self._report = StateReport(self._root, self._state.compose, self._link, self._notifier)
-        telemetry = TelemetryPayload(
-            self._telemetry, self._inbox, self._player, self._engines, self._link, self._renders
-        )
+        link = self._link
+        telemetry = TelemetryPayload(self._telemetry, self._inbox, self._player, self._engines, link, self._renders)
         self._status = StatusPublisher(
             self._link.publish_retained,
             self._state.compose,
@@ -229,6 +229,7 @@ class Daemon:
                 *([self._renders] if self._renders.enabled else []),
             ],
             segment_s=config.engine.deadlines.segment_s,
+            remote=self._engines.remote,
         )
 
     def start(self) -> None:
@@ -313,6 +314,7 @@ class Daemon:
             on_connection=lambda _connected, _reason: self._events_stored(),
             on_completed=self._inbox.forget_deliveries,
             on_voice_request=self._voice_uploads.on_request,
+            boards=RenderRequester.for_engine(self._engines.remote, self._config, self._root, self._changed),
             on_render=self._renders.offer if self._renders.enabled else None,
             on_render_cancel=self._renders.cancel,
         )

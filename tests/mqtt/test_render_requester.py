@@ -12,7 +12,7 @@ import pytest
 from ishowtts.engines.remote.board_link import FailureKind, RenderedSound, RenderFailure
 from ishowtts.engines.remote.remote_engine import RemoteEngine
 from ishowtts.errors import Cancelled, EngineUnavailable
-from ishowtts.model import Segment
+from ishowtts.model import Segment, Utterance
 from ishowtts.mqtt import render_requester
 from ishowtts.mqtt.board_watch import BoardWatch
 from ishowtts.mqtt.connection import Connection
@@ -63,7 +63,7 @@ def stage(broker: Broker, request: pytest.FixtureRequest) -> Iterator[Stage]:
 
         def board(name: str = "kitchen", **further: object) -> ScriptedBoard:
             made = stack.enter_context(
-                ScriptedBoard(broker.host, broker.port, name, prefix=prefix, **{"script": SHORT, **further})  # type: ignore[arg-type]
+                ScriptedBoard(broker.host, broker.port, name, prefix=prefix, **{"script": SHORT, **further})
             )
             eventually(lambda: name in names() or "state" in further, f"the board {name}")
             return made
@@ -86,7 +86,7 @@ def test_a_board_renders_a_segment(stage: Stage) -> None:
     assert stage.requester.problem() is None
     assert stage.changes[-1] is None
     assert stage.requester.voices() == {"anna": "en", "ben": None}
-    assert stage.requester.languages() == {"en", "de"}, "those of a natural voice"
+    assert stage.requester.languages() == frozenset({"en", "de"}), "those of a natural voice"
     found = stage.render()
     assert isinstance(found, RenderedSound)
     assert (found.rate_hz, found.voice, found.cached) == (RATE_HZ, "anna", False)
@@ -174,7 +174,8 @@ def test_a_late_board_is_told_and_what_it_still_sends_is_dropped(stage: Stage) -
 def test_another_board_renders_what_a_dying_one_has_begun(stage: Stage) -> None:
     dying = [stage.board(name, script=Script(segments=3, segment_s=1.0, fault="dies", after_parts=2)) for name in "ab"]
     stage.board("c", script=Script(segments=1, segment_s=0.5))
-    engine, utterances = stage.engine(), []
+    engine = stage.engine()
+    utterances: list[Utterance] = []
     while not all(board.asked for board in dying):
         segment = replace(SEGMENT, line_id=str(len(utterances)))  # a line stays with its board
         utterances.append(engine.synthesize(segment, lambda: False))
@@ -255,8 +256,7 @@ def test_a_lost_connection_ends_what_was_asked_and_everything_is_known_again(sta
 
 def test_without_a_connection_nothing_waits(broker: Broker) -> None:
     requester = RenderRequester(BoardWatch("ishowtts", "unit", None), lambda: None)
-    assert requester.problem() == "the broker has not answered yet"
+    problem = "the boards are not known, because the broker has not answered yet; see that it runs"
+    assert requester.problem() == problem
     assert requester.any_ready() == requester.ready_boards(None, None) == []
-    assert requester.render("kitchen", SEGMENT, 20.0).wait(0.0) == RenderFailure(
-        FailureKind.GONE, "the broker has not answered yet"
-    )
+    assert requester.render("kitchen", SEGMENT, 20.0).wait(0.0) == RenderFailure(FailureKind.GONE, problem)

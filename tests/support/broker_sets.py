@@ -27,11 +27,20 @@ SHIPPED = (
 )
 
 
-class BrokerNode(Protocol):
-    """A broker of a set. It keeps its address when it starts again."""
+class Address(Protocol):
+    """Where clients connect."""
 
-    host: str
-    port: int
+    @property
+    def host(self) -> str:
+        """Its address."""
+
+    @property
+    def port(self) -> int:
+        """Its TCP port."""
+
+
+class BrokerNode(Address, Protocol):
+    """A broker of a set. It keeps its address when it starts again."""
 
     @property
     def pid(self) -> int:
@@ -58,9 +67,15 @@ class BrokerSet(Protocol):
     def nodes(self) -> Sequence[BrokerNode]:
         """The brokers, once they have started."""
 
+    @property
+    def shares_sessions(self) -> bool:
+        """Whether a client may go on at another broker of the set."""
+
 
 class MosquittoBrokers:
     """One mosquitto, or several. Each further one is joined to the first by a bridge in both directions."""
+
+    shares_sessions = False
 
     def __init__(self, folder: Path, count: int) -> None:
         self._folder = folder

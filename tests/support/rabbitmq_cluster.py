@@ -170,6 +170,11 @@ class RabbitMqCluster:
         self.nodes = [RabbitMqNode(root, number, count, base_port) for number in range(count)]
 
     @property
+    def shares_sessions(self) -> bool:
+        """Whether a client may go on at another node."""
+        return len(self.nodes) > 1
+
+    @property
     def name(self) -> str:
         """What a report calls it."""
         return f"RabbitMQ, {len(self.nodes)} node(s)"

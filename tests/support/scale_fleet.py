@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from support.appliance import Appliance
-from support.broker import Broker
+from support.broker_sets import Address
 from support.quick_daemon import read_notes
 
 READY = ("ready", "speaking", "degraded")
@@ -37,7 +37,7 @@ class FleetMember(Appliance):
     """
 
     def __init__(
-        self, folder: Path, broker: Broker, name: str, settings: dict[str, Any], costs: Costs | None = None
+        self, folder: Path, broker: Address, name: str, settings: dict[str, Any], costs: Costs | None = None
     ) -> None:
         folder.mkdir(parents=True)
         self.name = name
@@ -67,11 +67,11 @@ class Fleet:
 
     Args:
         folder: an empty folder for theirs.
-        brokers: whose address they get; a fleet without stages may use one.
+        brokers: where they connect.
         ready: returns the names of the daemons that have reported that they are ready.
     """
 
-    def __init__(self, folder: Path, brokers: Sequence[Broker], ready: Callable[[], set[str]]) -> None:
+    def __init__(self, folder: Path, brokers: Sequence[Address], ready: Callable[[], set[str]]) -> None:
         self._folder = folder
         self._brokers = brokers
         self._ready = ready

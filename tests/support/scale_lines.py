@@ -21,7 +21,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from support.appliance import FINAL
-from support.broker import Broker
+from support.broker_sets import Address
 from support.quick_daemon import code, height
 
 _LEVEL_STEP = 4  # a level on the speaker may be off by one
@@ -61,7 +61,7 @@ class LineTraffic:
     Both keep their sessions when a broker restarts.
     """
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Address) -> None:
         self._lock = threading.Lock()
         self._number = 0
         self._mids: dict[int, str] = {}
@@ -130,7 +130,7 @@ class LineTraffic:
         """Returns the ids of the lines whose final event has not come."""
         return self.sent.keys() - self.finals.keys()
 
-    def _client(self, broker: Broker) -> paho.Client:
+    def _client(self, broker: Address) -> paho.Client:
         client = paho.Client(
             CallbackAPIVersion.VERSION2, client_id=f"scale-{uuid.uuid4().hex[:12]}", protocol=paho.MQTTv5
         )

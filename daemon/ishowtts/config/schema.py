@@ -226,6 +226,15 @@ class Config(_Section):
         """Folder of the operator's chimes."""
         return self.audio.chimes_dir or self.data_folder / "chimes"
 
+    @property
+    def renders(self) -> int:
+        """How many texts may be rendered for others or wait for it.
+
+        None over MQTT 3.1.1, which has no response topic, and none if others render for this appliance: two that do so
+        would ask each other.
+        """
+        return 0 if self.engine.kind == "remote" or self.mqtt.protocol != 5 else self.limits.renders
+
     def root_topic(self, serial: str | None = None) -> str:
         """`<prefix>/<device>`. Without `device.name`, the device is named after host and serial number."""
         return f"{self.mqtt.prefix}/{self.device.name or default_device_name(serial)}"

@@ -38,6 +38,7 @@ class MqttLink:
     """Two connections that are kept up until `stop`.
 
     There is a third one if voices may come over MQTT (`voice_connection`), and one for renders (`RenderConnection`).
+    An appliance whose segments others render has one for that (`RenderRequester`).
 
     Lines come over a persistent session at QoS 1. `speech/intake` acknowledges each line once it is stored. Commands
     come over a clean session at QoS 0: a full queue cannot delay them, and one that was sent while we were away is
@@ -83,7 +84,8 @@ class MqttLink:
                 on_cancel=handlers.on_render_cancel,
             )
             self._renders = (renders,)
-        self._others = (*self._voices, *(each.connection for each in self._renders))
+        self._boards = () if handlers.boards is None else (handlers.boards.connection(options, wait_s),)
+        self._others = (*self._voices, *self._boards, *(each.connection for each in self._renders))
         self._connections = (self._lines, self._commands, *self._others)
 
     def _lines_connection(self) -> Connection:
@@ -182,7 +184,7 @@ class MqttLink:
         deadline_s = time.monotonic() + timeout_s
         self._retained.stop()
         session = self._lines.session
-        for part in (self._commands, *self._voices, *self._renders):
+        for part in (self._commands, *self._voices, *self._boards, *self._renders):
             part.stop()
         if session is not None:
             offline = session.publish(self._topics.availability, b"offline", qos=1, retain=True)

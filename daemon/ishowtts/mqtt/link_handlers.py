@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ishowtts.model import Acknowledge, Arrival, Command, Delivery, Rejection, RenderRequest, VoiceRequest
 from ishowtts.mqtt.history_payload import HistoryRequest
 from ishowtts.mqtt.render_reply import RenderKey, RenderReply
+from ishowtts.mqtt.render_requester import RenderRequester
 from ishowtts.mqtt.response_topic import Reply
 
 
@@ -34,7 +35,8 @@ class MqttHandlers:
             any thread. `None`: voices do not come over MQTT.
         on_render: A request for sound or the reason why it is not one, and what sends its reply. `None`: this appliance
             renders nothing for others.
-        on_render_cancel: The key of a render that its requester cancels. There may be no such render.
+        on_render_cancel: The key of a render that its requester cancels. It may have ended already.
+        boards: Has other appliances render the segments of this one; `None` if it does that itself.
     """
 
     on_arrival: Callable[[Arrival, Acknowledge], None]
@@ -49,3 +51,4 @@ class MqttHandlers:
     on_voice_request: Callable[[VoiceRequest, Acknowledge], None] | None = None
     on_render: Callable[[RenderRequest | Rejection, RenderReply], None] | None = None
     on_render_cancel: Callable[[RenderKey], None] = lambda _: None
+    boards: RenderRequester | None = None

@@ -9,10 +9,13 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
+from ishowtts.config import Config
 from ishowtts.engines.remote.board_link import FailureKind, ReadyBoard, RenderedSound, RenderFailure
+from ishowtts.engines.remote.remote_engine import RemoteEngine
 from ishowtts.model import Acknowledge, Segment, SoundFormat
 from ishowtts.mqtt.board_watch import BoardWatch
 from ishowtts.mqtt.connection import Connection
@@ -37,6 +40,8 @@ log = logging.getLogger(__name__)
 
 _MAX_SOUND_BYTES = 16_000_000
 _MAX_UNACKNOWLEDGED = 100  # messages that the broker may send before we have taken the first of them: 3.3 MB
+_MAX_RTF = 100.0
+_NOT_CONNECTED = "the boards are not known, because the broker has not answered yet; see that it runs"
 _KINDS = {
     "busy": FailureKind.BUSY,
     "expired": FailureKind.BUSY,
@@ -131,9 +136,26 @@ class RenderRequester:
         self._connection: Connection | None = None
         self._options: MqttOptions | None = None
         self._reply_topic = ""
-        self._down: str | None = "the broker has not answered yet"
+        self._down: str | None = _NOT_CONNECTED
         self._refused: str | None = None
         self._was_ready = False
+
+    @classmethod
+    def for_engine(
+        cls, engine: RemoteEngine | None, config: Config, root: str, on_change: Callable[[], None]
+    ) -> RenderRequester | None:
+        """Build it for the engine `remote`, if there is one.
+
+        Args:
+            root: `<prefix>/<device>` of this appliance.
+        """
+        if engine is None:
+            return None
+        names = config.engine.remote.boards
+        watch = BoardWatch(config.mqtt.prefix, root.rpartition("/")[2], None if isinstance(names, str) else names)
+        requester = cls(watch, on_change)
+        engine.attach(requester)
+        return requester
 
     def connection(self, options: MqttOptions, wait_s: Callable[[], float]) -> Connection:
         """Build the connection `mqtt-boards`. Its session is clean: what was asked before is not wanted any more.
@@ -295,11 +317,7 @@ class RenderRequester:
         for topic in self._watch.renderer_topics:
             if session is not None and topic not in self._subscribed:
                 self._subscribed.add(topic)
-                session.subscribe_optional(topic, lambda refusal, topic=topic: self._granted(topic, refusal))
-
-    def _granted(self, topic: str, refusal: str | None) -> None:
-        if refusal is not None:
-            log.warning("the broker does not let us subscribe to %s (%s); allow it in its ACL", topic, refusal)
+                session.subscribe_optional(topic, partial(_granted, topic))
 
     def _set_reachable(self, reason: str | None) -> None:
         if reason != self._refused:
@@ -317,9 +335,15 @@ class RenderRequester:
         self._on_change()
 
 
+def _granted(topic: str, refusal: str | None) -> None:
+    if refusal is not None:
+        log.warning("the broker does not let us subscribe to %s (%s); allow it in its ACL", topic, refusal)
+
+
 def _ready_board(board: BoardFacts) -> ReadyBoard:
     engines = board.state.get("engines")
     engine = engines[0] if isinstance(engines, list) and engines and isinstance(engines[0], str) else None
     speech = board.telemetry.get("speech")
     rtf = speech.get("rtf_p50") if isinstance(speech, dict) else None
-    return ReadyBoard(board.name, engine, rtf if type(rtf) in (int, float) and 0 < rtf < 100 else None)
+    known = isinstance(rtf, (int, float)) and 0 < rtf < _MAX_RTF
+    return ReadyBoard(board.name, engine, rtf if known else None)

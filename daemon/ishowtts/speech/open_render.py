@@ -61,6 +61,7 @@ class OpenRender:
     Attributes:
         client: Who has asked: clients take turns.
         outcome: How it ended; `None` while it is open.
+        rtf: Real-time factor of its sound, once it was sent to its end; `None` if all came from the cache.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class OpenRender:
         self.task = RenderTask(request, resources, wake)
         self.outcome: RenderOutcome | None = None
         self._id = Untrusted(request.line.id)
+        self.rtf: float | None = None
         self._request = request
         self._reply = reply
         self._stream = SoundStream(request, resources, f"render {number}")
@@ -198,12 +200,13 @@ class OpenRender:
     def _finish(self, last: MadeSegment) -> None:
         began_s = self._arrived_s if self.task.began_s is None else self.task.began_s
         audio_s = self._stream.audio_s
+        self.rtf = self._synth_s / audio_s if audio_s > 0 and self._synth_s > 0 else None
         self._close(RenderOutcome.DONE)
         end = RenderEnd(
             audio_s=audio_s,
             synth_s=self._synth_s,
             ttfa_s=None if self._first_sent_s is None else self._first_sent_s - began_s,
-            rtf=None if self._all_cached or audio_s <= 0 else self._synth_s / audio_s,
+            rtf=self.rtf,
             queue_s=began_s - self._arrived_s,
             engine=last.utterance.engine,
             engines=tuple(self._engines),

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 _IDLE_S = 5.0
 _MAX_ARRIVED = 10_000  # the connection has 2,000 open requests at most; the others are cancellations
 _LOGGED_ALONE = 5  # refusals in 10 s
+_MAX_RTF = 100
 _STOPPING = RenderError("stopping", "the appliance is being stopped; send it again, or to another one")
 
 Admit = Callable[[Line], Line | Rejection]
@@ -39,6 +40,7 @@ class RenderCounts:
     Attributes:
         active, waiting: Those that were begun, and those that were not.
         done, failed, cancelled: Those that have ended so, since the start. One that was refused counts nowhere.
+        rtf: Real-time factors of the last of those that an engine has made. Sound from the cache has none.
     """
 
     active: int
@@ -46,6 +48,7 @@ class RenderCounts:
     done: int
     failed: int
     cancelled: int
+    rtf: tuple[float, ...] = ()
 
 
 class RenderService(LoopThread):
@@ -75,6 +78,7 @@ class RenderService(LoopThread):
         self._closed = False
         self._refusals = RateLimit(_LOGGED_ALONE)
         self._ended = dict.fromkeys(RenderOutcome, 0)
+        self._rtf: deque[float] = deque(maxlen=_MAX_RTF)
 
     @property
     def enabled(self) -> bool:
@@ -118,6 +122,7 @@ class RenderService(LoopThread):
             ended[RenderOutcome.DONE],
             ended[RenderOutcome.FAILED],
             ended[RenderOutcome.CANCELLED],
+            tuple(self._rtf),
         )
 
     def run_once(self, last: bool) -> float:
@@ -205,6 +210,8 @@ class RenderService(LoopThread):
         if render.outcome is not None:
             self._turns.remove(render)
             self._ended[render.outcome] += 1
+            if render.rtf is not None:
+                self._rtf.append(render.rtf)
 
     def _stop_all(self) -> None:
         with self._lock:

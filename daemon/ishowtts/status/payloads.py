@@ -21,7 +21,7 @@ from ishowtts.playback.audibility import Silence, SilentCause, ordered
 from ishowtts.playback.player import Player
 from ishowtts.speech import SchedulerStatus
 from ishowtts.speech.render_service import RenderService
-from ishowtts.status.speech_figures import rounded
+from ishowtts.status.speech_figures import percentile, rounded
 from ishowtts.status.telemetry import Telemetry
 
 FOUND_PAUSED = "paused since before the daemon was started; the command resume lets it speak"
@@ -45,8 +45,7 @@ def info_payload(
         sources: The source of each field of `BoardReading`.
     """
     over_mqtt, choice = config.engine.f5.voices_over_mqtt, engines.choice
-    # Requests for sound are answered at a response topic, which MQTT 3.1.1 does not have.
-    renders = config.limits.renders if config.mqtt.protocol == 5 else 0
+    renders = config.renders
     names = voices.names()
     return {
         "version": __version__,
@@ -213,7 +212,17 @@ class TelemetryPayload:
             "lateness_max_s": round(sound.lateness_max_s, 4),
         }
         mqtt = {"connected": self.link.connected, "reconnects": self.link.reconnects}
+        counts = self.renders.counts()
+        renders = {
+            "active": counts.active,
+            "waiting": counts.waiting,
+            "done": counts.done,
+            "failed": counts.failed,
+            "cancelled": counts.cancelled,
+            "rtf_p50": rounded(percentile(counts.rtf, 50), 4),
+        }
         return self.telemetry.snapshot(
+            renders=renders,
             engine=engine,
             engines=engines,
             audio=audio,
@@ -221,7 +230,6 @@ class TelemetryPayload:
             queue_depth=self.inbox.depth(),
             worker_pids=[each["pid"] for each in engines if each["pid"] is not None],
             gpu_mb=stats.gpu_mb,
-            renders=asdict(self.renders.counts()),
         )
 
 

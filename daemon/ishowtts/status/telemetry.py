@@ -56,13 +56,13 @@ class Telemetry:
     def snapshot(
         self,
         *,
+        renders: dict[str, Any],
         engine: dict[str, Any],
         engines: Sequence[dict[str, Any]],
         audio: dict[str, Any],
         mqtt: dict[str, Any],
         queue_depth: int,
         worker_pids: Sequence[int],
-        renders: dict[str, int],
         gpu_mb: float | None = None,
     ) -> dict[str, Any]:
         """Compose the telemetry payload of the contract. `None` stands for what is unknown."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ishowtts.engines.remote.remote_engine import RemoteEngine
 from ishowtts.engines.worker.worker_engine import WorkerEngine
 from ishowtts.inbox import Inbox
 from ishowtts.playback.player import Player
@@ -60,6 +61,7 @@ def threads(
     asking_loops: Sequence[LoopThread],
     loops: Sequence[LoopThread],
     segment_s: float,
+    remote: RemoteEngine | None = None,
 ) -> list[Watched]:
     """List the threads that a line depends on, or that report on lines.
 
@@ -70,10 +72,12 @@ def threads(
         asking_loops: Loop threads that ask a worker, and wait for it like a line.
         loops: All other loop threads.
         segment_s: Deadline of the worker for preparing a voice, and for one run, in seconds.
+        remote: The engine that has other appliances render; a segment waits for several of them.
     """
     # A line may wait for each worker this often before the next engine speaks it: until a voice that another line
     # needs is prepared, then for its own voice and a run of several segments, then for both again, alone.
     synthesis_s = _SYNTHESIS_S + len(workers) * _WORKER_WAITS * segment_s
+    synthesis_s += 0.0 if remote is None else remote.longest_wait_s
     return [
         Watched("playback", player.alive, player.overdue_s, THREAD_S),
         Watched("inbox", inbox.alive, inbox.overdue_s, INBOX_S),
