@@ -76,8 +76,8 @@ class OpenRender:
         self.key = reply.key
         self.task = RenderTask(request, resources, wake)
         self.outcome: RenderOutcome | None = None
-        self._id = Untrusted(request.line.id)
         self.rtf: float | None = None
+        self._id = Untrusted(request.line.id)
         self._request = request
         self._reply = reply
         self._stream = SoundStream(request, resources, f"render {number}")

@@ -25,9 +25,9 @@ from ishowtts.util.rate_limit import RateLimit
 log = logging.getLogger(__name__)
 
 _IDLE_S = 5.0
+_MAX_RTF = 100
 _MAX_ARRIVED = 10_000  # the connection has 2,000 open requests at most; the others are cancellations
 _LOGGED_ALONE = 5  # refusals in 10 s
-_MAX_RTF = 100
 _STOPPING = RenderError("stopping", "the appliance is being stopped; send it again, or to another one")
 
 Admit = Callable[[Line], Line | Rejection]
