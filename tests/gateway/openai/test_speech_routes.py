@@ -101,7 +101,7 @@ def test_openai_python_gets_the_sound(site: Site, client: openai.OpenAI, sound_f
     else:
         sound, rate_hz = soundfile.read(io.BytesIO(made.content))
         assert 0.55 < len(sound) / rate_hz < 0.75
-    assert site.asked == [{"text": "Hello.", "format": sound_format, "voice": "anna", "ttl_s": 60}]
+    assert site.asked == [{"text": "Hello.", "format": sound_format, "voice": "anna", "ttl_s": 300}]
 
 
 def test_sound_is_streamed_as_it_is_made(site: Site, client: openai.OpenAI) -> None:
@@ -145,7 +145,7 @@ def test_sound_is_streamed_as_events(site: Site, client: openai.OpenAI) -> None:
 def test_fields_are_passed_on_as_an_appliance_takes_them(site: Site, fields: Any, expected: Any) -> None:
     status, _ = site.curl("/v1/audio/speech", "-o", "/dev/null", body={"input": "Hello.", **fields})
     assert status == 200
-    assert site.asked == [{"text": "Hello.", "format": "mp3", "ttl_s": 60, **expected}]
+    assert site.asked == [{"text": "Hello.", "format": "mp3", "ttl_s": 300, **expected}]
 
 
 @pytest.mark.parametrize(
@@ -272,6 +272,21 @@ def test_a_client_that_hangs_up_cancels_its_render(site: Site) -> None:
         eventually(lambda: site.kitchen.cancelled, "the cancellation")
         assert site.kitchen.cancelled == [site.kitchen.asked[0].key]
     eventually(lambda: not site.gateway.run(lambda: site.gateway.client.renders.running), "an end")
+
+
+def test_sound_that_a_client_does_not_read_waits_where_it_is_counted(site: Site) -> None:
+    site.kitchen.script = Script(segments=20, segment_s=1.0)
+    body = json.dumps({"input": "Hello.", "model": "ishowtts:kitchen", "response_format": "pcm"}).encode()
+    with socket.socket() as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.connect(("127.0.0.1", site.gateway.port))
+        raw.sendall(
+            b"POST /v1/audio/speech HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Authorization: Bearer %b\r\nContent-Length: %d\r\n\r\n%b" % (TOKEN.encode(), len(body), body)
+        )
+        renders = site.gateway.client.renders
+        eventually(lambda: site.gateway.run(lambda: renders.unread_bytes) > 500_000, "sound that was not read")
+    eventually(lambda: not site.gateway.run(lambda: renders.unread_bytes), "nothing")
 
 
 def test_the_connection_breaks_if_the_sound_breaks_off(site: Site, client: openai.OpenAI) -> None:
