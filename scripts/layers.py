@@ -41,14 +41,17 @@ _NATURAL_VOICE = (("ishowtts.engines.hibari.", "ishowtts_bench."), "the modules 
 GATEWAY_NEEDS = {"", "errors", "model", "limits", "util", "config", "systemd", "mqtt"}
 """What the gateway may import of the appliance. It knows appliances only by what they publish."""
 _OF_GATEWAY = (("ishowtts_gateway.",), "ishowtts_gateway")
+_OF_WYOMING = (("ishowtts_gateway.wyoming_server.",), "the gateway's wyoming_server")
 JETSON_STATS = "ishowtts.board.jetson_stats_child"
 ONLY = {
     "hibari": _NATURAL_VOICE,
     "onnxruntime": _NATURAL_VOICE,
     "paho": (("ishowtts.mqtt.", "ishowtts_gateway.appliances.broker_link."), "mqtt and the gateway's broker_link"),
     "prometheus_client": _OF_GATEWAY,
+    "sentence_stream": _OF_WYOMING,
     "starlette": _OF_GATEWAY,
     "uvicorn": _OF_GATEWAY,
+    "wyoming": _OF_WYOMING,
     "jtop": ((f"{JETSON_STATS}.",), f"{JETSON_STATS}, a program of its own,"),
 }
 """Who may import a package: the beginnings of their names, and who they are in words."""

@@ -193,7 +193,8 @@ class Daemon:
             private=config.log.private,
         )
         self._report = StateReport(self._root, self._state.compose, self._link, self._notifier)
-        telemetry = TelemetryPayload(self._telemetry, self._inbox, self._player, self._engines, self._link)
+        link = self._link
+        telemetry = TelemetryPayload(self._telemetry, self._inbox, self._player, self._engines, link, self._renders)
         self._status = StatusPublisher(
             self._link.publish_retained,
             self._state.compose,

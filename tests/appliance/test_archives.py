@@ -15,7 +15,6 @@ import soundfile
 
 from support.appliance import Appliance
 from support.client import Client
-from support.service_process import DAEMON
 from support.waiting import eventually
 
 # A wrapper of espeak-ng that notes each text that it is given.
@@ -58,15 +57,12 @@ def make(make_appliance: Callable[..., Appliance], tmp_path: Path, notes: Path) 
         sound = tmp_path / "sound"
         sound.mkdir(exist_ok=True)
         audio = {"device": f"wav:{sound}", "volume": 100, "cache_mb": 50, "record_dir": record_dir and str(record_dir)}
-        (tmp_path / "site").mkdir()
-        (tmp_path / "site" / "sitecustomize.py").write_text(HELD)
         environment = {
             "PATH": f"{notes.parent / 'bin'}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": f"{tmp_path / 'site'}{os.pathsep}{DAEMON}",
             "HOLD": str(tmp_path / "hold"),
         }
         settings = {"audio": audio, "engine": engine or {"kind": "espeak"}}
-        return make_appliance(settings=settings, environment=environment)
+        return make_appliance(settings=settings, environment=environment, site=HELD)
 
     return start
 

@@ -78,13 +78,10 @@ def test_a_daemon_without_a_working_espeak_speaks_once_it_works(
     fault: str, make_appliance: MakeAppliance, mqtt_client: Client, fake: FakeEspeak, tmp_path: Path
 ) -> None:
     settings: dict[str, Any] = {"engine": {"kind": "espeak"}}
-    path = fake.path
+    path, site = fake.path, None
     if fault == "hang":
         fake.behave("hang")
-        (tmp_path / "site").mkdir()
-        (tmp_path / "site" / "sitecustomize.py").write_text(
-            "from ishowtts.engines import espeak\nespeak._DEADLINE_S = 1.0\n"
-        )
+        site = "from ishowtts.engines import espeak\nespeak._DEADLINE_S = 1.0\n"
     else:
         fake.program.unlink()
         path = str(fake.folder)
@@ -99,11 +96,8 @@ def test_a_daemon_without_a_working_espeak_speaks_once_it_works(
                 heard += systemd.recv(4096).decode() + "\n"
             return "READY=1" in heard
 
-        appliance = make_appliance(settings=settings, environment={
-            "PATH": path,
-            "NOTIFY_SOCKET": str(tmp_path / "notify"),
-            **_with_site(tmp_path),
-        })  # fmt: skip
+        environment = {"PATH": path, "NOTIFY_SOCKET": str(tmp_path / "notify")}
+        appliance = make_appliance(settings=settings, environment=environment, site=site)
         appliance.wait_ready(mqtt_client, "degraded")
         line_id = appliance.say(mqtt_client, "one")
         eventually(is_ready, "READY")
@@ -115,12 +109,6 @@ def test_a_daemon_without_a_working_espeak_speaks_once_it_works(
         fake.install()
     assert appliance.final(mqtt_client, line_id)["event"] == "finished"
     await_state(appliance, mqtt_client, "ready")
-
-
-def _with_site(tmp_path: Path) -> dict[str, str]:
-    from support.service_process import DAEMON, TESTS
-
-    return {"PYTHONPATH": f"{tmp_path / 'site'}:{DAEMON}:{TESTS}"}
 
 
 def test_a_voice_that_espeak_does_not_have_is_replaced_and_reported(
@@ -159,17 +147,14 @@ def test_lines_in_an_unusable_voice_wait_for_espeak_and_others_overtake_them(
 
 @pytest.mark.f5
 def test_lines_wait_while_both_engines_fail(
-    make_appliance: MakeAppliance, mqtt_client: Client, fake: FakeEspeak, tiny_checkpoint: Path, tmp_path: Path
+    make_appliance: MakeAppliance, mqtt_client: Client, fake: FakeEspeak, tiny_checkpoint: Path
 ) -> None:
     """The worker of F5 cannot start and espeak-ng fails; then espeak-ng works again."""
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "sitecustomize.py").write_text(
-        "import sys\nif 'ishowtts.engines.worker.worker_main' in ' '.join(sys.orig_argv): sys.exit(3)\n"
-    )
     fake.behave("exit", 1)
     appliance = make_appliance(
         settings={"engine": {"kind": "f5", "f5": {"weights": str(tiny_checkpoint), "device": "cpu"}}},
-        environment={"PATH": fake.path, **_with_site(tmp_path)},
+        environment={"PATH": fake.path},
+        site="import sys\nif 'ishowtts.engines.worker.worker_main' in ' '.join(sys.orig_argv): sys.exit(3)\n",
     )
     appliance.wait_ready(mqtt_client, "degraded")
     ids = [appliance.say(mqtt_client, f"{n}") for n in range(5)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import socket
 from collections.abc import Callable
@@ -14,7 +13,6 @@ import pytest
 
 from support.appliance import Appliance
 from support.client import Client
-from support.service_process import DAEMON
 from support.waiting import eventually
 
 # Python runs this first in the worker: after each segment it writes down what is loaded.
@@ -60,17 +58,13 @@ UNWANTED = {
 def test_torch_is_only_in_the_worker_and_training_packages_are_nowhere(
     make_appliance: Callable[..., Appliance], tiny_checkpoint: Path, mqtt_client: Client, tmp_path: Path
 ) -> None:
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "sitecustomize.py").write_text(TELLS)
     modules = tmp_path / "modules.json"
     appliance = make_appliance(
         settings={
             "engine": {"kind": "auto", "f5": {"weights": str(tiny_checkpoint), "device": "cpu", "max_rtf": 1000}}
         },
-        environment={
-            "PYTHONPATH": os.pathsep.join([str(tmp_path / "site"), str(DAEMON)]),
-            "MODULES": str(modules),
-        },
+        environment={"MODULES": str(modules)},
+        site=TELLS,
     )
     appliance.wait_ready(mqtt_client, timeout_s=200)
     assert appliance.final(mqtt_client, appliance.say(mqtt_client, "This one is short."))["engine"] == "f5"

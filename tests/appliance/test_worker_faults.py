@@ -14,7 +14,6 @@ import pytest
 
 from support.appliance import Appliance
 from support.client import Client
-from support.service_process import DAEMON
 
 pytestmark = [pytest.mark.f5, pytest.mark.timeout(600), pytest.mark.xdist_group("chaos")]
 
@@ -53,18 +52,15 @@ registry.make = lambda kind, options: Faulty(make(kind, options))
 
 
 @pytest.fixture
-def f5_appliance(make_appliance: Callable[..., Appliance], tiny_checkpoint: Path, tmp_path: Path) -> Appliance:
+def f5_appliance(make_appliance: Callable[..., Appliance], tiny_checkpoint: Path) -> Appliance:
     """A daemon with the tiny F5 as primary, immediate restarts, and five seconds for a segment."""
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "sitecustomize.py").write_text(RAISES)
     engine: dict[str, Any] = {
         "kind": "f5",
         "f5": {"weights": str(tiny_checkpoint), "device": "cpu"},
         "deadlines": {"segment_s": 5},
         "restart": {"first_s": 0.1, "longest_s": 0.1, "park_deaths": 100},
     }
-    path = os.pathsep.join([str(tmp_path / "site"), str(DAEMON)])
-    return make_appliance(settings={"engine": engine}, environment={"PYTHONPATH": path})
+    return make_appliance(settings={"engine": engine}, site=RAISES)
 
 
 def worker_pid(appliance: Appliance, client: Client) -> int:
@@ -157,8 +153,6 @@ SENTENCES = [
 def test_a_line_is_complete_if_the_worker_is_killed_during_a_batch(
     fallback: bool, make_appliance: Callable[..., Appliance], tiny_checkpoint: Path, mqtt_client: Client, tmp_path: Path
 ) -> None:
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "sitecustomize.py").write_text(DIES_IN_A_BATCH)
     f5 = {"weights": str(tiny_checkpoint), "device": "cpu", "nfe_step": 5, "disable": ["streaming"]}
     appliance = make_appliance(
         settings={
@@ -169,11 +163,8 @@ def test_a_line_is_complete_if_the_worker_is_killed_during_a_batch(
                 "restart": {"first_s": 0.1},
             }
         },
-        environment={
-            "PYTHONPATH": os.pathsep.join([str(tmp_path / "site"), str(DAEMON)]),
-            "ASKED": str(tmp_path / "asked"),
-            "DEAD": str(tmp_path / "dead"),
-        },
+        environment={"ASKED": str(tmp_path / "asked"), "DEAD": str(tmp_path / "dead")},
+        site=DIES_IN_A_BATCH,
     )
     appliance.wait_ready(mqtt_client, timeout_s=180)
     line_id = appliance.say(mqtt_client, " ".join(SENTENCES), speed=2, seed=1)

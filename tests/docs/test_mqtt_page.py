@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,19 @@ def test_the_python_example_works(kitchen: Appliance, broker: Broker) -> None:
     done = subprocess.run([sys.executable, "-c", impatient], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "no answer within 60 s" in done.stderr
+
+
+def test_the_python_example_of_a_render_works(kitchen: Appliance, broker: Broker, tmp_path: Path) -> None:
+    program, _ = blocks("python")
+    assert program.count('"localhost", 1883') == 1
+    program = program.replace('"localhost", 1883', f'"{broker.host}", {broker.port}')
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), kitchen.log
+    with wave.open(str(tmp_path / "tea.wav")) as sound:
+        assert sound.getparams()[:2] == (1, 2)
+        assert 0.5 < sound.getnframes() / sound.getframerate() < 5
 
 
 def test_the_node_red_flow_is_consistent() -> None:

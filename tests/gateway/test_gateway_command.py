@@ -20,6 +20,7 @@ from ishowtts.mqtt.mqtt_options import MqttOptions
 from support.broker import Broker
 from support.client import Client
 from support.gateway_process import GatewayProcess
+from support.prometheus import free_port
 
 
 def test_a_password_that_cannot_be_read_is_one_sentence(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -69,12 +70,16 @@ def test_sigterm_ends_it_within_5_s_whatever_is_open(broker: Broker, mqtt_client
         except (urllib.error.URLError, ConnectionError) as error:
             answers.append(error)
 
-    with GatewayProcess(tmp_path, (broker.host, broker.port), {"devices": "test"}) as gateway:
+    wyoming = {"listen": f"lo:{free_port()}"}
+    with GatewayProcess(tmp_path, (broker.host, broker.port), {"devices": "test", "wyoming": wyoming}) as gateway:
         asking = threading.Thread(target=ask, name="asks")
         with ExitStack() as stack:
             for _ in range(5):  # they never read
                 stream = stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port)))
                 stream.sendall(b"GET /api/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            speech = stack.enter_context(socket.create_connection(("127.0.0.1", int(wyoming["listen"][3:]))))
+            speech.sendall(b'{"type": "describe"}\n{"type": "synthesize", "data": {"text": "a"}}\n')
+            assert b'"info"' in speech.makefile("rb").readline()
             asking.start()
             mqtt_client.wait_for("ishowtts/test/command", lambda message: b"skip" in message.payload)
             broker.pause()

@@ -15,13 +15,19 @@ import yaml
 
 from ishowtts.cli.main import main
 from ishowtts_gateway.gateway_app import page_address
+from support.prometheus import free_port
 from support.waiting import eventually
 
 
-def start(folder: Path, http: dict[str, Any]) -> int:
+def start(folder: Path, http: dict[str, Any], **gateway: Any) -> int:
     """The exit status of `ishowtts gateway`."""
     config = folder / "config.yaml"
-    settings = {"device": {"name": "test"}, "mqtt": {"port": 1}, "gateway": {"http": http}, "state_dir": str(folder)}
+    settings = {
+        "device": {"name": "test"},
+        "mqtt": {"port": 1},
+        "gateway": {"http": http, **gateway},
+        "state_dir": str(folder),
+    }
     config.write_text(yaml.safe_dump(settings))
     return main(["gateway", "--config", str(config)])
 
@@ -52,6 +58,28 @@ def test_a_fault_is_one_sentence_and_a_status(
         places = {"token": token, "taken": taken.getsockname()[1]}
         named = {key: value.format(**places) if isinstance(value, str) else value for key, value in http.items()}
         assert start(tmp_path, named) == status
+    told = caplog.text + capsys.readouterr().err
+    assert says in told
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    ("listen", "expected"),
+    [
+        ("0.0.0.0:10200", (2, "Wyoming has no passwords, so name one address or one network interface")),
+        ("no-such-0:10200", (1, "this machine has neither a network interface nor an address no-such-0")),
+        ("[::0]:10200", (2, "is every address of this machine")),
+    ],
+)
+def test_a_fault_of_wyoming_is_one_sentence_and_a_status(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    listen: str,
+    expected: tuple[int, str],
+) -> None:
+    status, says = expected
+    assert start(tmp_path, {"listen": f"127.0.0.1:{free_port()}"}, wyoming={"listen": listen}) == status
     told = caplog.text + capsys.readouterr().err
     assert says in told
     assert "Traceback" not in told

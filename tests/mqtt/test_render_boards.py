@@ -45,6 +45,8 @@ def test_the_shortest_queue_is_best_and_then_the_fastest_board() -> None:
     assert order(board("a", rtf=0.9), board("b", rtf=0.3), board("c", rtf=0.05)) == ["c", "b", "a"]
     assert order(board("slow", rtf=3.0), board("fast", rtf=0.05, renders=2)) == ["fast", "slow"]
     assert order(board("a", own=4), board("b", renders=2)) == ["b", "a"], "renders that telemetry does not show yet"
+    only_renders = BoardFacts("r", "online", STATE, {"renders": {"rtf_p50": 0.1}, "speech": {"rtf_p50": 0.9}}, INFO)
+    assert order(board("a", rtf=0.3), only_renders) == ["r", "a"]
     assert order(board("a", rtf=None), board("b", rtf=0.9), board("c", rtf=0.1)) == ["c", "a", "b"]
 
 

@@ -124,18 +124,13 @@ def test_the_pipe_never_holds_more_than_a_tenth_of_a_second(speaker: PipeSpeaker
     speaker.open(RATE_HZ)
     writer = threading.Thread(target=play, args=(speaker, NOISE[:4800]), name="writer")
     writer.start()
-    taken, most_s = 0, 0.0
-    while taken < 0.19 * BYTES_PER_S:
+    most_s = 0.0
+    while writer.is_alive():
         time.sleep(0.01)
         most_s = max(most_s, named_pipe.queued_bytes(slow) / BYTES_PER_S)
         with suppress(BlockingIOError):
-            taken += len(os.read(slow, 960))  # half as fast as the sound
+            os.read(slow, 960)  # half as fast as the sound
     assert 0.05 < most_s <= 0.1
-    while writer.is_alive():
-        try:
-            os.read(slow, 100_000)
-        except BlockingIOError:
-            time.sleep(0.001)
     os.close(slow)
 
 

@@ -26,9 +26,9 @@ def skeleton(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_package_keeps_its_layers() -> None:
-    done = layers(ROOT / "daemon")
-    assert done.returncode == 0, done.stdout
+def test_modules_without_imports_keep_the_layers(skeleton: Path) -> None:
+    """scripts/check looks at the real ones."""
+    assert layers(skeleton).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,6 @@ def test_the_package_keeps_its_layers() -> None:
 def test_each_rule_fires(skeleton: Path, module: str, line: str, told: str) -> None:
     (skeleton / "ishowtts/inbox/breach_too.py").write_text("import ishowtts.inbox.breach\n")
     (skeleton / "ishowtts/inbox/breach.py").write_text("")
-    assert layers(skeleton).returncode == 0
     with (skeleton / "ishowtts" / module).open("a") as file:
         file.write(f"\n{line}\n")
     done = layers(skeleton)

@@ -62,7 +62,7 @@ def alerts_of(folder: Path, clock: Clock, reading: Callable[[], BoardReading], f
     parts: Any = SimpleNamespace(
         reading=lambda _age_s: reading(),
         recent_rtf=figures.recent_rtf,
-        order=[SimpleNamespace(name="espeak", problem=lambda: None, status=lambda: None)],
+        order=[SimpleNamespace(name="espeak", problem=lambda: None, status=lambda: None, comes_and_goes=False)],
         choice=SimpleNamespace(why="it was chosen"),
         notes=(),
         status=lambda: SimpleNamespace(lost=None, substitute_reason=None),
@@ -158,7 +158,8 @@ def test_clocks_that_somebody_else_had_locked_for_a_minute_are_meant_to_be(tmp_p
 
 
 def candidate(name: str, problem: str | None = None, status: EngineStatus | None = None) -> Any:
-    return SimpleNamespace(name=name, problem=lambda: problem, status=lambda: status)
+    comes_and_goes = name == "remote"
+    return SimpleNamespace(name=name, problem=lambda: problem, status=lambda: status, comes_and_goes=comes_and_goes)
 
 
 def engines(order: Sequence[Any], why: str = "configured", notes: tuple[str, ...] = ()) -> Engines:
@@ -196,6 +197,10 @@ ESPEAK = candidate("espeak")
         (
             engines([candidate("f5", "no weights; fetch"), ESPEAK]),
             LeadingEngine("f5", "no weights; fetch", 0, "espeak"),
+        ),
+        (
+            engines([candidate("remote", "no board renders now"), ESPEAK]),
+            LeadingEngine("remote", "no board renders now", 10, "espeak"),
         ),
         (engines([candidate("hibari")], SLOW, (SLOW,)), LeadingEngine("f5", SLOW, deputy="hibari", dropped=True)),
         (engines([candidate("f5", None, READY)], notes=(SLOW,)), LeadingEngine("f5")),

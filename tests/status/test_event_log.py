@@ -46,7 +46,9 @@ def test_of_a_flood_five_rejections_are_logged_and_the_rest_is_summed_up(
     assert [record.getMessage() for record in caplog.records[5:]] == [
         "992 more lines were rejected (bad_json 500, empty 492)"
     ]
-    speech = telemetry.snapshot(engine={}, engines=[], audio={}, mqtt={}, queue_depth=0, worker_pids=[])["speech"]
+    speech = telemetry.snapshot(renders={}, engine={}, engines=[], audio={}, mqtt={}, queue_depth=0, worker_pids=[])[
+        "speech"
+    ]
     assert speech["lines_rejected"] == 997, "each is counted"
 
 
@@ -56,7 +58,9 @@ def test_an_event_for_many_lines_counts_as_many_and_is_logged(
     reject(event_log, "empty", 5)
     event_log.record(Event("now", "x", "rejected", {"reason": "empty", "detail": "more", "count": 4200}))
     assert "count=4200" in caplog.records[-1].getMessage()
-    speech = telemetry.snapshot(engine={}, engines=[], audio={}, mqtt={}, queue_depth=0, worker_pids=[])["speech"]
+    speech = telemetry.snapshot(renders={}, engine={}, engines=[], audio={}, mqtt={}, queue_depth=0, worker_pids=[])[
+        "speech"
+    ]
     assert speech["lines_rejected"] == 4205
 
 

@@ -46,6 +46,7 @@ class CountingBoard:
 
 def snapshot(telemetry: Telemetry, *worker_pids: int) -> dict[str, Any]:
     return telemetry.snapshot(
+        renders={"active": 1, "rtf_p50": None},
         engine={"name": "f5"},
         engines=[{"name": "f5"}, {"name": "espeak"}],
         audio={"device": "silent"},
@@ -78,6 +79,7 @@ def test_a_snapshot_has_the_shape_of_the_contract(tmp_path: Path) -> None:
             "rtf", "rtf_p50", "rtf_p95", "ttfa_s_p50", "ttfa_s_p95", "lines_total", "lines_failed", "lines_rejected",
             "lines_per_min", "error_rate", "audio_s_total", "cache_hits", "cache_hit_rate", "queue_depth",
         ],
+        "renders": ["active", "rtf_p50"],
         "engine": ["name"],
         "engines": None,
         "audio": ["device"],

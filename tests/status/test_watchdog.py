@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -25,7 +24,6 @@ from support.appliance import Appliance
 from support.client import Client
 from support.engine_order import engine_order
 from support.fake_policy import FakePolicy
-from support.service_process import DAEMON, TESTS
 from support.waiting import eventually
 
 # In the daemon's process: a file `hold-NAME` blocks the thread NAME until it is gone, `end-NAME` ends it.
@@ -106,14 +104,8 @@ def systemd(tmp_path: Path) -> Iterator[Systemd]:
 
 
 def held_appliance(make_appliance: Callable[..., Appliance], systemd: Systemd, folder: Path) -> Appliance:
-    (folder / "site").mkdir()
-    (folder / "site" / "sitecustomize.py").write_text(HOLDS)
-    return make_appliance(environment={
-        "NOTIFY_SOCKET": str(systemd.path),
-        "WATCHDOG_USEC": "200000",
-        "HOLDS": str(folder),
-        "PYTHONPATH": os.pathsep.join([str(folder / "site"), str(DAEMON), str(TESTS)]),
-    })  # fmt: skip
+    environment = {"NOTIFY_SOCKET": str(systemd.path), "WATCHDOG_USEC": "200000", "HOLDS": str(folder)}
+    return make_appliance(environment=environment, site=HOLDS)
 
 
 def test_a_thread_that_is_stuck_is_named_and_the_watchdog_is_not_fed_until_it_responds(

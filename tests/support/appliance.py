@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import uuid
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import yaml
 from support.broker import Broker
 from support.client import Client, Message
 from support.payload_check import FAULTS_FILE
-from support.service_process import ServiceProcess
+from support.service_process import DAEMON, TESTS, ServiceProcess
 
 FINAL = {"finished", "rejected", "expired", "cancelled", "evicted", "merged", "failed"}
 AS_IT_COMES = {"pause_s": 0, "loudness_lufs": None, "peak_dbtp": None, "cache_mb": 0}
@@ -32,6 +33,8 @@ class Appliance(ServiceProcess):
         environment: further variables of the daemon's process.
         quick_s: seconds of sound of each line, from the fast engine of `support.quick_daemon`; `None`: as configured.
         quick: further arguments of that program.
+        site: Python that runs before the daemon does anything, and first in each of its workers. In a forked daemon
+            the modules of the package are imported by then.
         wrap: a program and its arguments that the daemon is run under, such as strace. Such a daemon, and one with a
             PYTHONPATH of its own, is never forked from the server.
     """
@@ -48,6 +51,7 @@ class Appliance(ServiceProcess):
         *,
         quick_s: float | None = None,
         quick: Sequence[str] = (),
+        site: str | None = None,
         wrap: Sequence[str] = (),
     ) -> None:
         settings = settings or {}
@@ -71,7 +75,16 @@ class Appliance(ServiceProcess):
         self._is_new = bool(wrap) or "PYTHONPATH" in (environment or {})
         self._payload_faults = folder / "payload-faults.txt"
         check = {FAULTS_FILE: str(self._payload_faults)} if self.checks_payloads else {}
-        super().__init__(folder / "daemon.log", {**check, **(environment or {})})
+        super().__init__(folder / "daemon.log", {**check, **self._site(site), **(environment or {})})
+
+    def _site(self, source: str | None) -> dict[str, str]:
+        """Write the file that Python runs first, and give the variable that names its folder."""
+        if source is None:
+            return {}
+        place = self.folder / "site"
+        place.mkdir()
+        (place / "sitecustomize.py").write_text(source, encoding="utf-8")
+        return {"PYTHONPATH": os.pathsep.join([str(place), str(DAEMON), str(TESTS)])}
 
     @property
     def config_file(self) -> Path:

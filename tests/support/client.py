@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import TracebackType
 from typing import Any
 
@@ -35,7 +36,7 @@ class Message:
     def text(self) -> str:
         return self.payload.decode()
 
-    @property
+    @cached_property
     def json(self) -> Any:
         return json.loads(self.payload)
 
@@ -142,11 +143,17 @@ class Client:
         count: int = 1,
         timeout_s: float = _DEADLINE_S,
     ) -> Message:
-        """Wait for the `count`-th message on `topic` (`None`: any) that meets `where`. Fails after the timeout."""
+        """Wait for the `count`-th message on `topic` (`None`: any) that meets `where`. Fails after the timeout.
+
+        It looks at each message once.
+        """
         found: list[Message] = []
+        seen = 0
 
         def enough() -> bool:
-            found[:] = [m for m in self.messages if topic in (None, m.topic) and where(m)]
+            nonlocal seen
+            found.extend(m for m in self.messages[seen:] if topic in (None, m.topic) and where(m))
+            seen = len(self.messages)
             return len(found) >= count
 
         self._wait(enough, f"message {count} on {topic or 'any topic'}", timeout_s)

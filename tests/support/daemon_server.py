@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import runpy
 import select
 import signal
 import socket
@@ -166,6 +167,9 @@ def _become(request: dict[str, Any], programs: Mapping[str, Callable[[], int]]) 
     from support import payload_check
 
     payload_check.install()
+    site = Path(request["environment"]["PYTHONPATH"].split(os.pathsep)[0], "sitecustomize.py")
+    if site.exists():
+        runpy.run_path(str(site))
     sys.argv = [request["module"], *request["arguments"]]
     return programs[request["module"]]()
 

@@ -5,7 +5,8 @@ With `--aloud` it plays on `audio.device` as that does, and only what the engine
 `--engine-as-configured` the engines are those of the configuration, and only what the speaker does is noted.
 
 A note is an object on a line, written at once, with `at` (CLOCK_MONOTONIC) and `pid`: `spoke` is a text given to the
-engine, `wrote` the first and last sample of a block that goes to the device, `peak` its loudest; `dropped`: it forgets.
+engine, `cancelled` one that it did not finish, `wrote` the first and last sample of a block that goes to the device,
+`peak` its loudest; `dropped`: it forgets.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from ishowtts.engines.build import EngineChoice, Engines
 from ishowtts.engines.candidates import EngineCandidate
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.voices.voice_library import open_voice_library
+from ishowtts.errors import Cancelled
 from ishowtts.model import IsCancelled, Samples, Segment, Utterance
 from ishowtts.playback.build_player import ChosenSpeaker
 from ishowtts.playback.silent_speaker import SilentSpeaker
@@ -69,13 +71,15 @@ class QuickEngine:
 
     Args:
         card: of every voice; it says how long the segments are, and their seams.
+        cost_s: seconds that a segment takes. A cancelled one ends at once.
     """
 
     name = "quick"
     rate_hz = RATE_HZ
 
-    def __init__(self, sound_s: float, notes: Notes, card: VoiceInfo) -> None:
+    def __init__(self, sound_s: float, notes: Notes, card: VoiceInfo, cost_s: float = 0.0) -> None:
         self._sound_s = sound_s
+        self._cost_s = cost_s
         self._notes = notes
         self._card = card
 
@@ -93,6 +97,12 @@ class QuickEngine:
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
         """The hum, or the tone."""
         self._notes.take(spoke=segment.text)
+        ends_s = time.monotonic() + self._cost_s
+        while (left_s := ends_s - time.monotonic()) > 0:
+            if cancelled():
+                self._notes.take(cancelled=segment.text)
+                raise Cancelled
+            time.sleep(min(left_s, 0.01))
         count = round((_LONG_S if "endless" in segment.text else self._sound_s) * RATE_HZ)
         samples = tone(count) if "tone" in segment.text else np.full(count, height(segment.text), dtype=np.int16)
         return Utterance(samples, RATE_HZ, 0.0, self.name, "quick")
@@ -151,6 +161,7 @@ def main() -> int:
     parser.add_argument("--sound-s", type=float, default=0.02)
     parser.add_argument("--segment-bytes", type=int, default=4000)
     parser.add_argument("--seam-s", type=float, default=0.0)
+    parser.add_argument("--cost-s", type=float, default=0.0)
     parser.add_argument("--aloud", action="store_true")
     parser.add_argument("--engine-as-configured", action="store_true")
     arguments = parser.parse_args()
@@ -158,7 +169,7 @@ def main() -> int:
 
     def build_engines(settings: Config, _chosen: EngineChoice, _on_change: Callable[[], None]) -> Engines:
         card = VoiceInfo("quick", arguments.segment_bytes, seam_s=arguments.seam_s)
-        engine = QuickEngine(arguments.sound_s, notes, card)
+        engine = QuickEngine(arguments.sound_s, notes, card, arguments.cost_s)
         return Engines(
             EngineChoice("quick", "it costs nothing", order=("quick",)),
             [EngineCandidate(engine, "quick")],

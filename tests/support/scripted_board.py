@@ -113,9 +113,9 @@ class ScriptedBoard:
         self._user = (username, password)
         self._info, self._state = _info(name, voices or {"anna": "en"}, info or {}), _state(state or {})
         self._changed = threading.Condition()
-        self._ended: set[Key] = set()
+        self._renders: dict[Key, _Render] = {}
         self._threads: list[threading.Thread] = []
-        self._acknowledged: dict[int, int] = {}
+        self._unconfirmed: dict[int, _Render | int] = {}  # by mid: whose it is, or its reason code if that came first
         self._subscribed = False
         self._client: paho.Client | None = None
 
@@ -143,7 +143,7 @@ class ScriptedBoard:
         client.on_publish = self._published
         client.on_subscribe = self._granted
         client.will_set(f"{self.root}/availability", "offline", 1, True)
-        self._subscribed, self._acknowledged = False, {}
+        self._subscribed, self._unconfirmed = False, {}
         client.connect(*self._address, keepalive=60)
         if isinstance(sock := client.socket(), socket.socket):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -176,9 +176,8 @@ class ScriptedBoard:
 
     def close(self) -> None:
         """End all renders and disconnect."""
-        with self._changed:
-            self._ended |= {asked.key for asked in self.asked}
-            self._changed.notify_all()
+        for render in list(self._renders.values()):
+            render.end()
         for thread in self._threads:
             thread.join(_DEADLINE_S)
         client, self._client = self._client, None
@@ -195,23 +194,34 @@ class ScriptedBoard:
 
     def _published(self, _client: Any, _data: Any, mid: int, code: Any, _properties: Any) -> None:
         with self._changed:
-            self._acknowledged[mid] = code.value
-            self._changed.notify_all()
+            found = self._unconfirmed.pop(mid, None)
+            if found is None:
+                self._unconfirmed[mid] = code.value
+        if isinstance(found, _Render):
+            found.confirm(code.value)
+
+    def _sent(self, mid: int, render: _Render) -> None:
+        """Remember whose message it is. paho calls `_published` in another thread, which may come first."""
+        with self._changed:
+            code = self._unconfirmed.pop(mid, None)
+            if code is None:
+                self._unconfirmed[mid] = render
+        if isinstance(code, int):
+            render.confirm(code)
 
     def _message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         properties: Any = message.properties
         key = (getattr(properties, "ResponseTopic", ""), getattr(properties, "CorrelationData", b""))
         if message.topic.endswith("/cancel"):
-            with self._changed:
-                self.cancelled.append(key)
-                self._ended.add(key)
-                self._changed.notify_all()
+            self.cancelled.append(key)
+            if (cancelled := self._renders.get(key)) is not None:
+                cancelled.end(cancelled=True)
             return
         text = message.payload.decode()
         asked = Asked(key, json.loads(text) if text.startswith("{") else {"text": text}, properties)
-        thread = threading.Thread(target=_Render(self, asked, self.script).run, name="scripted-render", daemon=True)
-        with self._changed:
-            self.asked.append(asked)
+        render = self._renders[key] = _Render(self, asked, self.script)
+        thread = threading.Thread(target=render.run, name="scripted-render", daemon=True)
+        self.asked.append(asked)
         self._threads.append(thread)
         thread.start()
 
@@ -223,13 +233,28 @@ class _Render:
         self._board, self._asked, self._script = board, asked, script
         assert board._client is not None
         self._client = board._client
-        self._unconfirmed: list[int] = []
+        self._changed = threading.Condition()
+        self._unconfirmed = 0
+        self._over = self._cancelled = False
         self._parts = 0
         self._seq = 0
 
     def run(self) -> None:
         with contextlib.suppress(_Ended):
             self._play()
+
+    def end(self, *, cancelled: bool = False) -> None:
+        with self._changed:
+            self._over, self._cancelled = True, cancelled
+            self._changed.notify_all()
+
+    def confirm(self, code: int) -> None:
+        with self._changed:
+            self._unconfirmed -= 1
+            if code == _NO_SUBSCRIBERS and not self._over:
+                self._board.gone.append(self._asked.key)
+                self._over = True
+            self._changed.notify_all()
 
     def _play(self) -> None:
         script, sound = self._script, str(self._asked.fields.get("format", "pcm"))
@@ -262,8 +287,8 @@ class _Render:
         seconds = script.segments * script.segment_s
         report = {"audio_s": seconds, "synth_s": 0.1, "ttfa_s": 0.1, "rtf": 0.1, "queue_s": 0.0, "parts": self._seq}
         self._send("end", {**report, "engine": "quick", "engines": ["quick"], "voice": voice, "cached": False})
-        with self._board._changed:
-            self._board._changed.wait_for(lambda: not self._open() or self._ends(), _DEADLINE_S)
+        with self._changed:
+            self._changed.wait_for(lambda: not self._unconfirmed or self._ends(), _DEADLINE_S)
 
     def _fail(self) -> None:
         """Do what the fault of the script is. Ends the render, except for those of the numbers of parts."""
@@ -281,39 +306,31 @@ class _Render:
 
     def _send(self, part: str, payload: bytes | dict[str, Any], seq: str | None = None) -> None:
         """Publish a reply as soon as fewer than 8 are unconfirmed."""
-        board = self._board
-        with board._changed:
-            board._changed.wait_for(lambda: self._ends() or len(self._open()) < _WINDOW, _DEADLINE_S)
+        with self._changed:
+            self._changed.wait_for(lambda: self._ends() or self._unconfirmed < _WINDOW, _DEADLINE_S)
             if self._ends():
-                self._cancelled()
+                self._stop()
+            self._unconfirmed += 1
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         properties.CorrelationData = self._asked.key[1]
         properties.MessageExpiryInterval = 60
         properties.UserProperty = [("part", part)] + ([] if seq is None else [("seq", seq)])
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        self._unconfirmed.append(self._client.publish(self._asked.key[0], body, 1, False, properties).mid)
-
-    def _open(self) -> list[int]:
-        codes = self._board._acknowledged
-        if any(codes.get(mid) == _NO_SUBSCRIBERS for mid in self._unconfirmed):
-            self._board.gone.append(self._asked.key)
-            self._board._ended.add(self._asked.key)
-        self._unconfirmed = [mid for mid in self._unconfirmed if mid not in codes]
-        return self._unconfirmed
+        self._board._sent(self._client.publish(self._asked.key[0], body, 1, False, properties).mid, self)
 
     def _ends(self) -> bool:
-        return self._asked.key in self._board._ended or not self._client.is_connected()
+        return self._over or not self._client.is_connected()
 
-    def _cancelled(self) -> None:
-        if self._asked.key in self._board.cancelled:
-            self._board._ended.discard(self._asked.key)
+    def _stop(self) -> None:
+        if self._cancelled:
+            self._over = self._cancelled = False
             self._send("error", {"reason": "cancelled", "detail": "the requester has cancelled it"})
         raise _Ended
 
     def _wait(self, seconds: float) -> None:
-        with self._board._changed:
-            if seconds and self._board._changed.wait_for(self._ends, seconds):
-                self._cancelled()
+        with self._changed:
+            if seconds and self._changed.wait_for(self._ends, seconds):
+                self._stop()
 
 
 class _Ended(Exception):

@@ -35,7 +35,7 @@ class MqttHandlers:
             any thread. `None`: voices do not come over MQTT.
         on_render: A request for sound or the reason why it is not one, and what sends its reply. `None`: this appliance
             renders nothing for others.
-        on_render_cancel: The key of a render that its requester cancels. There may be no such render.
+        on_render_cancel: The key of a render that its requester cancels. It may have ended already.
         boards: Has other appliances render the segments of this one; `None` if it does that itself.
     """
 

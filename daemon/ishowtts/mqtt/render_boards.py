@@ -137,11 +137,12 @@ def _is_full(board: BoardFacts) -> bool:
 
 
 def _rtf(board: BoardFacts) -> float | None:
-    """The median real-time factor of its last lines."""
-    value = _object(board.telemetry, "speech").get("rtf_p50")
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < math.inf:
-        return None
-    return min(_MAX_RTF, max(_MIN_RTF, float(value)))
+    """The median real-time factor of its last renders, else of its last lines."""
+    for name in ("renders", "speech"):
+        value = _object(board.telemetry, name).get("rtf_p50")
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf:
+            return min(_MAX_RTF, max(_MIN_RTF, float(value)))
+    return None
 
 
 def _object(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -47,7 +47,7 @@ class RenderConnection:
         limits: The limits of lines. A text may have `render_chars` characters.
         wait_s: See `Connection`.
         on_render: Called on the thread `mqtt-renders` for each request that can be answered.
-        on_cancel: Called there with the key of a render that its requester cancels.
+        on_cancel: Called there with the key of an open render that its requester cancels.
     """
 
     def __init__(
@@ -107,7 +107,8 @@ class RenderConnection:
         if key is None or session is None:
             return
         if message.topic == self._topics.render_cancel:
-            self._on_cancel(key)
+            if key in self._open:  # a flood of others costs nothing
+                self._on_cancel(key)
             return
         with self._lock:
             if key in self._open:

@@ -160,7 +160,7 @@ def leading_engine(engines: Engines) -> LeadingEngine:
     problem, status = first.problem(), first.status()
     deputy = next((each.name for each in others if each.problem() is None), None)
     if problem is None or status is None:
-        may_take_s = RESTART_S if first.comes_and_goes else 0.0  # a board that restarts is soon back
+        may_take_s = RESTART_S if problem and first.comes_and_goes else 0.0  # a board that restarts is soon back
         return LeadingEngine(first.name, problem, may_take_s, deputy)
     if status.state is not EngineState.READY:  # in the words of `state`
         problem = f"the {status.name} engine is {status.state.value}" + (f": {status.detail}" if status.detail else "")

@@ -12,6 +12,8 @@ from ishowtts.board import BoardIdentity
 from ishowtts.config import Config
 from ishowtts.engines.build import Engines
 from ishowtts.engines.candidates import EngineCandidate
+from ishowtts.engines.remote.board_trust import BoardCounts
+from ishowtts.engines.remote.remote_engine import RemoteEngine
 from ishowtts.engines.voices.voice_library import VoiceLibrary
 from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
 from ishowtts.inbox import Inbox
@@ -20,12 +22,14 @@ from ishowtts.mqtt.link import MqttLink
 from ishowtts.playback.audibility import Silence, SilentCause, ordered
 from ishowtts.playback.player import Player
 from ishowtts.speech import SchedulerStatus
-from ishowtts.status.speech_figures import rounded
+from ishowtts.speech.render_service import RenderService
+from ishowtts.status.speech_figures import percentile, rounded
 from ishowtts.status.telemetry import Telemetry
 
 FOUND_PAUSED = "paused since before the daemon was started; the command resume lets it speak"
 _STARTING = {EngineState.STARTING: "starting", EngineState.LOADING: "starting", EngineState.WARMING: "warming"}
 _SET_BY_USERS = {SilentCause.MUTED, SilentCause.VOLUME_0}  # a card's own silence is a problem, and named there
+_MOST_BOARDS = 100
 _UNAVAILABLE = {EngineState.RESTARTING, EngineState.PARKED, EngineState.STOPPED}
 
 
@@ -44,8 +48,7 @@ def info_payload(
         sources: The source of each field of `BoardReading`.
     """
     over_mqtt, choice = config.engine.f5.voices_over_mqtt, engines.choice
-    # Requests for sound are answered at a response topic, which MQTT 3.1.1 does not have.
-    renders = config.limits.renders if config.mqtt.protocol == 5 else 0
+    renders = config.renders
     names = voices.names()
     return {
         "version": __version__,
@@ -198,6 +201,7 @@ class TelemetryPayload:
     player: Player
     engines: Engines
     link: MqttLink
+    renders: RenderService
 
     def compose(self) -> dict[str, Any]:
         """Take the readings and return the payload of the contract."""
@@ -211,7 +215,18 @@ class TelemetryPayload:
             "lateness_max_s": round(sound.lateness_max_s, 4),
         }
         mqtt = {"connected": self.link.connected, "reconnects": self.link.reconnects}
-        return self.telemetry.snapshot(
+        boards = {} if self.engines.remote is None else {"boards": _boards(self.engines.remote)}
+        counts = self.renders.counts()
+        renders = {
+            "active": counts.active,
+            "waiting": counts.waiting,
+            "done": counts.done,
+            "failed": counts.failed,
+            "cancelled": counts.cancelled,
+            "rtf_p50": rounded(percentile(counts.rtf, 50), 4),
+        }
+        snapshot = self.telemetry.snapshot(
+            renders=renders,
             engine=engine,
             engines=engines,
             audio=audio,
@@ -220,6 +235,14 @@ class TelemetryPayload:
             worker_pids=[each["pid"] for each in engines if each["pid"] is not None],
             gpu_mb=stats.gpu_mb,
         )
+        return {**snapshot, **boards}
+
+
+def _boards(remote: RemoteEngine) -> list[dict[str, Any]]:
+    """The boards that render for this appliance or did so, and what each has done."""
+    ready, counts = remote.ready_names(), remote.counts()
+    names = sorted({*ready, *counts})[:_MOST_BOARDS]
+    return [{"name": name, "ready": name in ready, **asdict(counts.get(name, BoardCounts()))} for name in names]
 
 
 def _engine(candidate: EngineCandidate) -> dict[str, Any]:

@@ -56,6 +56,7 @@ class Telemetry:
     def snapshot(
         self,
         *,
+        renders: dict[str, Any],
         engine: dict[str, Any],
         engines: Sequence[dict[str, Any]],
         audio: dict[str, Any],
@@ -95,6 +96,7 @@ class Telemetry:
                 "gpu_mb": rounded(gpu_mb, 1),
             },
             "speech": {**self._figures.speech(), "queue_depth": queue_depth},
+            "renders": renders,
             "engine": engine,
             "engines": [{**each, **self._figures.engine(each["name"])} for each in engines],
             "audio": audio,

@@ -19,8 +19,8 @@ from ishowtts_gateway.http.api_routes import json_response, read_json
 from ishowtts_gateway.http.client_presence import run_while_connected
 from ishowtts_gateway.http.request_limits import client_group
 from ishowtts_gateway.openai.openai_error import InvalidField, error_object
-from ishowtts_gateway.openai.pcm_rate import PcmRate
 from ishowtts_gateway.openai.speech_request import ANY_BOARD, DEFAULT_VOICE, SpeechRequest, model_of
+from ishowtts_gateway.renders.pcm_rate import PcmRate
 from ishowtts_gateway.renders.render_client import RenderClient
 from ishowtts_gateway.renders.render_stream import RenderStream
 
@@ -32,6 +32,8 @@ _MEDIA_TYPES: Mapping[SoundFormat, bytes] = {
     SoundFormat.PCM: b"audio/pcm",
 }
 _EVENTS = b"text/event-stream; charset=utf-8"
+_PCM_RATE_HZ = 24_000
+"""Of `pcm`, which names no rate. OpenAI's documentation says it, and clients play at it."""
 _NO_TOKENS = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
 """OpenAI's clients require the field. Nothing is counted in tokens here."""
 
@@ -113,7 +115,7 @@ async def _answer(asked: SpeechRequest, stream: RenderStream, send: Send) -> Non
     """Send all of a response except its end."""
     async with stream:
         head = await stream.head()
-        rate = PcmRate(head.rate_hz) if asked.format is SoundFormat.PCM else None
+        rate = PcmRate(head.rate_hz, _PCM_RATE_HZ) if asked.format is SoundFormat.PCM else None
         kind = _EVENTS if asked.as_events else _MEDIA_TYPES[asked.format]
         headers = [(b"content-type", kind), (b"x-accel-buffering", b"no")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})

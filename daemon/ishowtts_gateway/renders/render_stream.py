@@ -12,7 +12,7 @@ from ishowtts_gateway.renders.render_attempt import RenderAttempt, RenderRefused
 
 FIRST_SOUND_S = 60.0
 """How long a requester waits for the first sound."""
-_ANSWER_S = 5.0
+_ANSWER_S = 10.0
 """An appliance says at once how many renders are before ours."""
 _NEXT_SOUND_S = 60.0
 """Between two parts. Lines of the appliance's own loudspeaker go first, and a segment may take 30 s of computing."""
