@@ -13,7 +13,7 @@ from ishowtts.engines.remote.board_link import FailureKind, RenderedSound, Rende
 from ishowtts.engines.remote.remote_engine import RemoteEngine
 from ishowtts.errors import Cancelled, EngineUnavailable
 from ishowtts.model import Segment, Utterance
-from ishowtts.mqtt import render_requester
+from ishowtts.mqtt import requested_render
 from ishowtts.mqtt.board_watch import BoardWatch
 from ishowtts.mqtt.connection import Connection
 from ishowtts.mqtt.mqtt_options import MqttOptions
@@ -89,7 +89,7 @@ def test_a_board_renders_a_segment(stage: Stage) -> None:
     assert stage.requester.languages() == frozenset({"en", "de"}), "those of a natural voice"
     found = stage.render()
     assert isinstance(found, RenderedSound)
-    assert (found.rate_hz, found.voice, found.cached) == (RATE_HZ, "anna", False)
+    assert (found.rate_hz, found.voice, found.engine, found.cached) == (RATE_HZ, "anna", "quick", False)
     np.testing.assert_array_equal(found.samples, np.frombuffer(tone("pcm", 1.0) * 3, "<i2"))
     [asked] = board.asked
     assert asked.fields == {
@@ -138,7 +138,7 @@ def test_parts_that_later_versions_may_send_are_ignored(stage: Stage) -> None:
 
 
 def test_more_sound_than_any_segment_has_is_refused(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(render_requester, "_MAX_SOUND_BYTES", 50_000)
+    monkeypatch.setattr(requested_render, "_MAX_SOUND_BYTES", 50_000)
     board = stage.board(script=Script(segments=3, segment_s=1.0))
     assert stage.render() == RenderFailure(FailureKind.REFUSED, "its reply has a gap, or breaks the protocol")
     eventually(lambda: board.cancelled, "the cancel")
@@ -155,9 +155,31 @@ def test_a_board_that_takes_no_requests_is_known_at_once(stage: Stage) -> None:
     assert board._client is not None
     board._client.unsubscribe(f"{stage.prefix}/kitchen/render")
     eventually(
-        lambda: stage.render() == RenderFailure(FailureKind.GONE, "it takes no requests now, although it is online"),
+        lambda: (
+            stage.render()
+            == RenderFailure(
+                FailureKind.GONE, "nothing takes its requests: it has died, or it has just lost its connection"
+            )
+        ),
         "the answer of the broker",
     )
+
+
+def test_a_board_that_dies_in_mid_segment_is_known_before_its_will_and_its_deadline(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requested_render, "_PROBE_INTERVAL_S", 0.05)
+    board = stage.board(script=Script(segments=1, late_s=20))
+    render = stage.requester.render("kitchen", SEGMENT, 20.0)
+    eventually(lambda: board.asked, "the request")
+    assert render.wait(0.2) is None
+    assert board._client is not None
+    board._client.unsubscribe([f"{stage.prefix}/kitchen/render", f"{stage.prefix}/kitchen/render/cancel"])
+    eventually(lambda: render.wait(0.05) is not None, "the answer of the broker to a probe")
+    assert render.wait(0.0) == RenderFailure(
+        FailureKind.GONE, "nothing takes its requests: it has died, or it has just lost its connection"
+    )
+    assert len(board.asked) == 1, "a probe is no request"
 
 
 def test_a_late_board_is_told_and_what_it_still_sends_is_dropped(stage: Stage) -> None:

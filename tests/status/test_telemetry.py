@@ -53,7 +53,6 @@ def snapshot(telemetry: Telemetry, *worker_pids: int) -> dict[str, Any]:
         mqtt={"connected": True},
         queue_depth=3,
         worker_pids=worker_pids,
-        renders={},
     )
 
 

@@ -28,7 +28,7 @@ _TEXTS = ("availability", "probe")  # payloads that are plain text
 _BY_TOPIC = (  # a publisher chooses the rest of a response topic, so this one comes first
     (re.compile(r"/reply/."), "answer"),
     (re.compile(r"/alert/[a-z_]+$"), "alert"),
-    (re.compile(r"/probe(/commands|/voices|/renders)?$"), "probe"),
+    (re.compile(r"/probe(/commands|/voices|/renders|/boards)?$"), "probe"),
     (re.compile(r"/device/[a-zA-Z0-9_-]+/config$"), "discovery"),
     (re.compile(r"/(availability|event|info|muted|state|telemetry|voice|volume)$"), None),
 )
@@ -113,6 +113,8 @@ def request_fault(topic: str, payload: str | dict[str, Any]) -> str | None:
     """What is wrong with what a command publishes, as text or as an object; `None` if its schema allows it."""
     if schema_of(topic) == "discovery":
         return fault(topic, str(payload).encode())
+    if topic.endswith("/render/cancel"):
+        return "its payload is not empty" if payload else None
     name = next((name for pattern, name in _REQUESTS if pattern.search(topic)), None)
     if name is None:
         return "the contract has no such topic"

@@ -5,7 +5,8 @@ With `--aloud` it plays on `audio.device` as that does, and only what the engine
 `--engine-as-configured` the engines are those of the configuration, and only what the speaker does is noted.
 
 A note is an object on a line, written at once, with `at` (CLOCK_MONOTONIC) and `pid`: `spoke` is a text given to the
-engine, `wrote` the first and last sample of a block that goes to the device, `peak` its loudest; `dropped`: it forgets.
+engine, `cancelled` one that it did not finish, `wrote` the first and last sample of a block that goes to the device,
+`peak` its loudest; `dropped`: it forgets.
 """
 
 from __future__ import annotations
@@ -99,6 +100,7 @@ class QuickEngine:
         ends_s = time.monotonic() + self._cost_s
         while (left_s := ends_s - time.monotonic()) > 0:
             if cancelled():
+                self._notes.take(cancelled=segment.text)
                 raise Cancelled
             time.sleep(min(left_s, 0.01))
         count = round((_LONG_S if "endless" in segment.text else self._sound_s) * RATE_HZ)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import secrets
 import threading
 from collections import Counter
@@ -11,10 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
-
 from ishowtts.config import Config
-from ishowtts.engines.remote.board_link import FailureKind, ReadyBoard, RenderedSound, RenderFailure
+from ishowtts.engines.remote.board_link import FailureKind, ReadyBoard, RenderFailure
 from ishowtts.engines.remote.remote_engine import RemoteEngine
 from ishowtts.model import Acknowledge, Segment, SoundFormat
 from ishowtts.mqtt.board_watch import BoardWatch
@@ -24,99 +23,17 @@ from ishowtts.mqtt.paho_client import ConnectionRole
 from ishowtts.mqtt.publish_packet import MessageProperties, ReceivedMessage
 from ishowtts.mqtt.publisher import PublishAnswer
 from ishowtts.mqtt.render_boards import ONLINE, BoardFacts
-from ishowtts.mqtt.render_parts import (
-    RenderEnd,
-    RenderError,
-    RenderHead,
-    RenderPart,
-    RenderQueued,
-    RenderSound,
-    parse_part,
-    request_payload,
-)
+from ishowtts.mqtt.render_parts import parse_part, request_payload
+from ishowtts.mqtt.requested_render import RequestedRender, new_correlation
 from ishowtts.mqtt.session import SessionHandlers
 
 log = logging.getLogger(__name__)
 
-_MAX_SOUND_BYTES = 16_000_000
 _MAX_UNACKNOWLEDGED = 100  # messages that the broker may send before we have taken the first of them: 3.3 MB
+_CANCEL_EXPIRY_S = 60
 _MAX_RTF = 100.0
+_USER_IN_TOPIC = re.compile(r"[^+#/\0]{1,64}")
 _NOT_CONNECTED = "the boards are not known, because the broker has not answered yet; see that it runs"
-_KINDS = {
-    "busy": FailureKind.BUSY,
-    "expired": FailureKind.BUSY,
-    "stopping": FailureKind.BUSY,
-    "cancelled": FailureKind.BUSY,
-    "rate_limited": FailureKind.BUSY,
-    "unknown_voice": FailureKind.VOICE,
-    "failed": FailureKind.TEXT,
-    "empty": FailureKind.TEXT,
-}
-
-
-class RequestedRender:
-    """One segment that a board renders. The thread `mqtt-boards` gives it the parts of the reply.
-
-    Args:
-        withdraw: Tells the board that nobody wants the sound any more.
-    """
-
-    def __init__(self, board: str, withdraw: Callable[[RequestedRender], None]) -> None:
-        self.board = board
-        self.correlation = secrets.token_bytes(16)
-        self._withdraw = withdraw
-        self._ended = threading.Event()
-        self._lock = threading.Lock()
-        self._result: RenderedSound | RenderFailure | None = None
-        self._head: RenderHead | None = None
-        self._sound: list[bytes] = []
-        self._bytes = 0
-
-    def wait(self, timeout_s: float) -> RenderedSound | RenderFailure | None:
-        """Wait for the result; `None` if there is none after this time."""
-        self._ended.wait(timeout_s)
-        return self._result
-
-    def cancel(self) -> None:
-        """Drop what the board still sends, and tell it so. Idempotent."""
-        if self.end(RenderFailure(FailureKind.BUSY, "it was cancelled")):
-            self._withdraw(self)
-
-    def end(self, result: RenderedSound | RenderFailure) -> bool:
-        """Set the result. Returns whether there was none: the first one counts."""
-        with self._lock:
-            if self._ended.is_set():
-                return False
-            self._result = result
-            self._ended.set()
-            return True
-
-    def take(self, part: RenderPart | None) -> bool:
-        """Take a part of the reply. Returns whether it was the last."""
-        if part is None or isinstance(part, RenderQueued):
-            return False  # a later version may have other parts
-        if isinstance(part, RenderHead) and self._head is None and part.format is SoundFormat.PCM:
-            self._head = part
-            return False
-        if isinstance(part, RenderSound) and self._head is not None and part.seq == len(self._sound):
-            self._sound.append(part.data)
-            self._bytes += len(part.data)
-            if self._bytes <= _MAX_SOUND_BYTES:
-                return False
-        if isinstance(part, RenderError):
-            kind = _KINDS.get(part.reason, FailureKind.REFUSED)
-            self.end(RenderFailure(kind, f"{part.reason}: {part.detail}"))
-        elif isinstance(part, RenderEnd) and self._head is not None and self._is_complete(part):
-            samples = np.frombuffer(b"".join(self._sound), dtype="<i2").astype(np.int16)
-            self.end(RenderedSound(samples, self._head.rate_hz, part.voice, part.cached))
-        else:
-            # A part is missing, is not where it may be, or is too much: the rest is of no use.
-            self.end(RenderFailure(FailureKind.REFUSED, "its reply has a gap, or breaks the protocol"))
-            self._withdraw(self)
-        return True
-
-    def _is_complete(self, end: RenderEnd) -> bool:
-        return end.parts == len(self._sound) and self._bytes > 0 and self._bytes % 2 == 0
 
 
 class RenderRequester:
@@ -163,8 +80,10 @@ class RenderRequester:
         Args:
             wait_s: See `Connection`.
         """
-        device = options.root.rpartition("/")[2]
-        self._reply_topic = f"{options.reply_prefix}{device}/{secrets.token_hex(8)}"
+        # A broker that has users lets each read below its own name only.
+        valid = options.username is not None and _USER_IN_TOPIC.fullmatch(options.username)
+        user = options.username if valid else options.root.rpartition("/")[2]
+        self._reply_topic = f"{options.reply_prefix}{user}/{secrets.token_hex(12)}"
         role = ConnectionRole(
             "boards",
             options.client_id(f"boards-{options.instance[:12]}"),
@@ -215,7 +134,7 @@ class RenderRequester:
 
     def render(self, board: str, segment: Segment, timeout_s: float) -> RequestedRender:
         """Ask a board for a segment. A board that cannot be asked is a result like any other."""
-        render = RequestedRender(board, self._withdraw)
+        render = RequestedRender(board, self._withdraw, self._probe)
         payload = request_payload(
             segment.text,
             format=SoundFormat.PCM,
@@ -229,11 +148,11 @@ class RenderRequester:
         )
         with self._lock:
             self._renders[render.correlation] = render
-        if not self._publish(render, "render", payload, math.ceil(timeout_s)):
+        if not self._publish(render, "render", payload, render.correlation, math.ceil(timeout_s)):
             self._end(render, RenderFailure(FailureKind.GONE, self._down or "the broker cannot be reached"))
         return render
 
-    def _publish(self, render: RequestedRender, what: str, payload: bytes, expiry_s: int) -> bool:
+    def _publish(self, render: RequestedRender, what: str, payload: bytes, correlation: bytes, expiry_s: int) -> bool:
         """Publish a message about a render to its board. Returns whether it was handed to the network."""
         session = None if self._connection is None else self._connection.session
         if session is None or self._options is None:
@@ -243,9 +162,7 @@ class RenderRequester:
             payload,
             qos=1,
             retain=False,
-            properties=MessageProperties(
-                response_topic=self._reply_topic, correlation=render.correlation, expiry_s=expiry_s
-            ),
+            properties=MessageProperties(response_topic=self._reply_topic, correlation=correlation, expiry_s=expiry_s),
             retry=False,
             on_answer=lambda answer: self._answered(render, answer),
         )
@@ -257,12 +174,24 @@ class RenderRequester:
             detail = f"the broker does not let us publish to {render.board}/render ({answer.refusal}); change its ACL"
             self._end(render, RenderFailure(FailureKind.GONE, detail))
         elif not answer.has_subscribers:
-            self._end(render, RenderFailure(FailureKind.GONE, "it takes no requests now, although it is online"))
+            self._end(
+                render,
+                RenderFailure(
+                    FailureKind.GONE, "nothing takes its requests: it has died, or it has just lost its connection"
+                ),
+            )
 
     def _withdraw(self, render: RequestedRender) -> None:
         with self._lock:
             self._renders.pop(render.correlation, None)
-        self._publish(render, "render/cancel", b"", 60)
+        self._publish(render, "render/cancel", b"", render.correlation, _CANCEL_EXPIRY_S)
+
+    def _probe(self, render: RequestedRender) -> None:
+        """Cancel a render that does not exist: a broker says at once that nobody subscribes to a board that has died.
+
+        Its will comes 10 s later, since a board that only loses its connection may be back by then.
+        """
+        self._publish(render, "render/cancel", b"", new_correlation(), _CANCEL_EXPIRY_S)
 
     def _end(self, render: RequestedRender, result: RenderFailure) -> None:
         with self._lock:

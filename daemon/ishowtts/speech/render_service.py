@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 _IDLE_S = 5.0
 _MAX_RTF = 100
+_MAX_ARRIVED = 10_000  # the connection has 2,000 open requests at most; the others are cancellations
 _LOGGED_ALONE = 5  # refusals in 10 s
 _STOPPING = RenderError("stopping", "the appliance is being stopped; send it again, or to another one")
 
@@ -107,7 +108,8 @@ class RenderService(LoopThread):
     def cancel(self, key: RenderKey) -> None:
         """Cancel a render, if it is open. Any thread may call; it never blocks."""
         with self._lock:
-            self._arrived.append(key)
+            if len(self._arrived) < _MAX_ARRIVED:  # a flood of them is no reason to use more memory
+                self._arrived.append(key)
         self.wake()
 
     def counts(self) -> RenderCounts:

@@ -12,6 +12,8 @@ from ishowtts.board import BoardIdentity
 from ishowtts.config import Config
 from ishowtts.engines.build import Engines
 from ishowtts.engines.candidates import EngineCandidate
+from ishowtts.engines.remote.board_trust import BoardCounts
+from ishowtts.engines.remote.remote_engine import RemoteEngine
 from ishowtts.engines.voices.voice_library import VoiceLibrary
 from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
 from ishowtts.inbox import Inbox
@@ -27,6 +29,7 @@ from ishowtts.status.telemetry import Telemetry
 FOUND_PAUSED = "paused since before the daemon was started; the command resume lets it speak"
 _STARTING = {EngineState.STARTING: "starting", EngineState.LOADING: "starting", EngineState.WARMING: "warming"}
 _SET_BY_USERS = {SilentCause.MUTED, SilentCause.VOLUME_0}  # a card's own silence is a problem, and named there
+_MOST_BOARDS = 100
 _UNAVAILABLE = {EngineState.RESTARTING, EngineState.PARKED, EngineState.STOPPED}
 
 
@@ -212,6 +215,7 @@ class TelemetryPayload:
             "lateness_max_s": round(sound.lateness_max_s, 4),
         }
         mqtt = {"connected": self.link.connected, "reconnects": self.link.reconnects}
+        boards = {} if self.engines.remote is None else {"boards": _boards(self.engines.remote)}
         counts = self.renders.counts()
         renders = {
             "active": counts.active,
@@ -221,7 +225,7 @@ class TelemetryPayload:
             "cancelled": counts.cancelled,
             "rtf_p50": rounded(percentile(counts.rtf, 50), 4),
         }
-        return self.telemetry.snapshot(
+        snapshot = self.telemetry.snapshot(
             renders=renders,
             engine=engine,
             engines=engines,
@@ -231,6 +235,14 @@ class TelemetryPayload:
             worker_pids=[each["pid"] for each in engines if each["pid"] is not None],
             gpu_mb=stats.gpu_mb,
         )
+        return {**snapshot, **boards}
+
+
+def _boards(remote: RemoteEngine) -> list[dict[str, Any]]:
+    """The boards that render for this appliance or did so, and what each has done."""
+    ready, counts = remote.ready_names(), remote.counts()
+    names = sorted({*ready, *counts})[:_MOST_BOARDS]
+    return [{"name": name, "ready": name in ready, **asdict(counts.get(name, BoardCounts()))} for name in names]
 
 
 def _engine(candidate: EngineCandidate) -> dict[str, Any]:

@@ -15,13 +15,14 @@ from ishowtts.engines.remote.remote_engine import RemoteEngine
 from ishowtts.errors import Cancelled, EngineUnavailable, SynthesisError, VoiceError
 from ishowtts.model import Segment
 
-SOUND = RenderedSound(np.ones(2400, np.int16), 24_000, "anna")
+SOUND = RenderedSound(np.ones(2400, np.int16), 24_000, "anna", "f5")
 BUSY = RenderFailure(FailureKind.BUSY, "busy: it has 32 renders")
 GONE = RenderFailure(FailureKind.GONE, "it went offline")
 TEXT = RenderFailure(FailureKind.TEXT, "failed: nothing to speak")
 VOICE = RenderFailure(FailureKind.VOICE, "unknown_voice: there is no voice anna")
 GAP = RenderFailure(FailureKind.REFUSED, "its reply has a gap")
-LONG = RenderedSound(np.ones(24_000 * 60, np.int16), 24_000, "anna")
+ESPEAK = RenderedSound(np.ones(2400, np.int16), 22_050, "en-us", "espeak")
+LONG = RenderedSound(np.ones(24_000 * 60, np.int16), 24_000, "anna", "f5")
 Answer = RenderedSound | RenderFailure | None
 SEGMENT = Segment("line", 0, 1, "one", language="en")
 
@@ -96,7 +97,7 @@ def engine_of(boards: Boards, default_voice: str = "default") -> RemoteEngine:
     return engine
 
 
-@pytest.mark.parametrize("first", [BUSY, GONE, TEXT, VOICE, GAP, LONG, None])
+@pytest.mark.parametrize("first", [BUSY, GONE, TEXT, VOICE, GAP, LONG, ESPEAK, None])
 def test_a_board_that_does_not_render_a_segment_leaves_it_to_another_one(first: Answer) -> None:
     boards = Boards({"one": first, "two": SOUND})
     utterance = engine_of(boards).synthesize(SEGMENT, lambda: False)
@@ -226,7 +227,7 @@ def test_the_voice_of_a_board_is_planned_as_its_engine_speaks(kind: str, seam_s:
 
 
 def test_sound_from_the_cache_of_a_board_took_no_synthesis() -> None:
-    cached = RenderedSound(SOUND.samples, SOUND.rate_hz, "anna", cached=True)
+    cached = RenderedSound(SOUND.samples, SOUND.rate_hz, "anna", "f5", cached=True)
     utterance = engine_of(Boards({"one": cached})).synthesize(SEGMENT, lambda: False)
     assert (utterance.cached, utterance.synth_s) == (True, 0.0)
 

@@ -35,11 +35,17 @@ class RenderFailure:
 
 @dataclass(frozen=True)
 class RenderedSound:
-    """The sound of a segment, as a board sent it. `cached`: it came from the cache of the board."""
+    """The sound of a segment, as a board sent it.
+
+    Attributes:
+        engine: engine of the board that made it, as in `f5`.
+        cached: whether it came from the cache of the board.
+    """
 
     samples: Samples
     rate_hz: int
     voice: str
+    engine: str
     cached: bool = False
 
 

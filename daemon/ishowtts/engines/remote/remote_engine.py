@@ -22,6 +22,7 @@ from ishowtts.util.rate_limit import RateLimit
 log = logging.getLogger(__name__)
 
 REMOTE = "remote"
+_ESPEAK = "espeak"
 _CANCEL_POLL_S = 0.02
 _MOST_LATE = 3
 """After so many boards were late for one segment, the next engine of the order speaks: the listener waits meanwhile."""
@@ -100,6 +101,11 @@ class RemoteEngine:
         boards = () if self._link is None else self._link.any_ready()
         return bool(boards) and all(board.engine == "f5" for board in boards)
 
+    def ready_names(self) -> frozenset[str]:
+        """Returns the names of the boards that would be asked now."""
+        boards = () if self._link is None or self._link.problem() is not None else self._link.any_ready()
+        return frozenset(board.name for board in boards if self._trust.trusts(board.name))
+
     def counts(self) -> dict[str, BoardCounts]:
         """Returns what each board has done for this appliance, by name."""
         return self._trust.counts()
@@ -143,7 +149,7 @@ class RemoteEngine:
             if not boards:
                 break
             board = self._choose(boards, segment.line_id)
-            found = self._render(board.name, segment, cancelled)
+            found = self._render(board, segment, cancelled)
             if isinstance(found, Utterance):
                 self._last = (segment.line_id, board.name)
                 return found
@@ -167,12 +173,12 @@ class RemoteEngine:
         same = (board for board in boards if self._last == (line_id, board.name))
         return next(same, boards[0])
 
-    def _render(self, board: str, segment: Segment, cancelled: IsCancelled) -> Utterance | RenderFailure:
+    def _render(self, board: ReadyBoard, segment: Segment, cancelled: IsCancelled) -> Utterance | RenderFailure:
         """Asks one board, and waits for its answer until the deadline."""
         if self._link is None or cancelled():
             raise Cancelled
         began_s = self._now_s()
-        render = self._link.render(board, segment, self._segment_s)
+        render = self._link.render(board.name, segment, self._segment_s)
         found: RenderedSound | RenderFailure | None = None
         try:
             while found is None and (left_s := began_s + self._segment_s - self._now_s()) > 0:
@@ -186,11 +192,13 @@ class RemoteEngine:
             return _LATE
         if isinstance(found, RenderFailure):
             return found
+        if found.engine == _ESPEAK != board.engine:
+            return RenderFailure(FailureKind.BUSY, "only its espeak-ng has spoken, which sounds the same here")
         synth_s = 0.0 if found.cached else self._now_s() - began_s
         utterance = Utterance(found.samples, found.rate_hz, synth_s, REMOTE, found.voice, cached=found.cached)
         if not 0 < utterance.audio_s <= longest_plausible_s(segment.text, segment.speed):
             return RenderFailure(FailureKind.REFUSED, f"its sound has {utterance.audio_s:.1f} s, which cannot be right")
-        self._trust.rendered(board)
+        self._trust.rendered(board.name)
         return utterance
 
     def _note_failure(self, board: str, failure: RenderFailure) -> RenderFailure:
