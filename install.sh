@@ -67,6 +67,8 @@ ENABLED=("${UNIT_FILES[@]:0:3}")
 SECRETS=(mqtt-username mqtt-password mqtt-tls-key)
 GATEWAY_SECRETS=(gateway-mqtt-username gateway-mqtt-password gateway-token mqtt-tls-key)
 COMMAND=/usr/local/bin/ishowtts
+# The operator copies this file there with the Wyoming server: without one, it would announce what nobody serves.
+AVAHI_SERVICE=/etc/avahi/services/ishowtts-wyoming.service
 # The system's Python. The service cannot read one in a user's home.
 python=${PYTHON:-/usr/bin/python3}
 
@@ -116,7 +118,7 @@ remove() {
     for secret in "${SECRETS[@]}"; do ours+=("$DROP_INS/$secret.conf"); done
     for secret in "${GATEWAY_SECRETS[@]}"; do ours+=("$GATEWAY_DROP_INS/$secret.conf"); done
     for secret in "${SECRETS[@]}" "${GATEWAY_SECRETS[@]}"; do others+=(! -name "$secret.conf"); done
-    step rm -rf "${ours[@]}" /opt/ishowtts
+    step rm -rf "${ours[@]}" "$AVAHI_SERVICE" /opt/ishowtts
     if is_our_link; then step rm "$COMMAND"; fi
     systemd_step daemon-reload
     for user in ishowtts-gateway ishowtts; do

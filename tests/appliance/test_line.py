@@ -228,8 +228,7 @@ def test_volume_mute_and_pause_survive_a_restart_and_a_pause_is_reported(
 
 @pytest.mark.slow
 def test_commands_work_while_three_thousand_lines_wait(make_broker: Callable[..., Broker], tmp_path: Path) -> None:
-    # Saving itself at each change, as the other tests want it, the broker would take half a minute for them.
-    broker = make_broker(extra=["autosave_on_changes false", "max_queued_messages 10000"])
+    broker = make_broker(extra=["max_queued_messages 10000"])
     settings = {"queue": {"max_lines": 5000}, "audio": {"device": "silent"}}
     with Appliance(tmp_path, broker, settings) as appliance, Client(broker.host, broker.port) as client:
         appliance.wait_ready(client)

@@ -44,7 +44,7 @@ class Board(Appliance):
             clip.parent.mkdir(parents=True)
             clip.write_bytes(b"")
         settings = {"device": {"name": name}, "data_dir": str(folder / "data"), "audio": {"device": "silent"}}
-        super().__init__(folder, broker, settings, quick_s=0.4, quick=["--make-s", "0.3"])
+        super().__init__(folder, broker, settings, quick_s=0.4, quick=["--cost-s", "0.3"])
         self.root = f"ishowtts/{name}"
 
     @property

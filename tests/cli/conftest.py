@@ -20,10 +20,10 @@ def valid_requests(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a command publishes in this process must be allowed by docs/schemas."""
     publish, faults = ShortLivedClient.publish, []
 
-    def checked(self: ShortLivedClient, topic: str, payload: str | dict[str, Any], **named: bool) -> None:
+    def checked(self: ShortLivedClient, topic: str, payload: str | dict[str, Any], **named: Any) -> bool:
         if (found := request_fault(topic, payload)) is not None:
             faults.append(f"{topic} {payload}: {found}")
-        publish(self, topic, payload, **named)
+        return publish(self, topic, payload, **named)
 
     monkeypatch.setattr(ShortLivedClient, "publish", checked)
     yield

@@ -416,8 +416,12 @@ def test_without_a_running_systemd_files_are_installed_and_removed(machine: Mach
 
 
 def test_a_removal_restores_the_clocks_and_keeps_what_is_the_operators(machine: Machine) -> None:
+    announcements = machine.path("/etc/avahi/services")
+    announcements.mkdir(parents=True)
+    (announcements / "other.service").touch()
     before = machine.tree()
     machine.install()
+    shutil.copy(ROOT / "config/avahi/ishowtts-wyoming.service", announcements)  # as docs/gateway.md says
     (machine.data / "state/inbox.sqlite").write_text("lines")
     output = machine.install("--uninstall")
     assert machine.calls == [

@@ -100,6 +100,19 @@ def test_a_render_that_raises_does_not_end_the_thread(
     assert "a render ended unexpectedly" in caplog.text
 
 
+def test_a_fault_in_the_choice_of_a_render_does_not_reach_the_lines(caplog: pytest.LogCaptureFixture) -> None:
+    def fails(_spare_s: float) -> Job | None:
+        raise KeyError("as it was meant to")
+
+    thread = SynthesisThread("jobs", fails)
+    thread.allow_renders(math.inf)
+    thread.wake()
+    eventually(lambda: "could not be chosen" in caplog.text, "the fault")
+    assert thread.submit(lambda: "spoken").result(10) == "spoken"
+    assert thread.alive()
+    thread.shutdown()
+
+
 def test_after_shutdown_what_waits_is_cancelled_and_nothing_is_taken(thread: SynthesisThread, renders: Renders) -> None:
     go = threading.Event()
     running = thread.submit(go.wait, 10)

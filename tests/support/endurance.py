@@ -108,7 +108,7 @@ def endure(folder: Path, plan: Plan) -> Figures:
     settings = {"queue": {"max_lines": 10 * plan.lines}, "text": {"normalise": False}}
     began_s = time.monotonic()
     figures = Figures(asdict(plan))
-    with Broker(folder / "broker") as broker:
+    with Broker(folder / "broker", saves_changes=True) as broker:
         mqtt = {"host": broker.host, "port": broker.port, "protocol": plan.protocol}
         with (
             Appliance(folder, broker, {**settings, "mqtt": mqtt}, quick_s=plan.sound_s) as appliance,

@@ -73,7 +73,7 @@ def open_site(folder: Path) -> Iterator[Site]:
     """Starts everything; returns when both appliances are ready."""
     for name in ("broker", "kitchen", "attic", "gateway"):
         (folder / name).mkdir()
-    with Broker(folder / "broker") as broker, Client(broker.host, broker.port) as client:
+    with Broker(folder / "broker", saves_changes=True) as broker, Client(broker.host, broker.port) as client:
         voices = {"engine": {"kind": "espeak", "f5": {"voices_over_mqtt": True}}}
         kitchen = Kitchen(folder / "kitchen", broker, {**_named("kitchen"), **voices}, quick_s=SOUND_S)
         attic = Attic(folder / "attic", broker, _named("attic"), quick_s=SOUND_S)

@@ -145,6 +145,41 @@ class HomeAssistant:
         assert done["type"] == "create_entry", done
         eventually(lambda: self.entry("mqtt")["state"] == "loaded", "the MQTT integration")
 
+    def add_wyoming(self, host: str, port: int) -> None:
+        """Adds a Wyoming server, as its dialogue does it."""
+        flow = self.post("config/config_entries/flow", {"handler": "wyoming"})
+        done = self.post(f"config/config_entries/flow/{flow['flow_id']}", {"host": host, "port": port})
+        assert done["type"] == "create_entry", done
+        eventually(lambda: self.entry("wyoming")["state"] == "loaded", "the Wyoming integration")
+
+    def speech(self, text: str, **fields: Any) -> bytes:
+        """The sound of a text from its entity `tts.ishowtts`, as WAV. Empty if it has none."""
+        request = {"engine_id": "tts.ishowtts", "message": text, "language": "en", "cache": False, **fields}
+        request["options"] = {"preferred_format": "wav", **request.get("options", {})}
+        try:
+            return self.download(self.post("tts_get_url", request)["path"])
+        except OSError as error:
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
+            return b""
+
+    def run_assist(self, text: str) -> list[dict[str, Any]]:
+        """Gives a text to the pipeline of Assist, and returns its events up to the spoken answer."""
+        events: list[dict[str, Any]] = []
+        stages = {"start_stage": "intent", "end_stage": "tts"}
+        with self._authenticated() as connection:
+            connection.send(json.dumps({"id": 1, "type": "assist_pipeline/run", **stages, "input": {"text": text}}))
+            assert json.loads(connection.receive())["success"]
+            while not events or events[-1]["type"] not in ("run-end", "error"):
+                events.append(json.loads(connection.receive())["event"])
+        return events
+
+    def download(self, path: str) -> bytes:
+        """What is at a path of its web page."""
+        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+            found: bytes = answer.read()
+        return found
+
     def entry(self, domain: str) -> dict[str, Any]:
         """The one entry of an integration."""
         (entry,) = [entry for entry in self.get("config/config_entries/entry") if entry["domain"] == domain]

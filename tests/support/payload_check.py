@@ -113,6 +113,8 @@ def request_fault(topic: str, payload: str | dict[str, Any]) -> str | None:
     """What is wrong with what a command publishes, as text or as an object; `None` if its schema allows it."""
     if schema_of(topic) == "discovery":
         return fault(topic, str(payload).encode())
+    if topic.endswith("/render/cancel"):
+        return "its payload is not empty" if payload else None
     name = next((name for pattern, name in _REQUESTS if pattern.search(topic)), None)
     if name is None:
         return "the contract has no such topic"

@@ -71,15 +71,15 @@ class QuickEngine:
 
     Args:
         card: of every voice; it says how long the segments are, and their seams.
-        make_s: how long each segment takes to make.
+        cost_s: seconds that a segment takes. A cancelled one ends at once.
     """
 
     name = "quick"
     rate_hz = RATE_HZ
 
-    def __init__(self, sound_s: float, notes: Notes, card: VoiceInfo, make_s: float = 0.0) -> None:
+    def __init__(self, sound_s: float, notes: Notes, card: VoiceInfo, cost_s: float = 0.0) -> None:
         self._sound_s = sound_s
-        self._make_s = make_s
+        self._cost_s = cost_s
         self._notes = notes
         self._card = card
 
@@ -97,8 +97,8 @@ class QuickEngine:
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
         """The hum, or the tone."""
         self._notes.take(spoke=segment.text)
-        until_s = time.monotonic() + self._make_s
-        while (left_s := until_s - time.monotonic()) > 0:
+        ends_s = time.monotonic() + self._cost_s
+        while (left_s := ends_s - time.monotonic()) > 0:
             if cancelled():
                 self._notes.take(cancelled=segment.text)
                 raise Cancelled
@@ -161,7 +161,7 @@ def main() -> int:
     parser.add_argument("--sound-s", type=float, default=0.02)
     parser.add_argument("--segment-bytes", type=int, default=4000)
     parser.add_argument("--seam-s", type=float, default=0.0)
-    parser.add_argument("--make-s", type=float, default=0.0)
+    parser.add_argument("--cost-s", type=float, default=0.0)
     parser.add_argument("--aloud", action="store_true")
     parser.add_argument("--engine-as-configured", action="store_true")
     arguments = parser.parse_args()
@@ -169,7 +169,7 @@ def main() -> int:
 
     def build_engines(settings: Config, _chosen: EngineChoice, _on_change: Callable[[], None]) -> Engines:
         card = VoiceInfo("quick", arguments.segment_bytes, seam_s=arguments.seam_s)
-        engine = QuickEngine(arguments.sound_s, notes, card, arguments.make_s)
+        engine = QuickEngine(arguments.sound_s, notes, card, arguments.cost_s)
         return Engines(
             EngineChoice("quick", "it costs nothing", order=("quick",)),
             [EngineCandidate(engine, "quick")],

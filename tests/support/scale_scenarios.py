@@ -79,7 +79,7 @@ class Bench:
         for number in range(plan.stages):
             self._fleet.add(f"{STAGE}{number}", self._stage_settings())
         for number in range(plan.own):
-            self._fleet.add(f"{OWN}{number}", {}, plan.costs)
+            self._fleet.add(f"{OWN}{number}", {"limits": {"renders": 0}}, plan.costs)
         names = [*self._fleet.members]
         figures["all_ready_s"] = round(self._fleet.wait_ready(names, READY_S_PER_DAEMON * len(names) + 30), 1)
         for name in plan.scenarios:

@@ -30,6 +30,7 @@ _CONTROLS: Mapping[str, str] = {
 COMMANDS: Mapping[str, str] = {
     "run": "run the daemon (systemd starts this)",
     "say": "send a line over MQTT and wait for its outcome",
+    "render": "have an appliance speak a text into a sound file",
     "gateway": "run the gateway: a web page, an API and metrics of appliances (systemd starts this)",
     "status": "show what the appliance does now: state, alerts, volume, queue, engine, figures",
     "top": "show continuously what appliances do, in this terminal; keys for skip, pause, mute and volume",

@@ -18,17 +18,21 @@ from ishowtts.errors import BrokerError
 from ishowtts.mqtt import connection_faults, tls
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.paho_client import TolerantClient
-from ishowtts.mqtt.publish_packet import PublishPacket
+from ishowtts.mqtt.publish_packet import MessageProperties, PublishPacket
+from ishowtts.mqtt.publisher import paho_properties
 
 _CONNECT_S = 10.0
+_NO_SUBSCRIBERS = 0x10  # a reason code of MQTT 5, which is no failure
+_NO_PROPERTIES = MessageProperties()
 
 
 @dataclass(frozen=True)
 class Message:
-    """A message that arrived on a topic."""
+    """A message that arrived on a topic. Over MQTT 3.1.1 it has no properties."""
 
     topic: str
     payload: bytes
+    properties: MessageProperties = _NO_PROPERTIES
 
     def data(self) -> Any:
         """The JSON value of the payload; `None` if it is not JSON."""
@@ -61,6 +65,7 @@ class ShortLivedClient:
         )
         self._paho.on_subscribe = lambda *_: self._answers.put(None)
         self._refused: dict[int, str] = {}
+        self._unheard: set[int] = set()
         self._paho.on_publish = self._publish_answered
 
     def __enter__(self) -> ShortLivedClient:
@@ -95,10 +100,22 @@ class ShortLivedClient:
         if refusal := self._answer():
             raise BrokerError(refusal)
 
-    def publish(self, topic: str, payload: str | dict[str, Any], *, retain: bool = False) -> None:
-        """Publish at QoS 1. Returns when the broker has the message."""
+    def publish(
+        self,
+        topic: str,
+        payload: str | dict[str, Any],
+        *,
+        retain: bool = False,
+        properties: MessageProperties = _NO_PROPERTIES,
+    ) -> bool:
+        """Publish at QoS 1. Returns when the broker has the message: `False` if it says that nobody subscribes to it.
+
+        Args:
+            properties: Those of MQTT 5. Over MQTT 3.1.1 they are left out.
+        """
         body = payload if isinstance(payload, str) else json.dumps(payload, ensure_ascii=False)
-        info = self._paho.publish(topic, body, qos=1, retain=retain)
+        sent = paho_properties(properties) if self._options.protocol == 5 else None
+        info = self._paho.publish(topic, body, qos=1, retain=retain, properties=sent)
         info.wait_for_publish(_CONNECT_S)
         if reason := self._refused.pop(info.mid, None):
             raise BrokerError(
@@ -108,6 +125,7 @@ class ShortLivedClient:
             raise BrokerError(
                 f"the broker did not take the message on {topic}; does its ACL allow us to publish there?"
             )
+        return info.mid not in self._unheard
 
     def messages(self, timeout_s: float | None) -> Iterator[Message]:
         """Yield what arrives within `timeout_s` from now (`None`: forever)."""
@@ -120,6 +138,11 @@ class ShortLivedClient:
                 yield self._messages.get(timeout=left_s)
             except queue.Empty:
                 continue
+
+    @property
+    def username(self) -> str | None:
+        """Our user at the broker; `None`: anonymous."""
+        return self._options.username
 
     @property
     def _user(self) -> str:
@@ -135,11 +158,13 @@ class ShortLivedClient:
         if packet.packet_id is not None:
             self._paho.ack(packet.packet_id, packet.qos)
         if packet.topic is not None and packet.fault is None:
-            self._messages.put(Message(packet.topic, packet.payload))
+            self._messages.put(Message(packet.topic, packet.payload, packet.properties))
 
     def _publish_answered(self, _client: Any, _userdata: Any, mid: int, code: Any, _properties: Any) -> None:
         if code.is_failure:  # only over MQTT 5: a broker does not say so over 3.1.1
             self._refused[mid] = str(code)
+        elif code.value == _NO_SUBSCRIBERS:
+            self._unheard.add(mid)
 
     def _close(self) -> None:
         self._paho.loop_stop()

@@ -114,7 +114,7 @@ class Publisher:
             self.warn(f"more than {max_bytes} bytes, and this has {len(payload)}")
             return PendingPublish(self, None, retry=retry)
         acks_before = self._acknowledgements.count  # read first: one that is sent meanwhile does not count
-        sent = _paho_properties(properties) if self._options.protocol == 5 else None
+        sent = paho_properties(properties) if self._options.protocol == 5 else None
         info = client.publish(topic, payload, qos, retain, sent)
         if qos > 0:
             self._expect(info.mid, acks_before)
@@ -237,7 +237,7 @@ class PendingPublish:
             return False
 
 
-def _paho_properties(wanted: MessageProperties) -> Properties | None:
+def paho_properties(wanted: MessageProperties) -> Properties | None:
     """The properties as paho takes them; `None` if there are none."""
     if wanted == _NO_PROPERTIES:
         return None

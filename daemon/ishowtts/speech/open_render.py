@@ -15,6 +15,7 @@ from ishowtts.mqtt.render_reply import RenderKey
 from ishowtts.speech.render_task import MadeSegment, RenderTask
 from ishowtts.speech.segment_renderer import SpeechResources
 from ishowtts.speech.sound_stream import SoundStream
+from ishowtts.util.logs import Untrusted
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ class OpenRender:
         self.task = RenderTask(request, resources, wake)
         self.outcome: RenderOutcome | None = None
         self.rtf: float | None = None
+        self._id = Untrusted(request.line.id)
         self._request = request
         self._reply = reply
         self._stream = SoundStream(request, resources, f"render {number}")
@@ -122,7 +124,7 @@ class OpenRender:
         Returns: whether there is more to do at once.
         """
         if self._reply.gone is not None:
-            log.debug("a render is cancelled: %s", self._reply.gone)
+            log.info("the render (id %r) is cancelled: %s", self._id, self._reply.gone)
             self._close(RenderOutcome.CANCELLED)
             return False
         worked = self._process()
@@ -133,6 +135,8 @@ class OpenRender:
     def end(self, reason: str, detail: str, outcome: RenderOutcome = RenderOutcome.FAILED) -> None:
         """End it with an error, unless it has ended."""
         if self.outcome is None:
+            level = logging.WARNING if outcome is RenderOutcome.FAILED else logging.INFO
+            log.log(level, "the render (id %r) is %s: %s", self._id, outcome.value, Untrusted(detail))
             self._close(outcome)
             send(self._reply, RenderError(reason, detail))
 
@@ -189,7 +193,6 @@ class OpenRender:
                 detail = f"no part of the sound could be sent for {_STALLED_S:.0f} s"
                 self.end("cancelled", detail, RenderOutcome.CANCELLED)
         elif not task.made and task.failure is not None:
-            log.warning("a render failed: %s", task.failure)
             self.end("failed", str(task.failure))
         elif not task.made and self._last is not None and self._last.is_last:
             self._finish(self._last)
@@ -199,21 +202,21 @@ class OpenRender:
         audio_s = self._stream.audio_s
         self.rtf = self._synth_s / audio_s if audio_s > 0 and self._synth_s > 0 else None
         self._close(RenderOutcome.DONE)
-        send(
-            self._reply,
-            RenderEnd(
-                audio_s=audio_s,
-                synth_s=self._synth_s,
-                ttfa_s=None if self._first_sent_s is None else self._first_sent_s - began_s,
-                rtf=self.rtf,
-                queue_s=began_s - self._arrived_s,
-                engine=last.utterance.engine,
-                engines=tuple(self._engines),
-                voice=last.utterance.voice,
-                cached=self._all_cached,
-                parts=self._sent_parts,
-            ),
+        end = RenderEnd(
+            audio_s=audio_s,
+            synth_s=self._synth_s,
+            ttfa_s=None if self._first_sent_s is None else self._first_sent_s - began_s,
+            rtf=self.rtf,
+            queue_s=began_s - self._arrived_s,
+            engine=last.utterance.engine,
+            engines=tuple(self._engines),
+            voice=last.utterance.voice,
+            cached=self._all_cached,
+            parts=self._sent_parts,
         )
+        send(self._reply, end)
+        engines, waited_s = ", ".join(end.engines), round(end.queue_s, 3)
+        log.info("rendered (id %r): %.3f s of speech by %s, waited %s s", self._id, audio_s, engines, waited_s)
 
     def _close(self, outcome: RenderOutcome) -> None:
         self.outcome = outcome

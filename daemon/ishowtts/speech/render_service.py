@@ -18,12 +18,16 @@ from ishowtts.speech.render_turns import RenderTurns
 from ishowtts.speech.segment_renderer import SpeechResources
 from ishowtts.speech.synthesis_thread import Job
 from ishowtts.util.callbacks import ChangeSignal
+from ishowtts.util.logs import Untrusted
 from ishowtts.util.loop_thread import LoopThread
+from ishowtts.util.rate_limit import RateLimit
 
 log = logging.getLogger(__name__)
 
 _IDLE_S = 5.0
 _MAX_RTF = 100
+_MAX_ARRIVED = 10_000  # the connection has 2,000 open requests at most; the others are cancellations
+_LOGGED_ALONE = 5  # refusals in 10 s
 _STOPPING = RenderError("stopping", "the appliance is being stopped; send it again, or to another one")
 
 Admit = Callable[[Line], Line | Rejection]
@@ -72,6 +76,7 @@ class RenderService(LoopThread):
         self._lock = threading.Lock()
         self._arrived: deque[tuple[RenderRequest | Rejection, RenderOutlet] | RenderKey] = deque()
         self._closed = False
+        self._refusals = RateLimit(_LOGGED_ALONE)
         self._ended = dict.fromkeys(RenderOutcome, 0)
         self._rtf: deque[float] = deque(maxlen=_MAX_RTF)
 
@@ -103,7 +108,8 @@ class RenderService(LoopThread):
     def cancel(self, key: RenderKey) -> None:
         """Cancel a render, if it is open. Any thread may call; it never blocks."""
         with self._lock:
-            self._arrived.append(key)
+            if len(self._arrived) < _MAX_ARRIVED:  # a flood of them is no reason to use more memory
+                self._arrived.append(key)
         self.wake()
 
     def counts(self) -> RenderCounts:
@@ -121,6 +127,9 @@ class RenderService(LoopThread):
 
     def run_once(self, last: bool) -> float:
         """Take what has arrived, and move every render along by small steps."""
+        if refused := self._refusals.held_back(last=last):
+            each = ", ".join(f"{reason} {count}" for reason, count in refused.most_common())
+            log.warning("%d more renders were refused (%s)", refused.total(), each)
         if last:
             self._stop_all()
             return _IDLE_S
@@ -158,7 +167,7 @@ class RenderService(LoopThread):
     def _begin(self, request: RenderRequest | Rejection, reply: RenderOutlet) -> None:
         admitted = self._admitted(request)
         if isinstance(admitted, Rejection):
-            send(reply, RenderError(admitted.reason.value, admitted.detail))
+            self._refuse(reply, admitted.reason.value, admitted.detail)
             return
         render = OpenRender(admitted, reply, self._resources, next(self._numbers), self.wake)
         admission = self._turns.add(render)
@@ -166,9 +175,15 @@ class RenderService(LoopThread):
             admission.gave_way.end("busy", self._busy_sentence())
             self._ended[RenderOutcome.FAILED] += 1
         if admission.before is None:
-            send(reply, RenderError("busy", self._busy_sentence()))
+            self._refuse(reply, "busy", self._busy_sentence())
         else:
             render.queued(admission.before)
+
+    def _refuse(self, reply: RenderOutlet, reason: str, detail: str) -> None:
+        """Answer a request that is not taken. Of a flood of them, a few are logged."""
+        send(reply, RenderError(reason, detail))
+        if self._refusals.allows(reason):
+            log.warning("a render was refused (%s): %s", reason, Untrusted(detail))
 
     def _admitted(self, request: RenderRequest | Rejection) -> RenderRequest | Rejection:
         """The request after the policies. A segment was read before: the policies are those of its appliance."""

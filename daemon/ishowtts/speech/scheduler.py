@@ -108,6 +108,10 @@ class Scheduler(LoopThread):
         """What goes on now. Any thread may ask."""
         return self._status
 
+    def synthesis_alive(self) -> bool:
+        """Whether the thread `synthesis` runs, or is not meant to run."""
+        return self._synthesis.alive()
+
     def synthesis_busy_s(self) -> float:
         """How long the current job of the thread `synthesis` has been running; 0 if there is none."""
         return self._synthesis.busy_s()

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 Job = Callable[[], None]
 NextRender = Callable[[float], Job | None]
-"""Returns the next job of a render if it is expected to take at most so many seconds; it must not raise."""
+"""Returns the next job of a render if it is expected to take at most so many seconds."""
 
 NOT_NOW_S = -math.inf
 """For `allow_renders`: a line needs the engine now."""
@@ -29,7 +29,8 @@ class SynthesisThread(Executor):
 
     Args:
         name: Name of the thread. It starts with the first job.
-        next_render: Gives the jobs of renders. It is called with a lock held: it must not call this object.
+        next_render: Gives the jobs of renders. It is called with a lock held: it must not call this object. Nothing that
+            it raises reaches the lines.
     """
 
     def __init__(self, name: str, next_render: NextRender = lambda _spare_s: None) -> None:
@@ -69,6 +70,10 @@ class SynthesisThread(Executor):
         with self._changed:
             if not self._closing:
                 self._renders_may_go()
+
+    def alive(self) -> bool:
+        """Whether the thread runs, or is not meant to run."""
+        return self._closing or self._thread is None or self._thread.is_alive()
 
     def busy_s(self) -> float:
         """Seconds that the present job has been running; 0 if there is none."""
@@ -129,7 +134,11 @@ class SynthesisThread(Executor):
         spare_s = self._renders_until_s - time.monotonic()
         if not self._ask_renders or spare_s <= 0:
             return None
-        render = self._next_render(spare_s)
+        try:
+            render = self._next_render(spare_s)
+        except Exception:
+            log.exception("the next render could not be chosen")
+            render = None
         self._ask_renders = render is not None
         return render
 

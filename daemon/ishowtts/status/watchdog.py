@@ -81,7 +81,7 @@ def threads(
     return [
         Watched("playback", player.alive, player.overdue_s, THREAD_S),
         Watched("inbox", inbox.alive, inbox.overdue_s, INBOX_S),
-        Watched("synthesis", lambda: True, scheduler.synthesis_busy_s, synthesis_s),
+        Watched("synthesis", scheduler.synthesis_alive, scheduler.synthesis_busy_s, synthesis_s),
         _loop(scheduler, SCHEDULER_S),
         *(_loop(loop, synthesis_s) for loop in asking_loops),
         *(_loop(loop, THREAD_S) for loop in loops),

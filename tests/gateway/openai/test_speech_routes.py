@@ -98,7 +98,7 @@ def test_openai_python_gets_the_sound(site: Site, client: openai.OpenAI, sound_f
 
 def test_sound_is_streamed_as_it_is_made(site: Site, client: openai.OpenAI) -> None:
     for board in (site.kitchen, site.hall):
-        board.script = Script(make_s=0.3)
+        board.script = Script(cost_s=0.3)
     with client.audio.speech.with_streaming_response.create(
         model="tts-1", voice="anna", input="Hello.", response_format="pcm"
     ) as response:
@@ -251,7 +251,7 @@ def test_what_an_appliance_refuses_is_an_error_of_openai_python(
 def test_a_client_that_hangs_up_cancels_its_render(site: Site) -> None:
     for late_s in (0.0, 30.0):  # in mid-stream, and before the first sound
         site.reset()
-        site.kitchen.script = Script(make_s=30, late_s=late_s)
+        site.kitchen.script = Script(cost_s=30, late_s=late_s)
         body = json.dumps({"input": "Hello.", "model": "ishowtts:kitchen", "response_format": "pcm"}).encode()
         with socket.create_connection(("127.0.0.1", site.gateway.port)) as raw:
             raw.sendall(

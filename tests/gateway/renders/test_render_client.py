@@ -195,7 +195,7 @@ def test_replies_that_nobody_needs_are_ignored(make_board: Any, run: Any, fault:
 
 
 def test_leaving_early_cancels_the_render(make_board: Any, run: Any) -> None:
-    board = make_board(script=Script(make_s=30))
+    board = make_board(script=Script(cost_s=30))
 
     async def scenario(client: RenderClient) -> None:
         async with client.render("Hello.", format=SoundFormat.PCM, client="a") as stream:
@@ -213,7 +213,7 @@ def test_leaving_early_cancels_the_render(make_board: Any, run: Any) -> None:
 
 def test_renders_that_nobody_reads_take_no_more_than_the_budget(make_board: Any, run: Any) -> None:
     """The fullest one ends; a reader that keeps up loses nothing."""
-    make_board(script=Script(segments=8, segment_s=1.0, make_s=0.01))
+    make_board(script=Script(segments=8, segment_s=1.0, cost_s=0.01))
 
     async def scenario(client: RenderClient) -> None:
         slow = [client.render("Hello.", format=SoundFormat.PCM, client=f"slow {i}") for i in range(10)]
@@ -234,7 +234,7 @@ def test_renders_that_nobody_reads_take_no_more_than_the_budget(make_board: Any,
 
 def test_too_many_renders_of_one_client_are_refused(make_board: Any, run: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr("ishowtts_gateway.renders.render_client._MAX_OF_CLIENT", 2)
-    make_board(script=Script(make_s=30))
+    make_board(script=Script(cost_s=30))
 
     async def scenario(client: RenderClient) -> None:
         open_now = [client.render("Hello.", format=SoundFormat.PCM, client="a") for _ in range(2)]
@@ -268,7 +268,7 @@ def test_a_lost_broker_ends_the_renders(broker: Broker) -> None:
                 await read(made.renders)
             assert found.value.status == 503
 
-    with ScriptedBoard(broker.host, broker.port, script=Script(make_s=30)):
+    with ScriptedBoard(broker.host, broker.port, script=Script(cost_s=30)):
         asyncio.run(main())
 
 

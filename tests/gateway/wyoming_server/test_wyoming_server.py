@@ -27,7 +27,7 @@ pytestmark = pytest.mark.xdist_group("wyoming")
 
 Run = Callable[[Callable[[WyomingSite], Awaitable[None]]], None]
 ONE = Script(segments=1, segment_s=0.2)
-LONG = Script(segments=200, segment_s=0.2, make_s=0.02)
+LONG = Script(segments=200, segment_s=0.2, cost_s=0.02)
 
 
 @pytest.fixture(scope="module")
@@ -310,7 +310,7 @@ def test_an_idle_client_is_closed(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_fifty_clients_at_once_and_describe_in_between(run: Run, board: ScriptedBoard) -> None:
     async def scenario(site: WyomingSite) -> None:
-        board.script = Script(segments=2, segment_s=0.1, make_s=0.3)
+        board.script = Script(segments=2, segment_s=0.1, cost_s=0.3)
         speaking = [asyncio.ensure_future(site.synthesize(f"Text {number}.")) for number in range(50)]
         await until(lambda: len(board.asked) >= 30)
         info = await site.describe()

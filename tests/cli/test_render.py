@@ -1,0 +1,208 @@
+"""`ishowtts render`: the sound of a text in a file, from a board that a script plays."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+
+from ishowtts.cli import remote_render
+from ishowtts.cli.main import main
+from support.appliance import Appliance
+from support.broker import Broker
+from support.client import Client
+from support.scripted_board import RATE_HZ, Script, ScriptedBoard, tone
+from support.waiting import eventually
+
+Render = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with Broker(tmp_path_factory.mktemp("broker")) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def board(broker: Broker) -> Iterator[ScriptedBoard]:
+    with ScriptedBoard(broker.host, broker.port, "renders", voices={"anna": "en", "ben": "de"}) as board:
+        yield board
+
+
+@pytest.fixture
+def render(
+    broker: Broker, board: ScriptedBoard, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Render]:  # fmt: skip
+    config = tmp_path / "config.json"
+    mqtt = {"host": broker.host, "port": broker.port}
+    config.write_text(json.dumps({"state_dir": str(tmp_path), "device": {"name": "renders"}, "mqtt": mqtt}))
+
+    def run(*words: str, script: Script | None = None) -> tuple[int, str, str]:
+        board.script = script or Script(segments=2, segment_s=0.1)
+        board.asked.clear()
+        board.cancelled.clear()
+        try:
+            status = main(["render", *words, "--config", str(config)])
+        except SystemExit as end:
+            status = int(str(end.code))
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    monkeypatch.chdir(tmp_path)
+    yield run
+    board.script = Script()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_wav_file_says_how_long_it_is(render: Render, board: ScriptedBoard, tmp_path: Path) -> None:
+    out = tmp_path / "tea.wav"
+    out.write_text("what was there before")
+    status, said, _ = render("The", "tea", "--voice", "ben", "is ready.", "--out", str(out), "--speed", "1.5")
+    assert (status, said) == (
+        0, f"wrote {out}: 0.20 s of speech at 24000 Hz, by quick as ben, RTF 0.100, waited 0.00 s\n",
+    )  # fmt: skip
+    with wave.open(str(out)) as file:
+        assert file.getparams()[:4] == (1, 2, RATE_HZ, 4800)
+        assert file.readframes(4800) == tone("pcm", 0.1) * 2
+    [asked] = board.asked
+    assert asked.fields == {
+        "text": "The tea is ready.", "format": "pcm", "voice": "ben", "speed": 1.5, "ttl_s": 60.0,
+    }  # fmt: skip
+    assert not board.cancelled
+    assert names(tmp_path) == ["config.json", "tea.wav"]
+
+
+@pytest.mark.parametrize(
+    ("name", "sound_format"), [("a.flac", "flac"), ("a.OGG", "opus"), ("a.opus", "opus"), ("a.mp3", "mp3")]
+)
+def test_the_ending_of_the_file_names_the_format(
+    render: Render, board: ScriptedBoard, tmp_path: Path, name: str, sound_format: str
+) -> None:
+    status, said, _ = render("Hi.", "--out", str(tmp_path / name), "--json", script=Script(segments=1))
+    assert (status, board.asked[0].fields["format"]) == (0, sound_format)
+    assert soundfile.info(tmp_path / name).channels == 1
+    report = json.loads(said)
+    assert (report["file"], report["format"], report["rate_hz"]) == (str(tmp_path / name), sound_format, 24_000)
+    assert report["engines"] == ["quick"]
+
+
+def test_stdout_gets_wav_and_nothing_else(render: Render, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdin", io.StringIO("From a pipe."))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw))
+    status, _, said = render("-", "--out", "-", "--json", script=Script(segments=1))
+    assert (status, raw.getvalue()) == (0, tone("wav", 0.2))
+    assert "wrote stdout: " in said
+
+
+def test_a_device_file_is_written_and_not_replaced(render: Render) -> None:
+    status, said, _ = render("Hi.", "--out", "/dev/null", "--format", "wav")
+    assert (status, "wrote /dev/null" in said) == (0, True)
+    assert not Path("/dev/null").is_file()
+
+
+@pytest.fixture
+def impatient(board: ScriptedBoard, monkeypatch: pytest.MonkeyPatch) -> ScriptedBoard:
+    monkeypatch.setattr(remote_render, "_ANSWER_S", 0.4)
+    monkeypatch.setattr(remote_render, "_NEXT_PART_S", 0.5)
+    return board
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ({"fault": "error", "reason": "busy", "detail": "too many"}, "ishowtts: busy: too many"),
+        ({"fault": "error", "after_parts": 1, "detail": "the\x1b engine"}, "ishowtts: failed: the  engine"),
+        ({"fault": "gap", "after_parts": 1}, "a part of the sound is missing"),
+        ({"fault": "dies", "after_parts": 1}, "went offline before all sound had come"),
+        ({"fault": "no_end", "after_parts": 1}, "no answer came within 0.5 s; the appliance at ishowtts/renders"),
+        ({"fault": "silent"}, "no answer came within 0.4 s; the appliance at ishowtts/renders is online, ready"),
+    ],
+)
+def test_half_a_sound_leaves_no_file(
+    render: Render, impatient: ScriptedBoard, tmp_path: Path, script: dict[str, Any], says: str
+) -> None:
+    out = tmp_path / "a.wav"
+    out.write_text("before")
+    status, said, err = render("Hi.", "--out", str(out), script=Script(**script))
+    assert (status, said) == (1, "")
+    assert says in err
+    assert len(err.splitlines()) == 1
+    assert names(tmp_path) == ["a.wav", "config.json"]
+    assert out.read_text() == "before"
+    if script["fault"] == "dies":
+        impatient.connect()
+    elif script["fault"] != "error":
+        eventually(lambda: impatient.cancelled == [impatient.asked[0].key])
+
+
+def test_parts_that_come_twice_and_parts_that_are_none_do_no_harm(render: Render, tmp_path: Path) -> None:
+    for fault in ("twice", "garbage"):
+        out = tmp_path / f"{fault}.pcm"
+        status, _, _ = render("Hi.", "--out", str(out), script=Script(segments=2, segment_s=0.1, fault=fault))  # type: ignore[arg-type]
+        assert (status, out.read_bytes()) == (0, tone("pcm", 0.1) * 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        (("--out", "a.aac"), 2, "the ending .aac stands for no format; name --out .wav, .flac"),
+        (("--out", "noending"), 2, "a name without an ending stands for no format"),
+        (("--out", "/nowhere/a.wav"), 1, "/nowhere/a.wav cannot be written (No such file or directory); name another"),
+        (("--out", "a.wav", "--device", "no/slash"), 2, "'no/slash' is not the name of an appliance"),
+        (("--out", "a.wav", "--device", "group"), 2, "'group' is not the name of an appliance"),
+        (("--out", "a.wav", "--device", "gone"), 1, "no appliance takes renders at ishowtts/gone"),
+        ((), 2, "--out"),
+        (("--out", "a.wav", "--speed", "3"), 2, "'3' is not a speed from 0.5 to 2"),
+        (("--out", "a.wav", "--wait", "nan"), 2, "'nan' is not a number of seconds"),
+        (("--out", "a.wav", "--language", "xx-"), 2, "is not the tag of a language"),
+    ],
+)
+def test_wrong_usage_is_one_sentence(
+    render: Render, tmp_path: Path, words: tuple[str, ...], status: int, says: str
+) -> None:
+    found, _, err = render("Hi.", *words)
+    assert found == status
+    assert says in err
+    assert names(tmp_path) == ["config.json"]
+
+
+def test_an_appliance_that_cannot_is_told_so_before_the_request(
+    render: Render, board: ScriptedBoard, tmp_path: Path
+) -> None:
+    board.change(state="error", engines=[])
+    try:
+        status, _, err = render("Hi.", "--out", str(tmp_path / "a.wav"))
+    finally:
+        board.change(state="ready", engines=["quick"])
+    assert (status, err) == (1, "ishowtts: the appliance at ishowtts/renders has no engine that can speak now\n")
+    assert not board.asked
+
+
+def test_the_daemon_itself_renders_into_a_file(
+    broker: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (
+        Appliance(tmp_path, broker, quick_s=0.3) as appliance,
+        Client(broker.host, broker.port) as client,
+    ):
+        appliance.wait_ready(client)
+        for name in ("a.wav", "a.mp3"):
+            words = ["render", "This is a tone.", "--out", str(tmp_path / name), "--config", str(appliance.config_file)]
+            assert main(words) == 0
+            assert soundfile.info(tmp_path / name).duration == pytest.approx(0.3, abs=0.1)
+        assert "by quick" in capsys.readouterr().out
+        assert main([*words, "--voice", "nobody"]) == 1
+        assert "nobody" in capsys.readouterr().err
+        assert not appliance.events(client), "renders make no events"
