@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 _MAX_UNACKNOWLEDGED = 100  # messages that the broker may send before we have taken the first of them: 3.3 MB
 NEEDS_MQTT5 = "engine.kind remote needs MQTT 5, whose response topics bring the sounds; set mqtt.protocol to 5"
 _SETTLE_S = 3.0
+_START_S = 5.0
+_REPORT_S = 1.0  # what boards have published comes within some 10 ms after the connection is made
 _CANCEL_EXPIRY_S = 60
 _USER_IN_TOPIC = re.compile(r"[^+#/\0]{1,64}")
 _NOT_CONNECTED = "the boards are not known, because the broker has not answered yet; see that it runs"
@@ -59,7 +61,7 @@ class RenderRequester:
         self._refused: str | None = None
         self._unsupported: str | None = None
         self._was_ready = False
-        self._connection_changed_s = time.monotonic()
+        self._began_s = self._connection_changed_s = time.monotonic()
 
     @classmethod
     def for_engine(
@@ -123,7 +125,12 @@ class RenderRequester:
 
     def problem(self) -> str | None:
         """Return why no board can render now; `None` if one can."""
-        return self._unsupported or self._down or self._refused or self._watch.summary.problem
+        return self.refusal or self._down or self._watch.summary.problem
+
+    @property
+    def refusal(self) -> str | None:
+        """Why no board can be asked on any connection: our configuration or the rights at the broker."""
+        return self._unsupported or self._refused
 
     def languages(self) -> frozenset[str] | None:
         """Return the base languages that the boards speak; `None`: every language, or unknown."""
@@ -136,6 +143,14 @@ class RenderRequester:
     def voices_known(self) -> bool:
         """Return whether the broker has sent what the boards published."""
         return self._was_ready
+
+    def starting(self) -> bool:
+        """Return whether this process has just started, and no board is ready yet."""
+        if self._watch.summary.ready or self.refusal is not None:
+            return False
+        now_s = time.monotonic()
+        reported = self._was_ready and now_s - self._connection_changed_s >= _REPORT_S
+        return now_s - self._began_s < _START_S and not reported
 
     def settled(self) -> bool:
         """Return whether the connection has been as it is for some seconds."""
