@@ -84,6 +84,9 @@ class Boards:
     def voices_known(self) -> bool:
         return True
 
+    def settled(self) -> bool:
+        return self.clock.now_s >= 3.0
+
     def render(self, board: str, segment: Segment, timeout_s: float) -> Render:
         self.asked.append(board)
         self.segments.append(segment)
@@ -232,6 +235,14 @@ def test_sound_from_the_cache_of_a_board_took_no_synthesis() -> None:
     assert (utterance.cached, utterance.synth_s) == (True, 0.0)
 
 
+def test_the_state_tells_no_problem_before_the_boards_had_time_to_report() -> None:
+    boards = Boards({"one": SOUND}, why="no board renders now: one is offline")
+    engine = engine_of(boards)
+    assert (engine.problem(), engine.lasting_problem()) == (boards.why, None)
+    boards.clock.now_s = 3.0
+    assert engine.lasting_problem() == boards.why
+
+
 def test_without_a_connection_it_is_unavailable() -> None:
     engine = RemoteEngine(8.0, "default")
     assert engine.candidate().problem() == "the connection to the boards is not built yet"
@@ -239,3 +250,4 @@ def test_without_a_connection_it_is_unavailable() -> None:
     with pytest.raises(EngineUnavailable):
         engine.prepare(None)
     assert engine.voices() is None
+    assert engine.lasting_problem() is None

@@ -94,6 +94,9 @@ class BoardLink(Protocol):
     def voices_known(self) -> bool:
         """Returns whether the broker has sent what the boards published: before that, any voice may exist."""
 
+    def settled(self) -> bool:
+        """Returns whether the connection has been as it is for some seconds, so that the boards had time to report."""
+
     def render(self, board: str, segment: Segment, timeout_s: float) -> BoardRender:
         """Asks a board for a segment.
 

@@ -88,6 +88,10 @@ class RemoteEngine:
         names = listed([board.name for board in boards])
         return f"no board renders: {names} did not answer in time and will be asked again soon; look at their logs"
 
+    def lasting_problem(self) -> str | None:
+        """Returns `problem()`, but nothing within the first seconds of a connection, when no board is known yet."""
+        return self.problem() if self._link is not None and self._link.settled() else None
+
     def languages(self) -> frozenset[str] | None:
         """Returns the base languages that the boards speak; `None`: every language, or unknown."""
         return None if self._link is None else self._link.languages()
