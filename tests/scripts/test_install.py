@@ -305,7 +305,9 @@ def test_a_fresh_installation_leaves_command_configuration_units_and_folders(mac
     assert machine.owner("/var/lib/ishowtts/voices") == machine.owner("/var/lib/ishowtts/chimes") == (0, 0, "0o755")
 
 
-@pytest.mark.parametrize("arguments", [(), ("--no-start",), ("--without-f5",), ("--uninstall",), ("--uninstall", "--purge")])
+@pytest.mark.parametrize(
+    "arguments", [(), ("--no-start",), ("--without-f5",), ("--uninstall",), ("--uninstall", "--purge")]
+)
 def test_a_dry_run_prints_the_steps_of_the_real_run_and_changes_nothing(
     machine: Machine, arguments: tuple[str, ...]
 ) -> None:
