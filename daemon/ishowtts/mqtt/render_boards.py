@@ -65,12 +65,12 @@ def rank_boards(
         chance: Returns a random number from 0 to 1. If it is always the same, the best board is the first.
     """
     able = [board for board in boards if why_not(board, voice=voice, language=language) is None]
-    known = [rtf for board in able if (rtf := _rtf(board)) is not None]
+    known = [rtf for board in able if (rtf := recent_rtf(board)) is not None]
     usual_rtf = statistics.median(known) if known else _USUAL_RTF
     groups: dict[tuple[bool, bool], list[_Rated]] = {}
     for board in able:
         drawback = (not _speaks_as_wished(board, voice, language), _is_full(board))
-        groups.setdefault(drawback, []).append(_rated(board, _rtf(board) or usual_rtf))
+        groups.setdefault(drawback, []).append(_rated(board, recent_rtf(board) or usual_rtf))
     return [board for drawback in sorted(groups) for board in _shuffled(groups[drawback], chance)]
 
 
@@ -168,7 +168,7 @@ def _is_full(board: BoardFacts) -> bool:
     return max(_told_renders(board), board.own_renders) >= limit
 
 
-def _rtf(board: BoardFacts) -> float | None:
+def recent_rtf(board: BoardFacts) -> float | None:
     """The median real-time factor of its last renders, else of its last lines."""
     for name in ("renders", "speech"):
         value = _object(board.telemetry, name).get("rtf_p50")
