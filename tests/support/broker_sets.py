@@ -73,6 +73,10 @@ class BrokerSet(Protocol):
         """The brokers, once they have started."""
 
     @property
+    def retains_for_wildcards(self) -> bool:
+        """Whether a subscription with a wildcard gets the retained messages."""
+
+    @property
     def shares_sessions(self) -> bool:
         """Whether a client may go on at another broker of the set."""
 
@@ -81,6 +85,7 @@ class MosquittoBrokers:
     """One mosquitto, or several. Each further one is joined to the first by a bridge in both directions."""
 
     shares_sessions = False
+    retains_for_wildcards = True
 
     def __init__(self, folder: Path, count: int) -> None:
         self._folder = folder
