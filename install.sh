@@ -5,7 +5,7 @@ set -euo pipefail
 usage() {
     cat <<'TEXT'
 Usage: install.sh [--dry-run] [--no-start] [--bench] [--with-transcription]
-                  [--torch WHEELS]
+                  [--torch WHEELS] [--without-f5 | --with-f5]
        install.sh --uninstall [--purge] [--dry-run]
 
   --dry-run       print every step and change nothing (does not need root)
@@ -15,6 +15,8 @@ Usage: install.sh [--dry-run] [--no-start] [--bench] [--with-transcription]
                   also install speech recognition (470 MB), so that `ishowtts voices add` writes down the words of a
                   clip; later upgrades keep it
   --torch WHEELS  required on JetPack 6: a folder or an index with NVIDIA's torch and torchaudio
+  --without-f5    install neither F5 nor torch: for a board whose segments others render (docs/stage.md), or where the
+                  natural voice is enough; later upgrades keep it, until --with-f5
   --uninstall     remove the program, the units and the users; keep configuration and state
   --purge         with --uninstall: also remove configuration, state and caches
 TEXT
@@ -25,13 +27,15 @@ refuse() {
     exit 2
 }
 
-dry_run=no start=yes bench=no transcription=no uninstall=no purge=no torch=
+dry_run=no start=yes bench=no transcription=no uninstall=no purge=no torch='' f5=''
 while [ $# -gt 0 ]; do
     case $1 in
         --dry-run) dry_run=yes ;;
         --no-start) start=no ;;
         --bench) bench=yes ;;
         --with-transcription) transcription=yes ;;
+        --without-f5) f5=no ;;
+        --with-f5) f5=yes ;;
         --uninstall) uninstall=yes ;;
         --purge) purge=yes ;;
         --torch)
@@ -57,6 +61,7 @@ cd "$(dirname "$0")"
 DATA=/var/lib/ishowtts
 CACHE=/var/cache/ishowtts
 VENV=/opt/ishowtts/venv
+WITHOUT_F5=/opt/ishowtts/without-f5  # exists if the last run was one --without-f5
 UNITS=/etc/systemd/system
 DROP_INS=$UNITS/ishowtts.service.d
 GATEWAY_DROP_INS=$UNITS/ishowtts-gateway.service.d
@@ -166,21 +171,32 @@ add_users() {
     done
 }
 
+has_torch() {
+    compgen -G "$VENV/lib/python3.*/site-packages/torch" >/dev/null
+}
+
 has_transcription() {  # whether an earlier run installed speech recognition
     compgen -G "$VENV/lib/python3.*/site-packages/faster_whisper" >/dev/null
 }
 
 install_program() {
     local lock=linux
-    if is_jetpack6; then lock=jetpack6; fi
+    if [ "$f5" = no ]; then lock=core; elif is_jetpack6; then lock=jetpack6; fi
+    if has_transcription; then transcription=yes; fi
     step apt_install python3-venv python3-dev gcc pkg-config libsystemd-dev libasound2-plugins \
         alsa-utils espeak-ng
     step mkdir -p /opt/ishowtts
+    if [ "$f5" = no ]; then
+        if has_torch; then step rm -rf "$VENV"; fi  # what came with torch has gigabytes, and other packages do not need it
+        step touch "$WITHOUT_F5"
+    elif [ -e "$WITHOUT_F5" ]; then
+        step rm "$WITHOUT_F5"
+    fi
     step make_venv "$VENV" "$python"
     step install_lock "$VENV" "$lock"
     if [ "$lock" = jetpack6 ]; then step install_nvidia_torch "$VENV" "$torch"; fi
     step install_natural_voice "$VENV" "run install.sh again"
-    if [ "$transcription" = yes ] || has_transcription; then step install_lock "$VENV" transcription; fi
+    if [ "$transcription" = yes ]; then step install_lock "$VENV" transcription; fi
     # setuptools would install the files that an earlier version left in these folders.
     step rm -rf build daemon/ishowtts_bench/build
     step "$VENV/bin/uv" pip install --quiet --python "$VENV/bin/python" --no-deps --no-build-isolation \
@@ -239,7 +255,13 @@ if [ "$uninstall" = yes ]; then
     remove
     exit 0
 fi
-if is_jetpack6 && [ -z "$torch" ]; then
+if [ -z "$f5" ]; then
+    if [ -e "$WITHOUT_F5" ]; then f5=no; else f5=yes; fi
+fi
+if [ "$f5" = no ] && [ -n "$torch" ]; then
+    refuse "--torch is for F5, which --without-f5 leaves out; --with-f5 installs it again"
+fi
+if [ "$f5" = yes ] && is_jetpack6 && [ -z "$torch" ]; then
     refuse "JetPack 6 needs NVIDIA's torch: name its folder or index with --torch"
 fi
 supported_python "$python" || die "$python is not Python 3.10 to 3.13; name one with PYTHON=/path/to/python3"

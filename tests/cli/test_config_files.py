@@ -201,12 +201,24 @@ def test_broken_fetched_weights_are_a_fault_even_if_espeak_may_speak(tmp_path: P
             "engine.f5.max_rtf",
             "engine.kind is hibari, which leads at any speed",
         ),
+        ({"kind": "remote", "f5": {"languages": ["en"]}}, "engine.f5.languages", "engine.kind is remote"),
+        ({"kind": "espeak", "remote": {"segment_s": 5}}, "engine.remote", "engine.kind is espeak"),
+        (
+            {"kind": "remote", "f5": {"voices_over_mqtt": True}},
+            "engine.f5.voices_over_mqtt",
+            "the boards speak, each with its own voices",
+        ),
     ],
 )
 def test_keys_without_effect_are_notes(tmp_path: Path, engine: dict[str, Any], key: str, why: str) -> None:
     [note] = examined(tmp_path, engine=engine)
     assert (note.part, note.verdict, note.detail) == (key, "note", f"it has no effect: {why}")
-    assert key in (note.fix or "")
+    assert key in (note.fix or "") or note.fix == "add voices on the boards"
+
+
+def test_other_boards_render_over_mqtt_5_only(tmp_path: Path) -> None:
+    [problem] = examined(tmp_path, engine={"kind": "remote"}, mqtt={"protocol": "3.1.1"})
+    assert (problem.part, problem.verdict, problem.fix) == ("mqtt.protocol", "fault", "set mqtt.protocol to 5")
 
 
 @pytest.mark.parametrize(

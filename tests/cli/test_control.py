@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -242,6 +243,17 @@ def test_status_names_an_alert_that_its_user_may_not_read() -> None:
     ]
     quiet = {"hot": {"active": False, "detail": None}}
     assert not ApplianceView(ROOT, "online", {"alerts": ["hot"]}, {}, {}, quiet).active_alerts
+
+
+def test_status_names_the_boards_that_render() -> None:
+    boards = [{"name": "attic", "ready": False}, {"name": "kitchen", "ready": True}, "hostile", {"ready": 1}]
+    state = {"state": "ready", "engines": ["remote"], "voice": "anna"}
+    view = ApplianceView(ROOT, "online", state, {"engine": "remote"}, {"boards": boards})
+    shown = list(status.lines_of(view))
+    assert "  boards    attic (not ready), kitchen" in shown
+    assert "  voice     anna" in shown
+    view = replace(view, state={**state, "engines": ["espeak"]})
+    assert "  voice     anna, not heard: no board renders now" in status.lines_of(view)
 
 
 def test_status_of_an_appliance_that_is_offline_or_unknown(fake: FakeAppliance, capsys: Capture) -> None:

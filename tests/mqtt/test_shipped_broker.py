@@ -10,11 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from ishowtts.model import AlertName
+from ishowtts.config import Config
+from ishowtts.engines.remote.remote_engine import RemoteEngine
+from ishowtts.errors import Cancelled
+from ishowtts.model import AlertName, Segment
+from ishowtts.mqtt.mqtt_options import MqttOptions
+from ishowtts.mqtt.render_requester import RenderRequester
 from support.appliance import Appliance
 from support.broker import ShippedBroker
 from support.certificates import Authority
 from support.client import Client
+from support.scripted_board import Script, ScriptedBoard
 from support.waiting import eventually
 
 ROOT = "ishowtts/test"
@@ -240,3 +246,25 @@ def test_a_huge_connect_packet_ends_the_connection(shared: ShippedBroker) -> Non
         client.sendall(b"\x10" + b"\xff\xff\xff\x7f")  # a CONNECT of 256 MB
         client.settimeout(20)
         assert client.recv(1) == b""
+
+
+def test_a_stage_has_its_segments_rendered_with_the_rights_of_an_appliance(
+    shipped: ShippedBroker, enter: ExitStack, tmp_path: Path
+) -> None:
+    config = Config.model_validate({"mqtt": as_appliance(shipped, tmp_path), "engine": {"kind": "remote"}})
+    engine = RemoteEngine(20.0, "default")
+    requester = RenderRequester.for_engine(engine, config, "ishowtts/hall", lambda: None)
+    assert requester is not None
+    connection = requester.connection(MqttOptions.from_config(config, "ishowtts/hall"), lambda: 0.0)
+    enter.callback(connection.join, 20.0)
+    connection.start()
+    enter.callback(connection.stop)
+    user = {"username": "ishowtts", "password": PASSWORDS["ishowtts"]}
+    board = enter.enter_context(ScriptedBoard(shipped.host, shipped.port, script=Script(segments=1), **user))
+    eventually(lambda: engine.problem() is None, "the board")
+    utterance = engine.synthesize(Segment("line", 0, 1, "one"), lambda: False)
+    assert utterance.audio_s == board.script.segment_s
+    board.script = Script(late_s=20.0)
+    with pytest.raises(Cancelled):
+        engine.synthesize(Segment("line", 1, 2, "two"), lambda: len(board.asked) > 1)
+    eventually(lambda: board.cancelled, "the cancel")

@@ -263,6 +263,26 @@ def test_speech_recognition_is_installed_if_asked_for_and_upgraded_later(machine
     assert any(call.endswith(lock) for call in machine.called("uv"))
 
 
+def test_neither_f5_nor_torch_is_installed_if_not_wanted_and_later_upgrades_keep_it(machine: Machine) -> None:
+    venv = machine.path("/opt/ishowtts/venv")
+
+    def locks(*arguments: str) -> set[str]:
+        machine.install(*arguments)
+        return set(re.findall(r"requirements/(\w+)\.txt", " ".join(machine.called("uv pip install"))))
+
+    assert "core" in machine.install("--without-f5", "--dry-run")
+    assert locks() == {"linux", "natural"}
+    (venv / "lib/python3.11/site-packages/torch").mkdir(parents=True)
+    assert locks("--without-f5") == {"core", "natural"}
+    assert not (venv / "lib/python3.11/site-packages/torch").exists()
+    assert locks() == {"core", "natural"}
+    assert locks("--with-f5") == {"linux", "natural"}
+    assert locks() == {"linux", "natural"}
+    refused = machine.run("--without-f5", "--torch", "/wheels")
+    assert refused.returncode == 2
+    assert "--torch is for F5, which --without-f5 leaves out" in refused.stderr
+
+
 def test_a_fresh_installation_leaves_command_configuration_units_and_folders(machine: Machine) -> None:
     machine.install()
     assert machine.command.readlink() == machine.path("/opt/ishowtts/venv/bin/ishowtts")
@@ -285,7 +305,9 @@ def test_a_fresh_installation_leaves_command_configuration_units_and_folders(mac
     assert machine.owner("/var/lib/ishowtts/voices") == machine.owner("/var/lib/ishowtts/chimes") == (0, 0, "0o755")
 
 
-@pytest.mark.parametrize("arguments", [(), ("--no-start",), ("--uninstall",), ("--uninstall", "--purge")])
+@pytest.mark.parametrize(
+    "arguments", [(), ("--no-start",), ("--without-f5",), ("--uninstall",), ("--uninstall", "--purge")]
+)
 def test_a_dry_run_prints_the_steps_of_the_real_run_and_changes_nothing(
     machine: Machine, arguments: tuple[str, ...]
 ) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ishowtts.engines.weights import Weights
 
 INSTALL_FIX = "run install.sh again"
-_SPEAKERS = {"f5": "F5", "hibari": "the natural voice (English only)", "espeak": "espeak-ng"}
+_SPEAKERS = {"remote": "other boards", "f5": "F5", "hibari": "the natural voice (English only)", "espeak": "espeak-ng"}
 _FREE_LICENCES = ("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0")
 
 
@@ -26,6 +26,7 @@ def examine_engines(settings: Config) -> Iterator[Finding]:
     yield from examine_weights(settings)
     yield from examine_natural_voice(settings)
     yield from examine_espeak_voice(settings)
+    yield from _remote_engine(settings)
     yield from _unspoken_default_language(settings)
     yield from _keys_without_effect(settings)
 
@@ -73,6 +74,25 @@ def examine_espeak_voice(settings: Config) -> Iterator[Finding]:
         yield found if may_speak(settings, "espeak") else replace(found, verdict="note")
 
 
+def _remote_engine(settings: Config) -> Iterator[Finding]:
+    """What the engine `remote` needs, and keys that have an effect with it only, or without it only."""
+    from ishowtts.config.engine_section import RemoteSection
+
+    if settings.engine.kind != "remote":
+        if settings.engine.remote != RemoteSection():
+            yield _without_effect("engine.remote", f"engine.kind is {settings.engine.kind}")
+        return
+    if settings.mqtt.protocol != 5:
+        yield fault(
+            "mqtt.protocol",
+            "engine.kind remote needs MQTT 5, whose response topics bring the sounds",
+            "set mqtt.protocol to 5",
+        )
+    if settings.engine.f5.voices_over_mqtt:
+        why = "the boards speak, each with its own voices"
+        yield Finding("engine.f5.voices_over_mqtt", "note", f"it has no effect: {why}", "add voices on the boards")
+
+
 def may_speak(settings: Config, kind: str) -> bool:
     """Whether the configuration lets an engine speak, first or as a fallback."""
     from ishowtts.engines.engine_choice import choose_engine
@@ -107,7 +127,8 @@ def _keys_without_effect(settings: Config) -> Iterator[Finding]:
 
     section, chosen = settings.engine, choose_engine(settings)
     if section.f5.languages is not None and "f5" not in chosen.order:
-        why = f"engine.kind is {section.kind}" if section.kind in ("hibari", "espeak") else "there are no weights"
+        other = section.kind in ("hibari", "espeak", "remote")
+        why = f"engine.kind is {section.kind}" if other else "there are no weights"
         yield _without_effect("engine.f5.languages", why)
     if section.f5.max_rtf != F5Section().max_rtf and section.kind != "auto":
         yield _without_effect("engine.f5.max_rtf", f"engine.kind is {section.kind}, which leads at any speed")

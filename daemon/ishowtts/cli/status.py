@@ -17,6 +17,7 @@ from ishowtts.cli.tables import terminal_width
 from ishowtts.util.terminal_text import cut, wrapped
 
 _TITLE_WIDTH = 10
+_MOST_BOARDS = 100
 _LEAST_ROOM = 20
 _CUT = ("  speaking ", "  voices ")
 
@@ -72,6 +73,7 @@ def lines_of(view: ApplianceView) -> Iterator[str]:
         "sound": bounded_text(view.state.get("device") or _section(view.telemetry, "audio").get("device")),
         "engine": _engine(view),
         "why": _why(view),
+        "boards": _boards(view.telemetry.get("boards")),
         "weights": _weights(view.info.get("weights_licence")),
         "voice": _default_voice(view),
         "voices": _voices(view.info.get("voices")),
@@ -98,10 +100,11 @@ def _volume(view: ApplianceView) -> str:
 
 
 def _default_voice(view: ApplianceView) -> str:
-    """The voice of lines that name none, and whether it can be heard now: only F5 speaks in it."""
+    """The voice of lines that name none, and whether it can be heard now: only F5 speaks in it, here or on a board."""
     ready = view.state.get("engines")
-    unheard = isinstance(ready, list) and "f5" not in ready
-    return f"{view.voice}{', not heard: F5 does not speak now' if unheard else ''}" if view.voice else ""
+    unheard = isinstance(ready, list) and "f5" not in ready and "remote" not in ready
+    who = "no board renders" if view.info.get("engine") == "remote" else "F5 does not speak"
+    return f"{view.voice}{f', not heard: {who} now' if unheard else ''}" if view.voice else ""
 
 
 def _speaking(state: Mapping[str, Any]) -> str:
@@ -138,6 +141,14 @@ def _after_first(engines: Sequence[tuple[str, str]]) -> str:
     """The engines that speak what the first one cannot, with their state if they are not ready."""
     names = [name if state == "ready" else f"{name} ({state})" for name, state in engines[1:]]
     return f"then {' and '.join(names)}" if names else ""
+
+
+def _boards(boards: object) -> str:
+    """The boards that render for this appliance, and those that do not now."""
+    known = [each for each in boards[:_MOST_BOARDS] if isinstance(each, dict)] if isinstance(boards, list) else []
+    return _joined(
+        *(f"{bounded_text(each.get('name'))}{'' if each.get('ready') else ' (not ready)'}" for each in known)
+    )
 
 
 def _weights(licence: object) -> str:

@@ -187,7 +187,7 @@ class Engines:
     def problems(self) -> tuple[str, ...]:
         """Sentences about engines and voices that cannot speak, in addition to the states of the workers."""
         found = (self.espeak.problem, self.espeak.voice_problem) if self.espeak_is_used else ()
-        remote = None if self.remote is None or self.remote.voices() is None else self.remote.problem()
+        remote = None if self.remote is None else self.remote.lasting_problem()
         told = (problem for problem in (*found, remote) if problem is not None)
         return (*told, *(sentence for worker in self.workers for sentence in worker.quarantined_voices()))
 

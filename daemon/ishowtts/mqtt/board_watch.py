@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ishowtts.config import Config
 from ishowtts.limits import NAME, RESERVED_NAMES
 from ishowtts.mqtt import strict_json
 from ishowtts.mqtt.render_boards import BoardFacts, rank_boards, why_not
@@ -59,6 +60,16 @@ class BoardWatch:
         self._faults = RateLimit(1)
         self.summary = BoardSummary(problem=self._none_known())
 
+    @classmethod
+    def from_config(cls, config: Config, root: str) -> BoardWatch:
+        """Build it from `engine.remote.boards`.
+
+        Args:
+            root: `<prefix>/<device>` of this appliance.
+        """
+        names = config.engine.remote.boards
+        return cls(config.mqtt.prefix, root.rpartition("/")[2], None if isinstance(names, str) else names)
+
     @property
     def first_topics(self) -> tuple[str, ...]:
         """Topic filters that show which boards there are."""
@@ -95,6 +106,13 @@ class BoardWatch:
             return False
         self._boards[name] = changed
         return self._summarise(voices_changed=kind == "info")
+
+    def obstacles(self) -> dict[str, str]:
+        """Return why boards cannot render now, as the end of a sentence about each: those named, else all that may."""
+        boards = [_natural(board) for board in self._boards.values() if self._names is not None or _may_render(board)]
+        found = {board.name: why for board in boards if (why := why_not(board)) is not None}
+        unseen = {name: "has published nothing here" for name in self._names or () if name not in self._boards}
+        return dict(sorted({**found, **unseen}.items()))
 
     def board(self, name: str) -> BoardFacts | None:
         """Return what is known of a board; `None` if nothing is."""

@@ -59,12 +59,12 @@ def rank_boards(
         chance: Returns a random number from 0 to 1, for boards that are about as good as each other.
     """
     able = [board for board in boards if why_not(board, voice=voice, language=language) is None]
-    known = [rtf for board in able if (rtf := _rtf(board)) is not None]
+    known = [rtf for board in able if (rtf := recent_rtf(board)) is not None]
     usual_rtf = statistics.median(known) if known else _USUAL_RTF
     waiting = []
     for board in able:
         drawback = (not _speaks_as_wished(board, voice, language), _is_full(board))
-        waiting.append((drawback, (_queue(board) + 1) * (_rtf(board) or usual_rtf), board))
+        waiting.append((drawback, (_queue(board) + 1) * (recent_rtf(board) or usual_rtf), board))
     waiting.sort(key=lambda each: each[:2])
     ranked: list[BoardFacts] = []
     while waiting:
@@ -136,7 +136,7 @@ def _is_full(board: BoardFacts) -> bool:
     return max(told, board.own_renders) >= _count(_object(board.info, "limits").get("renders"))
 
 
-def _rtf(board: BoardFacts) -> float | None:
+def recent_rtf(board: BoardFacts) -> float | None:
     """The median real-time factor of its last renders, else of its last lines."""
     for name in ("renders", "speech"):
         value = _object(board.telemetry, name).get("rtf_p50")

@@ -7,6 +7,7 @@ import math
 import re
 import secrets
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -22,7 +23,7 @@ from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.paho_client import ConnectionRole
 from ishowtts.mqtt.publish_packet import MessageProperties, ReceivedMessage
 from ishowtts.mqtt.publisher import PublishAnswer
-from ishowtts.mqtt.render_boards import ONLINE, BoardFacts
+from ishowtts.mqtt.render_boards import ONLINE, BoardFacts, recent_rtf
 from ishowtts.mqtt.render_parts import parse_part, request_payload
 from ishowtts.mqtt.requested_render import RequestedRender, new_correlation
 from ishowtts.mqtt.session import SessionHandlers
@@ -30,8 +31,11 @@ from ishowtts.mqtt.session import SessionHandlers
 log = logging.getLogger(__name__)
 
 _MAX_UNACKNOWLEDGED = 100  # messages that the broker may send before we have taken the first of them: 3.3 MB
+NEEDS_MQTT5 = "engine.kind remote needs MQTT 5, whose response topics bring the sounds; set mqtt.protocol to 5"
+_SETTLE_S = 3.0
+_START_S = 5.0
+_REPORT_S = 1.0  # what boards have published comes within some 10 ms after the connection is made
 _CANCEL_EXPIRY_S = 60
-_MAX_RTF = 100.0
 _USER_IN_TOPIC = re.compile(r"[^+#/\0]{1,64}")
 _NOT_CONNECTED = "the boards are not known, because the broker has not answered yet; see that it runs"
 
@@ -55,7 +59,9 @@ class RenderRequester:
         self._reply_topic = ""
         self._down: str | None = _NOT_CONNECTED
         self._refused: str | None = None
+        self._unsupported: str | None = None
         self._was_ready = False
+        self._began_s = self._connection_changed_s = time.monotonic()
 
     @classmethod
     def for_engine(
@@ -68,8 +74,7 @@ class RenderRequester:
         """
         if engine is None:
             return None
-        names = config.engine.remote.boards
-        watch = BoardWatch(config.mqtt.prefix, root.rpartition("/")[2], None if isinstance(names, str) else names)
+        watch = BoardWatch.from_config(config, root)
         requester = cls(watch, on_change)
         engine.attach(requester)
         return requester
@@ -80,6 +85,8 @@ class RenderRequester:
         Args:
             wait_s: See `Connection`.
         """
+        if options.protocol != 5:
+            self._unsupported = NEEDS_MQTT5
         # A broker that has users lets each read below its own name only.
         valid = options.username is not None and _USER_IN_TOPIC.fullmatch(options.username)
         user = options.username if valid else options.root.rpartition("/")[2]
@@ -118,7 +125,12 @@ class RenderRequester:
 
     def problem(self) -> str | None:
         """Return why no board can render now; `None` if one can."""
-        return self._down or self._refused or self._watch.summary.problem
+        return self.refusal or self._down or self._watch.summary.problem
+
+    @property
+    def refusal(self) -> str | None:
+        """Why no board can be asked on any connection: our configuration or the rights at the broker."""
+        return self._unsupported or self._refused
 
     def languages(self) -> frozenset[str] | None:
         """Return the base languages that the boards speak; `None`: every language, or unknown."""
@@ -131,6 +143,18 @@ class RenderRequester:
     def voices_known(self) -> bool:
         """Return whether the broker has sent what the boards published."""
         return self._was_ready
+
+    def starting(self) -> bool:
+        """Return whether this process has just started, and no board is ready yet."""
+        if self._watch.summary.ready or self.refusal is not None:
+            return False
+        now_s = time.monotonic()
+        reported = self._was_ready and now_s - self._connection_changed_s >= _REPORT_S
+        return now_s - self._began_s < _START_S and not reported
+
+    def settled(self) -> bool:
+        """Return whether the connection has been as it is for some seconds."""
+        return time.monotonic() - self._connection_changed_s >= _SETTLE_S
 
     def render(self, board: str, segment: Segment, timeout_s: float) -> RequestedRender:
         """Ask a board for a segment. A board that cannot be asked is a result like any other."""
@@ -207,6 +231,7 @@ class RenderRequester:
 
     def _ready(self) -> None:
         self._was_ready, self._down = True, None
+        self._connection_changed_s = time.monotonic()
         self._subscribe_renderers()
         self._on_change()
 
@@ -256,6 +281,8 @@ class RenderRequester:
             self._on_change()
 
     def _lost(self, reason: str, _without_message: bool) -> None:
+        if self._down is None:
+            self._connection_changed_s = time.monotonic()
         self._down = reason
         with self._lock:
             renders, self._renders = list(self._renders.values()), {}
@@ -272,7 +299,4 @@ def _granted(topic: str, refusal: str | None) -> None:
 def _ready_board(board: BoardFacts) -> ReadyBoard:
     engines = board.state.get("engines")
     engine = engines[0] if isinstance(engines, list) and engines and isinstance(engines[0], str) else None
-    speech = board.telemetry.get("speech")
-    rtf = speech.get("rtf_p50") if isinstance(speech, dict) else None
-    known = isinstance(rtf, (int, float)) and 0 < rtf < _MAX_RTF
-    return ReadyBoard(board.name, engine, rtf if known else None)
+    return ReadyBoard(board.name, engine, recent_rtf(board))

@@ -64,6 +64,7 @@ class Boards:
     asked: list[str] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
     renders: list[Render] = field(default_factory=list)
+    starts: int = 0
 
     def ready_boards(self, voice: str | None, language: str | None) -> Sequence[ReadyBoard]:
         able = (voice is None or voice in self.known_voices) and language in (None, "en")
@@ -83,6 +84,13 @@ class Boards:
 
     def voices_known(self) -> bool:
         return True
+
+    def starting(self) -> bool:
+        self.starts -= 1
+        return self.starts >= 0
+
+    def settled(self) -> bool:
+        return self.clock.now_s >= 3.0
 
     def render(self, board: str, segment: Segment, timeout_s: float) -> Render:
         self.asked.append(board)
@@ -232,6 +240,25 @@ def test_sound_from_the_cache_of_a_board_took_no_synthesis() -> None:
     assert (utterance.cached, utterance.synth_s) == (True, 0.0)
 
 
+def test_the_state_tells_no_problem_before_the_boards_had_time_to_report() -> None:
+    boards = Boards({"one": SOUND}, why="no board renders now: one is offline")
+    engine = engine_of(boards)
+    assert (engine.problem(), engine.lasting_problem()) == (boards.why, None)
+    boards.clock.now_s = 3.0
+    assert engine.lasting_problem() == boards.why
+
+
+def test_after_a_start_the_first_line_waits_for_the_boards() -> None:
+    boards = Boards({"one": SOUND}, why="no board renders now", starts=3)
+    engine = engine_of(boards)
+    assert engine.problem() is None
+    boards.why = None
+    assert engine.prepare("anna").name == "anna"
+    assert boards.starts < 0
+    boards.why = "no board renders now"
+    assert engine.problem() == boards.why
+
+
 def test_without_a_connection_it_is_unavailable() -> None:
     engine = RemoteEngine(8.0, "default")
     assert engine.candidate().problem() == "the connection to the boards is not built yet"
@@ -239,3 +266,4 @@ def test_without_a_connection_it_is_unavailable() -> None:
     with pytest.raises(EngineUnavailable):
         engine.prepare(None)
     assert engine.voices() is None
+    assert engine.lasting_problem() is None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from importlib.util import find_spec
 
-from ishowtts.cli import config_files
+from ishowtts.cli import config_files, engine_findings
 from ishowtts.cli.common import Commands, print_json, read_config
-from ishowtts.cli.doctor import running_daemon, speech_parts
+from ishowtts.cli.doctor import rendering_boards, running_daemon, speech_parts
 from ishowtts.cli.doctor.machine_parts import TorchProbe, examine_board
 from ishowtts.cli.doctor.sensor_parts import examine_sensors
 from ishowtts.cli.findings import Finding, as_part, fault, print_finding
@@ -43,6 +44,7 @@ def examine(settings: Config) -> Iterator[Finding]:
     parts: dict[str, Callable[[Config], Iterator[Finding]]] = {
         "daemon": running_daemon.examine_daemon,
         "engine": speech_parts.examine_engine,
+        "boards": rendering_boards.examine_boards,
         "natural voice": speech_parts.examine_natural_voice,
         "fallback voice": speech_parts.examine_fallback,
         "voices": speech_parts.examine_voices,
@@ -68,9 +70,12 @@ def examine(settings: Config) -> Iterator[Finding]:
             yield Finding(name, "fault", f"{where}{error.strerror or error}", "see dmesg; the disk may be failing")
 
 
-def _torch(_: Config) -> Iterator[Finding]:
+def _torch(settings: Config) -> Iterator[Finding]:
     """What the probe says. It is last, since the probe takes longest."""
-    return _PROBE.findings()
+    if find_spec("torch") is None and not engine_findings.may_speak(settings, "f5"):
+        yield Finding("torch", "ok", "it is not installed, and nothing here needs it")
+        return
+    yield from _PROBE.findings()
 
 
 def _secrets(settings: Config) -> Iterator[Finding]:

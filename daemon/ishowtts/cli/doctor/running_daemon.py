@@ -141,6 +141,8 @@ def _engines(view: ApplianceView) -> Iterator[Finding]:
     names = [name for name, _ in view.engines]
     told = AlertName.FALLBACK_VOICE in view.active_alerts
     for i, (name, state) in enumerate(view.engines):
+        if name == "remote":
+            continue  # the row of the boards says it
         if not (told and i == 0) and state in ("absent", "restarting", "parked", "stopped"):
             fix = _ABSENT_FIX if state == "absent" else _LOG
             yield Finding("daemon", "note", f"{name} is {state}: {in_its_place(names[i + 1 :])}", fix)

@@ -75,7 +75,12 @@ def examine_fallback(settings: Config) -> Iterator[Finding]:
 
 
 def examine_voices(settings: Config) -> Iterator[Finding]:
-    """List the voices. A voice that cannot be used is a fault if it is the default one, else a note."""
+    """List the voices. A voice that cannot be used is a fault if it is the default one, else a note.
+
+    An appliance whose segments others render speaks in their voices.
+    """
+    if settings.engine.kind == "remote":
+        return
     from ishowtts.engines.voices import clips
     from ishowtts.engines.voices.ignored_folders import ignored_folders
     from ishowtts.engines.voices.voice_library import open_voice_library, voices_folder

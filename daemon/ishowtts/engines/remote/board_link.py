@@ -94,6 +94,12 @@ class BoardLink(Protocol):
     def voices_known(self) -> bool:
         """Returns whether the broker has sent what the boards published: before that, any voice may exist."""
 
+    def starting(self) -> bool:
+        """Returns whether this process has just started, and the boards have not had the time to report."""
+
+    def settled(self) -> bool:
+        """Returns whether the connection has been as it is for some seconds, so that the boards had time to report."""
+
     def render(self, board: str, segment: Segment, timeout_s: float) -> BoardRender:
         """Asks a board for a segment.
 

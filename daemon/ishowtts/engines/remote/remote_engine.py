@@ -80,6 +80,8 @@ class RemoteEngine:
         """Returns why no board can be asked now; `None` if one can."""
         if self._link is None:
             return "the connection to the boards is not built yet"
+        if self._link.starting():
+            return None  # `prepare` waits for the boards
         if (problem := self._link.problem()) is not None:
             return problem
         boards = self._link.any_ready()
@@ -87,6 +89,10 @@ class RemoteEngine:
             return None
         names = listed([board.name for board in boards])
         return f"no board renders: {names} did not answer in time and will be asked again soon; look at their logs"
+
+    def lasting_problem(self) -> str | None:
+        """Returns `problem()`, but nothing within the first seconds of a connection, when no board is known yet."""
+        return self.problem() if self._link is not None and self._link.settled() else None
 
     def languages(self) -> frozenset[str] | None:
         """Returns the base languages that the boards speak; `None`: every language, or unknown."""
@@ -111,12 +117,16 @@ class RemoteEngine:
         return self._trust.counts()
 
     def prepare(self, voice: str | None) -> VoiceInfo:
-        """Returns what is known of a voice.
+        """Returns what is known of a voice. Waits some seconds for the boards if this process has just started.
+
+        Without that, lines that waited over a restart would be spoken by the next engine.
 
         Raises:
             VoiceError: No board has it.
             EngineUnavailable: No board that has it can render now.
         """
+        while self._link is not None and self._link.starting():
+            time.sleep(_CANCEL_POLL_S)
         wanted = voice or self._default_voice
         boards = self._boards(wanted, None)
         if not boards:
@@ -210,7 +220,7 @@ class RemoteEngine:
             at_fault = failure.kind in (FailureKind.GONE, FailureKind.REFUSED)
             self._trust.failed(board, leave_out=at_fault)
         if self._logged.allows():
-            log.warning("the board %s did not render a segment, another one is asked: %s", board, failure.detail)
+            log.warning("the board %s did not render a segment: %s", board, failure.detail)
         return failure
 
     def _no_board(self, voice: str | None, language: str | None) -> VoiceError | EngineUnavailable:
