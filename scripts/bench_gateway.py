@@ -93,7 +93,7 @@ def speech(folder: Path, pages: int, seconds: float) -> Figures:
     for name in ("broker", "gateway"):
         (folder / name).mkdir(parents=True)
     with (
-        Broker(folder / "broker") as broker,
+        Broker(folder / "broker", saves_changes=True) as broker,
         Appliance(folder, broker, {"telemetry": {}}, quick_s=SPEECH_S) as daemon,
         Client(broker.host, broker.port) as client,
         GatewayProcess(folder / "gateway", client.address) as gateway,
@@ -121,8 +121,7 @@ def many(folder: Path, count: int, pages: int, seconds: float) -> Figures:
     """Measures the gateway with many appliances and with pages."""
     for name in ("broker", "gateway"):
         (folder / name).mkdir(parents=True)
-    # As the shipped broker: that of the tests writes its file at every change.
-    queues = ("max_queued_messages 10000", "max_inflight_messages 1000", "autosave_on_changes false")
+    queues = ("max_queued_messages 10000", "max_inflight_messages 1000")  # as the shipped broker
     with (
         Broker(folder / "broker", extra=queues) as broker,
         Client(broker.host, broker.port) as client,

@@ -1,7 +1,7 @@
 """Measures the daemon's speed from PUBLISH to the sound device, and the speed of disk and broker to compare with.
 
 `scripts/bench-ingest` runs this. The engine takes no time and each line sounds for 20 ms. Everything else is the real
-daemon and a real broker, which saves as in the tests. Prints a table, then one line of JSON.
+daemon and a real broker, which saves as in the endurance tests. Prints a table, then one line of JSON.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ MANY = b"one of many"
 COMMANDS = ("skip", "stop", "pause", "mute", "volume")
 GOALS = {"accepted_per_s": 1000, "first_sample_ms_p50": 10, "first_sample_ms_p99": 30, "command_ms": 50}
 # A broker that saves writes its whole state again after each round of its loop. That limits every subscriber.
-# The options are those of the test fixture, except that packets are not logged and more messages can wait.
-BROKERS: dict[str, tuple[str, ...]] = {"broker_saves": (), "broker_in_memory": ("persistence false",)}
+# The options are those of the endurance tests, except that packets are not logged and more messages can wait.
+SAVES = ("autosave_interval 1", "autosave_on_changes true")
+BROKERS: dict[str, tuple[str, ...]] = {"broker_saves": SAVES, "broker_in_memory": ("persistence false",)}
 BROKER = ("max_queued_messages 100000", "log_type none", "log_type information")
 
 Figures = dict[str, Any]
@@ -96,7 +97,7 @@ def broker(folder: Path, extra: Sequence[str]) -> Iterator[Broker]:
 
 
 @contextmanager
-def appliance(folder: Path, extra: Sequence[str] = ()) -> Iterator[tuple[Appliance, Client]]:
+def appliance(folder: Path, extra: Sequence[str] = SAVES) -> Iterator[tuple[Appliance, Client]]:
     """Starts a daemon; yields it when it is ready, with a client."""
     with broker(folder / "broker", extra) as mosquitto:
         settings = {

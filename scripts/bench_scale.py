@@ -26,6 +26,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -58,6 +59,7 @@ def main() -> int:
         arguments.fault_every_s,
         arguments.seed,
     )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends the daemons too
     try:
         return _measure(arguments, plan)
     except RuntimeError as error:

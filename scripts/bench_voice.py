@@ -180,7 +180,7 @@ def first_sound(name: str, lines: Sequence[str]) -> Figures:
             "audio": {"pause_s": 0.3, "loudness_lufs": LOUDNESS_LUFS, "peak_dbtp": PEAK_DBTP, "volume": 100},
         }
         with (
-            Broker(folder / "broker", extra=("log_type none", "log_type information")) as broker,
+            Broker(folder / "broker", extra=("log_type none", "log_type information"), saves_changes=True) as broker,
             Appliance(folder, broker, settings, quick_s=0.0, quick=["--engine-as-configured"]) as appliance,
             Client(broker.host, broker.port) as client,
             closing(Publisher(broker.host, broker.port, f"{appliance.root}/say")) as publisher,

@@ -16,7 +16,7 @@ import soundfile
 from ishowtts.cli import remote_render
 from ishowtts.cli.main import main
 from support.appliance import Appliance
-from support.broker import Broker
+from support.broker import Broker, ShippedBroker
 from support.client import Client
 from support.scripted_board import RATE_HZ, Script, ScriptedBoard, tone
 from support.waiting import eventually
@@ -186,7 +186,8 @@ def test_an_appliance_that_cannot_is_told_so_before_the_request(
         status, _, err = render("Hi.", "--out", str(tmp_path / "a.wav"))
     finally:
         board.change(state="ready", engines=["quick"])
-    assert (status, err) == (1, "ishowtts: the appliance at ishowtts/renders has no engine that can speak now\n")
+    assert (status, len(err.splitlines())) == (1, 1)
+    assert "ishowtts/renders has no engine that can speak now; ask another one with --device NAME" in err
     assert not board.asked
 
 
@@ -206,3 +207,37 @@ def test_the_daemon_itself_renders_into_a_file(
         assert main([*words, "--voice", "nobody"]) == 1
         assert "nobody" in capsys.readouterr().err
         assert not appliance.events(client), "renders make no events"
+
+
+@pytest.mark.parametrize(
+    ("user", "says"),
+    [
+        ("renderer", "wrote "),
+        ("ishowtts", "wrote "),
+        ("publisher", "its ACL must allow the user publisher to publish there"),
+    ],
+)
+def test_the_shipped_rights_let_two_users_render(
+    guarded: ShippedBroker, tmp_path: Path, capsys: pytest.CaptureFixture[str], user: str, says: str
+) -> None:
+    (tmp_path / "password").write_text("secret")
+    (tmp_path / "password").chmod(0o600)
+    mqtt = {
+        "host": guarded.host, "port": guarded.port, "username": user, "password_file": str(tmp_path / "password"),
+    }  # fmt: skip
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"state_dir": str(tmp_path), "device": {"name": "kitchen"}, "mqtt": mqtt}))
+    status = main(["render", "Hi.", "--out", str(tmp_path / "a.flac"), "--config", str(config)])
+    captured = capsys.readouterr()
+    assert (status == 0) == (tmp_path / "a.flac").exists() == (user != "publisher")
+    assert says in captured.out + captured.err
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShippedBroker]:
+    users = dict.fromkeys(("ishowtts", "renderer", "publisher"), "secret")
+    with (
+        ShippedBroker(tmp_path_factory.mktemp("guarded"), users) as broker,
+        ScriptedBoard(broker.host, broker.port, "kitchen", username="ishowtts", password="secret"),
+    ):
+        yield broker

@@ -15,11 +15,14 @@ from ishowtts_gateway.appliances.appliance_directory import MAX_DEVICES, Applian
 from ishowtts_gateway.appliances.appliance_requests import ApplianceRequests
 from ishowtts_gateway.http.api_routes import ApiRoutes
 from ishowtts_gateway.metrics.prometheus_metrics import Metrics
+from ishowtts_gateway.openai.speech_routes import SpeechRoutes
+from ishowtts_gateway.renders.render_client import _UNREAD_BYTES, RenderClient
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/gateway.md").read_text(encoding="utf-8")
 TELEMETRY = (ROOT / "docs/telemetry.md").read_text(encoding="utf-8").split("## Prometheus and Grafana")[1]
 SECURITY = (ROOT / "daemon/ishowtts_gateway/http/http_security.py").read_text(encoding="utf-8")
+SPEECH_REQUEST = (ROOT / "daemon/ishowtts_gateway/openai/speech_request.py").read_text(encoding="utf-8")
 HTTP_APP = (ROOT / "daemon/ishowtts_gateway/http/http_app.py").read_text(encoding="utf-8")
 
 
@@ -101,8 +104,21 @@ def test_its_addresses_exist() -> None:
         assert f'Route("{path}"' in HTTP_APP, path
 
 
+def test_the_addresses_and_the_fields_of_openai_are_those_of_the_code() -> None:
+    routes = {
+        f"{method} {route.path.replace('{model}', 'NAME')}"
+        for route in SpeechRoutes(cast(RenderClient, None)).routes()
+        for method in route.methods or ()
+    }
+    told = set(first_cells(PAGE, "address of the interface"))
+    assert told == {route for route in routes if not route.startswith("HEAD")}
+    read = re.findall(r'body\.get\("(\w+)"\)', SPEECH_REQUEST)
+    assert sorted(first_cells(PAGE, "field of the body")) == sorted(read)
+
+
 def test_its_figures_are_those_of_the_code() -> None:
     assert f"at most {MAX_DEVICES} appliances" in PAGE
+    assert f"takes less than {_UNREAD_BYTES >> 20} MB" in PAGE
     assert "MemoryMax=1G\n" in (ROOT / "systemd/ishowtts-gateway.service").read_text()
     assert "WatchdogSec=30\n" in (ROOT / "systemd/ishowtts-gateway.service").read_text()
     assert "UPLOAD_BYTES = 12_300_000" in SECURITY  # client_max_body_size is larger

@@ -138,6 +138,25 @@ def test_a_request_that_comes_twice_is_rendered_once(start, requester: Client) -
     assert [reply.key.correlation for _, reply in rendered(link, 3)] == [b"1", b"2", b"1"]
 
 
+def test_a_client_that_floods_does_not_keep_out_another(
+    start, requester: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("ishowtts.mqtt.render_connection._MAX_OPEN_OF_CLIENT", 3)
+    monkeypatch.setattr("ishowtts.mqtt.render_connection._MAX_OPEN", 5)
+    link = start()
+    for number in range(5):
+        ask(requester, correlation=b"%d" % number)
+    for number in range(3):
+        ask(requester, correlation=b"%d" % number, ResponseTopic="ishowtts/reply/me/2")
+    eventually(lambda: caplog.text.count("too many are open; send fewer, or wait for their ends") == 3)
+    assert [reply.client for _, reply in link.recorder.renders] == [REPLY] * 3 + ["ishowtts/reply/me/2"] * 2
+    for _, reply in list(link.recorder.renders):
+        send(reply, END)
+    renders = link.link._renders[0]
+    eventually(lambda: not renders._open, "the confirmations")
+    assert not renders._open_of_client
+
+
 def test_a_requester_that_is_gone_is_noticed_by_the_answer_of_the_broker(start, mqtt_client: Client) -> None:
     link = start()
     with Client(*mqtt_client.address) as requester:

@@ -207,7 +207,8 @@ def test_a_requester_that_is_gone_costs_no_more_segments(bench: RenderBench) -> 
 def test_a_slow_requester_gets_all_of_it_and_keeps_nobody_waiting(bench: RenderBench) -> None:
     slow = bench.ask(" ".join(f"{text} And so on, {n}." for n, text in enumerate(SENTENCES * 3)), room=1)
     eventually(lambda: slow.sound, "its first part")
-    bench.ask("Quick.", "b").end()
+    for _ in range(8):
+        bench.ask("Quick.", "b").end()
     made_s = sum(len(tone(text)) for text in bench.engine.spoken) / RATE_HZ
     assert made_s < 6.0, "no more is made than two seconds, and the segment that goes beyond"
     while not slow.ended():
@@ -231,6 +232,17 @@ def test_a_line_waits_for_the_running_segment_of_a_render_only(bench: RenderBenc
     assert bench.engine.spoken[1:3] == ["The first of the line is this.", "And this is its end, which comes at once."]
     for one in renders:
         one.end()
+
+
+def test_a_render_begins_while_a_line_plays_only_if_its_sound_lasts_longer(make_bench: MakeBench) -> None:
+    bench = make_bench(paced=True)
+    bench.engine.voice, synthesize = replace(SEAMED, cost=0.2), bench.engine.synthesize
+    bench.engine.synthesize = lambda *arguments: replace(synthesize(*arguments), synth_s=1.24)  # as the engine says
+    bench.harness.say(Line("line", TEXT))
+    bench.harness.await_synthesis(SENTENCES[0])
+    requester = bench.ask("This was asked for during the line.")
+    requester.end()
+    assert bench.engine.spoken == [*SENTENCES, "This was asked for during the line."]
 
 
 def test_a_render_waits_for_an_engine_until_its_time_is_over(bench: RenderBench) -> None:

@@ -26,6 +26,11 @@ SHIPPED = (
     "set_tcp_nodelay true",
 )
 
+# A bridge of mosquitto 2.0 with MQTT 5 keeps no session while it is down; one with MQTT 3.1.1 drops the properties of
+# MQTT 5. So lines, which must not be lost, take one, and renders, which need the properties, take the other.
+_LINES = ("+/say", "+/say/+", "+/urgent", "+/command", "+/event", "group/#")
+_RENDERS = ("+/render/#", "reply/#", "+/availability", "+/info", "+/state", "+/telemetry", "+/alert/+")
+
 
 class Address(Protocol):
     """Where clients connect."""
@@ -104,14 +109,22 @@ class MosquittoBrokers:
     def _bridge(self, number: int) -> Sequence[str]:
         if number == 0:
             return ()
-        first = self.nodes[0]
+        return [
+            line
+            for kind, version, filters in (("lines", "mqttv311", _LINES), ("renders", "mqttv50", _RENDERS))
+            for line in self._connection(number, kind, version, filters)
+        ]
+
+    def _connection(self, number: int, kind: str, version: str, filters: Sequence[str]) -> Sequence[str]:
+        first, name = self.nodes[0], f"{kind}-{number}"
         return (
-            f"connection bridge-{number}",
+            f"connection {name}",
             f"address {first.host}:{first.port}",
-            f"remote_clientid bridge-{number}",
-            "bridge_protocol_version mqttv50",
+            f"remote_clientid {name}",
+            f"local_clientid local-{name}",
+            f"bridge_protocol_version {version}",
             "cleansession false",
             "try_private true",
             "restart_timeout 1",
-            "topic ishowtts/# both 1",
+            *(f"topic ishowtts/{each} both 1" for each in filters),
         )

@@ -24,13 +24,15 @@ from ishowtts.cli.say import sentence
 from ishowtts.engines.hibari.hibari_package import missing_package
 from ishowtts.errors import SynthesisError
 from ishowtts.limits import VOICE_PART_BYTES, VOICE_PARTS
-from ishowtts.model import BadVoiceRequest, Event, Line, Rejection, VoicePart
+from ishowtts.model import BadVoiceRequest, Event, Line, Rejection, RenderRequest, SoundFormat, VoicePart
 from ishowtts.mqtt import strict_json
 from ishowtts.mqtt.command_payload import BadCommand, parse_command, parse_volume
 from ishowtts.mqtt.event_sender import event_payload
 from ishowtts.mqtt.history_payload import HistoryRequest
 from ishowtts.mqtt.line_payload import LineLimits, parse_line
 from ishowtts.mqtt.publish_packet import MalformedPacket, MessageProperties, read_publish
+from ishowtts.mqtt.render_parts import RenderEnd, RenderError, RenderHead, RenderQueued, parse_part
+from ishowtts.mqtt.render_payload import parse_render
 from ishowtts.mqtt.voice_payload import parse_voice_request
 from ishowtts.policies import Policies
 from ishowtts.policies.blocked_words import WordList
@@ -42,7 +44,7 @@ from ishowtts.util.rate_limit import RateLimit
 from support import damaged_rows, hostile_files, hostile_frames
 
 ROOT, REPLY = "ishowtts/t/", "ishowtts/reply/"
-LIMITS = LineLimits(200, lambda: ["anna", "bob"], REPLY, lambda: ["bell"], warnings=RateLimit(0))
+LIMITS = LineLimits(200, lambda: ["anna", "bob"], REPLY, lambda: ["bell"], 200, warnings=RateLimit(0))
 TAILS = ("say", "say/anna", "say/nobody", "urgent")
 LANGUAGES = (None, "en", "zh", "de", "ja")
 BLOCKED = ["badger", "go away", "ano", "傻逼", "🖕"]
@@ -87,7 +89,7 @@ def check_packet(data: bytes) -> None:
 
 
 def check_line(data: bytes) -> None:
-    """The payload of a line becomes a line or a rejection."""
+    """The payload of a line, or of a render, becomes one or a rejection."""
     head, payload = data[:1] or b"\0", data[1:]
     properties = MessageProperties(
         content_type="application/json" if head[0] & 4 else None,
@@ -96,6 +98,12 @@ def check_line(data: bytes) -> None:
         expiry_s=head[0] if head[0] & 32 else None,
     )
     _check_arrival(parse_line(TAILS[head[0] & 3], payload, properties, LIMITS))
+    render = parse_render(payload, properties, LIMITS)
+    _check_arrival(render if isinstance(render, Rejection) else render.line)
+    if isinstance(render, RenderRequest):
+        assert render.line.ttl_s is not None
+        assert render.line.ttl_s <= 3600
+        assert render.line.volume is None
 
 
 def check_command(data: bytes) -> None:
@@ -126,7 +134,13 @@ def check_command(data: bytes) -> None:
 
 
 def check_event(data: bytes) -> None:
-    """Whatever is published as an event, `ishowtts say` prints one line."""
+    """Whatever is published as an event, `ishowtts say` prints one line. The reply to a render has bounds too."""
+    for part in ("queued", "head", "end", "error"):
+        parsed = parse_part(data, [("part", part)])
+        if isinstance(parsed, RenderError):
+            assert not parsed.detail or parsed.detail.isprintable()
+        elif isinstance(parsed, RenderEnd):
+            assert math.isfinite(parsed.audio_s + parsed.synth_s + parsed.queue_s)
     try:
         event = json.loads(data)
     except (ValueError, RecursionError):
@@ -272,6 +286,7 @@ _LINE = (
     b'{"text": "Tea is ready.", "id": "tea-1", "voice": "anna", "priority": "high", "ttl_s": 60, "speed": 1.2, '
     b'"nfe_step": 16, "volume": 50, "chime": "bell", "author": "Bob", "seed": 7, "language": "pt-BR"}'
 )
+_RENDER = b'{"text": "Tea is ready.", "voice": "anna", "ttl_s": 60, "format": "flac", "as": "segment", "seed": 7}'
 _JSON = (
     b'"text"', b'"id"', b'"author"', b'"voice"', b'"seed"', b'"language"', b'"ttl_s"', b"null", b"true", b"1e999",
     b"-0", b"[", b"{", b'"', b"\\ud800", b"\\u0000", b"\\u2028", b"NaN",
@@ -299,7 +314,9 @@ TARGETS: dict[str, Target] = {
         ),
         (*_JSON, b"\x26\0\1a\0\1b", b"\x08\0\x10ishowtts/reply/x", b"\x09\xff\xff", b"\x80\x80\x80\x01"),
     ),
-    "line": Target(check_line, (b"\0Hello.", b"\0" + _LINE, b"\x3d" + _LINE, b"\1{laughs} hi"), (*_JSON, *_WORDS)),
+    "line": Target(
+        check_line, (b"\0Hello.", b"\0" + _RENDER, b"\0" + _LINE, b"\x3d" + _LINE, b"\1{laughs} hi"), (*_JSON, *_WORDS)
+    ),
     "command": Target(
         check_command,
         (
@@ -320,6 +337,8 @@ TARGETS: dict[str, Target] = {
             b'{"id": "a", "event": "finished", "audio_s": 1.5, "rtf": 0.1, "engine": "f5", "queue_s": 0.1}',
             b'{"id": "a", "event": "merged", "into": "b"}',
             b'{"id": "a", "event": "rejected", "reason": "empty", "detail": "no"}',
+            *(part.payload() for part in (RenderQueued(2), RenderHead(SoundFormat.WAV, 24_000, "f5", "anna"))),
+            RenderEnd(1.5, 0.2, None, 0.1, 0.0, "f5", ("f5",), "anna", cached=False, parts=3).payload(),
         ),
         (*_JSON, b'"engine"', b'"audio_s"', b'"cached"'),
     ),

@@ -62,12 +62,11 @@ class LineTraffic:
     """
 
     def __init__(self, broker: Address) -> None:
-        self._lock = threading.Lock()
         self._number = 0
-        self._mids: dict[int, str] = {}
+        self._ids: dict[int, str] = {}  # by packet id, which are not used again: there are fewer than 65,536 lines
+        self._confirmed_s: dict[int, float] = {}  # by packet id
         self._subscribed = threading.Event()
         self.sent: dict[str, SentLine] = {}
-        self.confirmed_s: dict[str, float] = {}
         self.started: set[str] = set()
         self.finals: dict[str, Counter[str]] = {}
         self.states: dict[str, str] = {}
@@ -109,10 +108,15 @@ class LineTraffic:
         line_id, text = uuid.uuid4().hex, f"This line has the number {code(number)}."
         line = SentLine(line_id, stage, height(text), time.monotonic())
         body = json.dumps({"id": line_id, "text": text})
-        with self._lock:  # its confirmation comes on another thread
-            self.sent[line_id] = line
-            self._mids[self._publisher.publish(f"ishowtts/{stage}/say", body, 1).mid] = line_id
+        self.sent[line_id] = line
+        # The confirmation may come before `publish` returns. A lock that is held meanwhile would meet one of paho's.
+        self._ids[self._publisher.publish(f"ishowtts/{stage}/say", body, 1).mid] = line_id
         return line_id
+
+    @property
+    def confirmed_s(self) -> dict[str, float]:
+        """When the broker confirmed each line."""
+        return {self._ids[mid]: at for mid, at in list(self._confirmed_s.items())}
 
     def ready(self) -> set[str]:
         """Returns the names of the appliances that can speak."""
@@ -138,9 +142,7 @@ class LineTraffic:
         return client
 
     def _confirmed(self, _client: Any, _data: Any, mid: int, _code: Any, _properties: Any) -> None:
-        with self._lock:
-            if (line_id := self._mids.pop(mid, None)) is not None:
-                self.confirmed_s[line_id] = time.monotonic()
+        self._confirmed_s[mid] = time.monotonic()
 
     def _message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         _, name, kind = message.topic.split("/")
@@ -216,12 +218,12 @@ def audit(
     played: dict[int, list[Hum]] = {}
     for hum in hums:
         played.setdefault(hum.level, []).append(hum)
-    result = Audit()
+    result, confirmed = Audit(), traffic.confirmed_s
     outcomes: Counter[str] = Counter()
     engines: Counter[str] = Counter()
     for line in lines:
         result.published += 1
-        confirmed_s = traffic.confirmed_s.get(line.id)
+        confirmed_s = confirmed.get(line.id)
         result.confirmed += confirmed_s is not None
         row = rows.get(line.id)
         if row is None:

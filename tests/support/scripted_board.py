@@ -44,7 +44,7 @@ class Script:
 
     Attributes:
         segments, segment_s: How many segments it makes, and seconds of sound of each.
-        late_s: Before the first segment; `make_s`: before each of the others.
+        late_s: Before the first segment; `cost_s`: before each of the others.
         fault: `silent`: no answer at all; `dies`: its connection breaks; `error`: it answers so;
             `gap`: a part is missing; `no_end`: the sound stops, and no `end` comes; `twice`: each part comes twice;
             `garbage`: replies that follow no contract come first.
@@ -55,7 +55,7 @@ class Script:
     segments: int = 3
     segment_s: float = 0.2
     late_s: float = 0.0
-    make_s: float = 0.0
+    cost_s: float = 0.0
     fault: Fault | None = None
     after_parts: int = 0
     reason: str = "failed"
@@ -270,7 +270,7 @@ class _Render:
         voice = self._asked.fields.get("voice") or "anna"
         head = {"format": sound, "rate_hz": script.rate_hz, "channels": 1, "engine": "quick", "voice": voice}
         for number, segment in enumerate(_segments(sound, script.segments, script.segment_s, script.rate_hz)):
-            self._wait(script.make_s if number else 0.0)
+            self._wait(script.cost_s if number else 0.0)
             if not number:
                 self._board.first_sent_s[self._asked.key] = time.monotonic()
                 self._send("head", head)

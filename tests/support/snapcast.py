@@ -71,8 +71,10 @@ class Snapcast:
     @property
     def heard(self) -> NDArray[np.int16]:
         """The frames that the client has played so far: silence too."""
-        data = self._sound.read_bytes() if self._sound.exists() else b""
-        return np.frombuffer(data[: len(data) // 4 * 4], "<i2").reshape(-1, 2)
+        if not self._sound.exists():
+            return np.zeros((0, 2), np.int16)
+        samples = np.fromfile(self._sound, "<i2")
+        return samples[: len(samples) // 2 * 2].reshape(-1, 2)
 
     def _run(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         with (self._folder / f"{program}.log").open("ab") as log:

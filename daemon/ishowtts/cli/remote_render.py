@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
-from ishowtts.cli.appliance_view import ApplianceView, messages_and_ticks, read_view
+from ishowtts.cli.appliance_view import START_FIX, ApplianceView, messages_and_ticks, read_view
 from ishowtts.errors import BrokerError, LineError
 from ishowtts.model import SoundFormat
 from ishowtts.util.logs import visible
@@ -111,7 +111,8 @@ class RemoteRender:
         if view.availability is None and not view.info:
             return  # this user may not read its topics, or it has never run: the broker's answer tells
         if (why := why_not(BoardFacts(self._root, view.availability, view.state, {}, view.info))) is not None:
-            raise BrokerError(f"the appliance at {self._root} {visible(why)}")
+            fix = f"{START_FIX}, or ask" if view.offline else "ask"
+            raise BrokerError(f"the appliance at {self._root} {visible(why)}; {fix} another one with --device NAME")
 
     def _receive(self, taker: SoundTaker, wait_s: float) -> tuple[RenderHead, RenderEnd]:
         """Hand out the sound until the end."""

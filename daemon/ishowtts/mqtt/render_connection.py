@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from ishowtts.model import Acknowledge, Rejection, RenderRequest
@@ -30,6 +31,7 @@ _CORRELATION_BYTES = (1, 64)
 _MAX_UNCONFIRMED = 8  # parts of the sound of one render: 0.26 MB
 _MAX_UNCONFIRMED_TOTAL = 512  # of all renders together: 17 MB
 _MAX_OPEN = 2000  # `limits.renders` is 1000 at most; the others are refused, which takes the time of one message
+_MAX_OPEN_OF_CLIENT = 1000  # so one client that floods does not keep out the others
 _MAX_LOGGED = 5  # log lines in 10 s
 _FORGET_S = 60.0  # a requester that heard nothing for longer has given up
 _FLUSH_S = 1.0
@@ -67,6 +69,7 @@ class RenderConnection:
         self._on_cancel = on_cancel
         self._lock = threading.Lock()
         self._open: dict[RenderKey, RenderReply] = {}
+        self._open_of_client: Counter[str] = Counter()
         self._lost: list[tuple[float, RenderKey]] = []  # when each lost the connection
         self._log_limit = RateLimit(_MAX_LOGGED)
         role = ConnectionRole(
@@ -113,10 +116,11 @@ class RenderConnection:
         with self._lock:
             if key in self._open:
                 return  # its publisher sent it again after a reconnect
-            if len(self._open) >= _MAX_OPEN:
+            if len(self._open) >= _MAX_OPEN or self._open_of_client[key.topic] >= _MAX_OPEN_OF_CLIENT:
                 self._log_dropped("too many are open", "send fewer, or wait for their ends")
                 return
             reply = self._open[key] = RenderReply(key, session, self._window, self._close)
+            self._open_of_client[key.topic] += 1
         self._on_render(parse_render(message.payload, message.properties, self._limits), reply)
 
     def _key(self, message: ReceivedMessage) -> RenderKey | None:
@@ -145,7 +149,8 @@ class RenderConnection:
 
     def _close(self, reply: RenderReply) -> None:
         with self._lock:
-            self._open.pop(reply.key, None)
+            if self._open.pop(reply.key, None) is not None:
+                self._open_of_client -= Counter([reply.client])  # a client without open ones is dropped
 
     def _down(self, reason: str) -> None:
         """Tell the renders that their connection has ended. Their requesters are told once there is another one."""

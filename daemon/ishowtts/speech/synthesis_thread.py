@@ -29,8 +29,8 @@ class SynthesisThread(Executor):
 
     Args:
         name: Name of the thread. It starts with the first job.
-        next_render: Gives the jobs of renders. It is called with a lock held: it must not call this object. Nothing that
-            it raises reaches the lines.
+        next_render: Gives the jobs of renders. It is called with a lock held: it must not call this object. What it
+            raises does not reach the lines.
     """
 
     def __init__(self, name: str, next_render: NextRender = lambda _spare_s: None) -> None:

@@ -14,7 +14,7 @@ from ishowtts.engines.build import Engines
 from ishowtts.engines.candidates import EngineCandidate
 from ishowtts.engines.remote.board_trust import BoardCounts
 from ishowtts.engines.remote.remote_engine import RemoteEngine
-from ishowtts.engines.voices.voice_library import VoiceLibrary
+from ishowtts.engines.voices.voice_library import VoiceLibrary, language_lookup
 from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
 from ishowtts.inbox import Inbox
 from ishowtts.model import AlertName, SoundFormat
@@ -49,7 +49,7 @@ def info_payload(
     """
     over_mqtt, choice = config.engine.f5.voices_over_mqtt, engines.choice
     renders = config.renders
-    names = voices.names()
+    names, language_of = voices.names(), language_lookup(config, voices)
     return {
         "version": __version__,
         "instance": instance,
@@ -64,7 +64,7 @@ def info_payload(
         "telemetry_s": config.telemetry.interval_s,
         "weights_licence": choice.weights.licence if choice.weights else None,
         "voices": names,
-        "voice_languages": {name: voices.language(name) for name in names},
+        "voice_languages": {name: language_of(name) for name in names},
         "voices_over_mqtt": over_mqtt,
         "removable_voices": voices.uploaded_names() if over_mqtt else [],
         "limits": {"max_chars": config.limits.max_chars, "max_lines": config.queue.max_lines, "renders": renders},

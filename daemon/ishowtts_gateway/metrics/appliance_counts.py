@@ -44,6 +44,9 @@ DAEMON_TOTALS: Mapping[str, tuple[str, str]] = {
     "underruns": ("audio", "underruns"),
     "device_losses": ("audio", "device_losses"),
     "reconnects": ("mqtt", "reconnects"),
+    "renders_done": ("renders", "done"),
+    "renders_failed": ("renders", "failed"),
+    "renders_cancelled": ("renders", "cancelled"),
 }
 """Totals that begin at 0 at each start of the daemon, and where they are in `telemetry`."""
 BOARD_TOTALS: Mapping[str, tuple[str, str]] = {"throttle_events": ("board", "throttle_events")}

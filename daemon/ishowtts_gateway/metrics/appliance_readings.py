@@ -95,6 +95,8 @@ TELEMETRY_GAUGES = (
         Gauge("ishowtts_audio_lateness_max_seconds", "Longest delay between two writes to the sound device."),
         ("audio", "lateness_max_s"),
     ),
+    TelemetryGauge(Gauge("ishowtts_renders_active", "Renders whose sound is made or sent now."), ("renders", "active")),
+    TelemetryGauge(Gauge("ishowtts_renders_waiting", "Renders that wait."), ("renders", "waiting")),
 )
 
 MEASURED = Gauge(

@@ -41,6 +41,9 @@ _TOTALS = {
     "underruns": ("ishowtts_audio_underruns", "How often the sound device ran out of samples."),
     "device_losses": ("ishowtts_audio_device_losses", "How often the sound device was lost."),
     "reconnects": ("ishowtts_mqtt_reconnects", "How often the connection of the appliance to the broker came back."),
+    "renders_done": ("ishowtts_renders_done", "Texts whose sound was sent to its end."),
+    "renders_failed": ("ishowtts_renders_failed", "Renders that ended with an error."),
+    "renders_cancelled": ("ishowtts_renders_cancelled", "Renders that were cancelled, or whose requester was gone."),
     "throttle_events": ("ishowtts_throttle_events", "How often the hardware reduced the clocks."),
 }
 """Name and help of the counter of each total of an appliance."""

@@ -31,6 +31,8 @@ _MEDIA_TYPES: Mapping[SoundFormat, bytes] = {
     SoundFormat.WAV: b"audio/wav",
     SoundFormat.PCM: b"audio/pcm",
 }
+_WAIT_S = 300.0
+"""For the first sound: OpenAI's clients wait 600 s, and an appliance takes 32 texts at once."""
 _EVENTS = b"text/event-stream; charset=utf-8"
 _PCM_RATE_HZ = 24_000
 """Of `pcm`, which names no rate. OpenAI's documentation says it, and clients play at it."""
@@ -106,6 +108,7 @@ class _SpeechHandler:
             device=asked.device,
             speed=asked.speed,
             client=f"openai {client_group(scope)}",
+            wait_s=_WAIT_S,
         )
         if await run_while_connected(receive, _answer(asked, stream, send)):
             await send({"type": "http.response.body", "body": b""})

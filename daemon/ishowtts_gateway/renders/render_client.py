@@ -113,6 +113,7 @@ class RenderClient:
         speed: float | None = None,
         language: str | None = None,
         author: str | None = None,
+        wait_s: float = FIRST_SOUND_S,
     ) -> RenderStream:
         """Have a text rendered. Nothing is sent before the stream is read.
 
@@ -120,6 +121,7 @@ class RenderClient:
             client: Who asks, as an address: the renders of one client take turns with those of others.
             voice: `None`: the default voice of the appliance.
             device: `None`: the appliance that is expected to be the first that has time.
+            wait_s: How long to wait for the first sound.
 
         Raises:
             GatewayError: the text is empty or too long.
@@ -129,9 +131,9 @@ class RenderClient:
         if len(text) > RENDER_CHARS:
             raise RenderRefused(413, "too_long", f"the text has more than {RENDER_CHARS} characters; send it in parts")
         payload = request_payload(
-            text, format=format, voice=voice, language=language, speed=speed, author=author, ttl_s=FIRST_SOUND_S
+            text, format=format, voice=voice, language=language, speed=speed, author=author, ttl_s=wait_s
         )
-        return RenderStream(_TextRender(self, payload, format, client, voice, device, language))
+        return RenderStream(_TextRender(self, payload, format, client, voice, device, language), wait_s)
 
     def reply_arrived(self, message: LinkMessage) -> bool:
         """Take a message if it is a reply to a render. Returns whether it is one."""

@@ -11,7 +11,7 @@ from ishowtts.mqtt.render_parts import RenderEnd, RenderHead
 from ishowtts_gateway.renders.render_attempt import RenderAttempt, RenderRefused
 
 FIRST_SOUND_S = 60.0
-"""How long a requester waits for the first sound."""
+"""How long a requester waits for the first sound, if it does not say."""
 _ANSWER_S = 10.0
 """An appliance says at once how many renders are before ours."""
 _NEXT_SOUND_S = 60.0
@@ -39,11 +39,16 @@ class RenderStream:
 
     Attributes:
         end: What the appliance says of it after the last piece; `None` before.
+
+    Args:
+        boards: The appliances that can render the text.
+        wait_s: How long to wait for the first sound.
     """
 
-    def __init__(self, boards: RenderBoards) -> None:
+    def __init__(self, boards: RenderBoards, wait_s: float = FIRST_SOUND_S) -> None:
         self.end: RenderEnd | None = None
         self._boards = boards
+        self._wait_s = wait_s
         self._attempt: RenderAttempt | None = None
 
     async def __aenter__(self) -> RenderStream:
@@ -88,7 +93,7 @@ class RenderStream:
         if self._attempt is not None and self._attempt.head is not None:
             return self._attempt, self._attempt.head
         last: RenderRefused | None = None
-        due_s = asyncio.get_running_loop().time() + FIRST_SOUND_S
+        due_s = asyncio.get_running_loop().time() + self._wait_s
         for make in self._boards.attempts():
             self._attempt = make()
             try:

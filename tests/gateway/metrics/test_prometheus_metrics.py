@@ -31,6 +31,7 @@ TELEMETRY: dict[str, Any] = {
     "engines": [{"name": "f5", "state": "ready", "restarts": 0}, {"name": "espeak", "state": "parked", "restarts": 0}],
     "audio": {"underruns": 0, "device_losses": 0, "lateness_max_s": 0.1},
     "mqtt": {"connected": True, "reconnects": 1},
+    "renders": {"active": 1, "waiting": 2, "done": 5, "failed": 1, "cancelled": 3},
 }
 STATE = {
     "state": "speaking", "engine": "f5", "queue_depth": 2, "speaking": {"id": "1", "text": "Soup"}, "paused": False,
