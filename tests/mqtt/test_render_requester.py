@@ -110,10 +110,10 @@ def test_a_board_renders_a_segment(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("script", "kind", "told"),
     [
-        (Script(fault="error", reason="busy", detail="it has 32"), FailureKind.BUSY, "busy: it has 32"),
-        (Script(fault="error", reason="unknown_voice"), FailureKind.VOICE, "unknown_voice: the engine has failed"),
-        (Script(fault="error", reason="failed"), FailureKind.TEXT, "failed: the engine has failed"),
-        (Script(fault="error", reason="later_word"), FailureKind.REFUSED, "later_word: the engine has failed"),
+        (Script(fault="error", reason="busy", detail="it has 32"), FailureKind.BUSY, "it answers busy"),
+        (Script(fault="error", reason="unknown_voice"), FailureKind.VOICE, "it answers unknown_voice"),
+        (Script(fault="error", reason="failed"), FailureKind.TEXT, "it answers failed"),
+        (Script(fault="error", reason="later_word"), FailureKind.REFUSED, "it answers later_word"),
         (Script(fault="gap", after_parts=1), FailureKind.REFUSED, "its reply has a gap, or breaks the protocol"),
         (
             Script(segments=2, segment_s=0.1, fault="twice", after_parts=1),
@@ -127,7 +127,8 @@ def test_a_board_that_fails_is_told_from_one_that_is_busy(
     stage: Stage, script: Script, kind: FailureKind, told: str
 ) -> None:
     board = stage.board(script=script)
-    assert stage.render() == RenderFailure(kind, told)
+    said = script.detail if script.fault == "error" else None
+    assert stage.render() == RenderFailure(kind, told, said)
     if script.fault in ("gap", "twice"):
         eventually(lambda: board.cancelled, "the cancel of a reply that is of no use")
 

@@ -88,7 +88,7 @@ class RequestedRender:
                 return False
         if isinstance(part, RenderError):
             kind = _KINDS.get(part.reason, FailureKind.REFUSED)
-            self.end(RenderFailure(kind, f"{part.reason}: {part.detail}"))
+            self.end(RenderFailure(kind, f"it answers {part.reason}", part.detail))
         elif isinstance(part, RenderEnd) and self._head is not None and self._is_complete(part):
             samples = np.frombuffer(b"".join(self._sound), dtype="<i2").astype(np.int16)
             self.end(RenderedSound(samples, self._head.rate_hz, part.voice, part.engine, part.cached))

@@ -27,10 +27,16 @@ class FailureKind(Enum):
 
 @dataclass(frozen=True)
 class RenderFailure:
-    """Why a board did not render a segment, with a sentence for the operator."""
+    """Why a board did not render a segment.
+
+    Attributes:
+        detail: the sentence for the operator.
+        board_detail: what the board itself says; it may quote the text.
+    """
 
     kind: FailureKind
     detail: str
+    board_detail: str | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from ishowtts.errors import Cancelled, EngineUnavailable, SynthesisError, VoiceE
 from ishowtts.model import IsCancelled, Segment, Utterance
 from ishowtts.util.crossfade import FADE_S
 from ishowtts.util.known_names import closest, listed
+from ishowtts.util.logs import Untrusted
 from ishowtts.util.rate_limit import RateLimit
 
 log = logging.getLogger(__name__)
@@ -220,7 +221,11 @@ class RemoteEngine:
             at_fault = failure.kind in (FailureKind.GONE, FailureKind.REFUSED)
             self._trust.failed(board, leave_out=at_fault)
         if self._logged.allows():
-            log.warning("the board %s did not render a segment: %s", board, failure.detail)
+            if failure.board_detail is None:
+                log.warning("the board %s did not render a segment: %s", board, failure.detail)
+            else:
+                said = Untrusted(failure.board_detail)
+                log.warning("the board %s did not render a segment: %s (%r)", board, failure.detail, said)
         return failure
 
     def _no_board(self, voice: str | None, language: str | None) -> VoiceError | EngineUnavailable:
