@@ -7,7 +7,7 @@ show which line was heard, where, when and how often. Everything else is the rea
 
 - `broker`: parts of sound (32 kB, QoS 1) that clients send through the broker, or from one of several to the next.
 - `idle`: CPU time and memory of all daemons and of the broker, without lines.
-- `throughput`: lines a second with each number of boards (--boards), at the limit: three lines wait for each board. The
+- `throughput`: lines a second with each number of boards (--boards), at the limit: four lines wait for each board. The
   ideal is boards / cost; `efficiency` is the share of it.
 - `latency`: time from PUBLISH to the first sound, at a part (--load) of the ideal with all boards. Some stages have an
   engine of the same cost of their own (--own); their lines are measured side by side.

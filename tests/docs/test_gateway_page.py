@@ -69,7 +69,7 @@ def test_its_queries_use_metrics_that_exist() -> None:
 
 def test_its_configurations_are_valid() -> None:
     blocks = re.findall(r"^```yaml\n(.*?)^```$", PAGE, flags=re.M | re.S)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for block in blocks:
         Config.model_validate(yaml.safe_load(block))
 

@@ -53,7 +53,7 @@ def test_the_entities_exist_and_all_that_are_enabled_are_named() -> None:
 def test_the_examples_are_yaml_and_their_topics_and_commands_exist() -> None:
     topics = {f"{ROOT}/say", f"{ROOT}/urgent", Topics(ROOT).command}
     examples = [yaml.safe_load(block) for block in re.findall(r"^ *```yaml\n(.*?)^ *```$", PAGE, flags=re.M | re.S)]
-    assert len(examples) == 6
+    assert len(examples) == 7
     for example in examples:
         for action in example.get("actions", []):
             assert action.get("data", {}).get("topic", f"{ROOT}/say") in topics

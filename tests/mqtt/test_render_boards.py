@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -36,7 +38,7 @@ def board(
 
 
 def order(*boards: BoardFacts, **wanted: str) -> list[str]:
-    return [each.name for each in rank_boards(boards, **wanted, chance=lambda: 0.0)]
+    return [each.name for each in rank_boards(boards, **wanted, chance=lambda: 0.5)]
 
 
 def test_the_shortest_queue_is_best_and_then_the_fastest_board() -> None:
@@ -64,11 +66,24 @@ def test_a_full_board_and_one_whose_engine_is_down_are_last() -> None:
     assert order(only_f5_has_voices, board("f5", renders=3), voice="anna") == ["f5", "no-f5"]
 
 
-def test_boards_that_are_alike_take_turns_by_chance() -> None:
-    boards = [board("a", rtf=0.2), board("b", rtf=0.3), board("c", rtf=0.9)]
-    numbers = iter([0.9, 0.1, 0.5])
-    assert [each.name for each in rank_boards(boards, chance=lambda: next(numbers))] == ["b", "a", "c"]
-    assert {rank_boards(boards)[0].name for _ in range(60)} == {"a", "b"}
+def first_shares(*boards: BoardFacts, draws: int = 1500) -> dict[str, float]:
+    """How often each board is the first."""
+    chance = random.Random(1).random
+    found = Counter(rank_boards(boards, chance=chance)[0].name for _ in range(draws))
+    return {board.name: found[board.name] / draws for board in boards}
+
+
+def test_what_telemetry_shows_late_sends_not_all_requesters_to_one_board() -> None:
+    assert first_shares(board("a"), board("b")) == pytest.approx({"a": 0.5, "b": 0.5}, abs=0.05)
+    assert first_shares(board("a", renders=5), board("b")) == pytest.approx({"a": 0.33, "b": 0.67}, abs=0.05)
+    assert first_shares(board("a", rtf=0.1), board("b", rtf=0.2)) == pytest.approx({"a": 0.67, "b": 0.33}, abs=0.05)
+
+
+def test_what_is_known_at_once_decides() -> None:
+    assert first_shares(board("speaks", speaking={"id": "1"}), board("idle"))["idle"] > 0.98
+    assert first_shares(board("ours", own=1, renders=1), board("idle"))["idle"] > 0.98
+    assert first_shares(board("slow", rtf=2.0), board("fast", rtf=0.1))["fast"] == 1.0
+    assert first_shares(board("slow", rtf=0.8), board("fast", rtf=0.1, renders=6))["slow"] > 0.1, "it has much to do"
 
 
 @pytest.mark.parametrize(

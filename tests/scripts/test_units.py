@@ -183,7 +183,7 @@ REPAIR: Reasons = {
 
 GATEWAY: Reasons = {
     "Unit": {
-        "Description=iShowTTS: web page, API and metrics of appliances": "`systemctl status` shows it",
+        "Description=iShowTTS: web page, API, metrics and speech of appliances": "`systemctl status` shows it",
         f"Documentation=file:{CONFIG}": "`systemctl help` leads to the configuration",
         "After=network.target mosquitto.service":
             "at boot a broker on this machine is there before the first try; at shutdown the streams end in time",

@@ -26,10 +26,7 @@ SHIPPED = (
     "set_tcp_nodelay true",
 )
 
-# A bridge of mosquitto 2.0 with MQTT 5 keeps no session while it is down; one with MQTT 3.1.1 drops the properties of
-# MQTT 5. So lines, which must not be lost, take one, and renders, which need the properties, take the other.
-_LINES = ("+/say", "+/say/+", "+/urgent", "+/command", "+/event", "group/#")
-_RENDERS = ("+/render/#", "reply/#", "+/availability", "+/info", "+/state", "+/telemetry", "+/alert/+")
+_BRIDGES = Path(__file__).resolve().parents[2] / "config/mosquitto/ishowtts-bridge.conf"
 
 
 class Address(Protocol):
@@ -73,6 +70,10 @@ class BrokerSet(Protocol):
         """The brokers, once they have started."""
 
     @property
+    def retains_for_wildcards(self) -> bool:
+        """Whether a subscription with a wildcard gets the retained messages."""
+
+    @property
     def shares_sessions(self) -> bool:
         """Whether a client may go on at another broker of the set."""
 
@@ -81,6 +82,7 @@ class MosquittoBrokers:
     """One mosquitto, or several. Each further one is joined to the first by a bridge in both directions."""
 
     shares_sessions = False
+    retains_for_wildcards = True
 
     def __init__(self, folder: Path, count: int) -> None:
         self._folder = folder
@@ -97,7 +99,7 @@ class MosquittoBrokers:
         for number in range(self._count):
             folder = self._folder / f"broker-{number}"
             folder.mkdir(parents=True)
-            broker = Broker(folder, extra=(*SHIPPED, *self._bridge(number)))
+            broker = Broker(folder, extra=(*SHIPPED, self._bridge(number)))
             self.nodes.append(self._stack.enter_context(broker))
         return self
 
@@ -106,25 +108,9 @@ class MosquittoBrokers:
     ) -> None:
         self._stack.close()
 
-    def _bridge(self, number: int) -> Sequence[str]:
+    def _bridge(self, number: int) -> str:
+        """Returns the shipped bridges to the first broker, with its address."""
         if number == 0:
-            return ()
-        return [
-            line
-            for kind, version, filters in (("lines", "mqttv311", _LINES), ("renders", "mqttv50", _RENDERS))
-            for line in self._connection(number, kind, version, filters)
-        ]
-
-    def _connection(self, number: int, kind: str, version: str, filters: Sequence[str]) -> Sequence[str]:
-        first, name = self.nodes[0], f"{kind}-{number}"
-        return (
-            f"connection {name}",
-            f"address {first.host}:{first.port}",
-            f"remote_clientid {name}",
-            f"local_clientid local-{name}",
-            f"bridge_protocol_version {version}",
-            "cleansession false",
-            "try_private true",
-            "restart_timeout 1",
-            *(f"topic ishowtts/{each} both 1" for each in filters),
-        )
+            return ""
+        first, shipped = self.nodes[0], _BRIDGES.read_text(encoding="utf-8")
+        return shipped.replace("broker.example:1883", f"{first.host}:{first.port}").replace("-kitchen", f"-{number}")

@@ -155,6 +155,8 @@ class RabbitMqNode:
 class RabbitMqCluster:
     """`with RabbitMqCluster(root, nodes) as cluster: …`."""
 
+    retains_for_wildcards = False
+
     def __init__(self, root: Path, count: int) -> None:
         if os.geteuid() != 0:
             raise RuntimeError("RabbitMQ is started with chroot, which needs root: use sudo")

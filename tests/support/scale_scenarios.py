@@ -21,9 +21,9 @@ from support.scale_lines import Audit, Hum, LineTraffic, audit, hums_of
 
 Figures = dict[str, Any]
 
-SCENARIOS = ("broker", "idle", "throughput", "latency", "faults")
+SCENARIOS = ("broker", "throughput", "idle", "latency", "faults")  # boards are added, never taken away
 STAGE, BOARD, OWN = "stage-", "board-", "own-"
-WAITING_PER_BOARD = 3
+WAITING_PER_BOARD = 4
 RAMP_S = 5.0
 PAIRS, RATE_S = 4, 10.0
 IDLE_S = 20.0
@@ -100,7 +100,9 @@ class Bench:
                 print(f"--- {member.name}\n{log[-3000:]}", file=sys.stderr)
 
     def _stage_settings(self) -> dict[str, Any]:
-        remote = {"boards": "+", "segment_s": self._plan.segment_s}
+        named = [f"{BOARD}{number}" for number in range(self._plan.boards[-1])]
+        boards = "+" if self._brokers.retains_for_wildcards else named
+        remote = {"boards": boards, "segment_s": self._plan.segment_s}
         return {"engine": {"kind": "remote", "remote": remote, "fallback": ["espeak"]}}
 
     def _set_boards(self, count: int) -> None:

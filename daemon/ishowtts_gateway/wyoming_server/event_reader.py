@@ -17,9 +17,9 @@ PAYLOAD_BYTES = 65_536
 """Sound that a client sends by mistake. It is read and dropped."""
 _TYPE_CHARS = 64
 _EVENT_S = 10.0
-_BYTES_PER_S, _BYTES_AT_ONCE = 131_072, 1_048_576
-_EVENTS_PER_S, _EVENTS_AT_ONCE = 500, 2000
-"""A fast language model sends 200 chunks a second."""
+_BYTES_PER_S, _BYTES_AT_ONCE = 65_536, 1_048_576
+_EVENTS_PER_S, _EVENTS_AT_ONCE = 100, 1000
+"""A fast language model sends 200 chunks a second, and speech takes about four of them a second."""
 _LARGE_BYTES = 8192
 
 

@@ -127,7 +127,7 @@ def _default_voices(languages: list[str], cloned: Mapping[str, object]) -> Itera
         yield _voice(DEFAULT_VOICE, "Default voice", languages)
     for tag in languages:
         # Clients such as Home Assistant send the name of a voice and no language. A short text does not show its own.
-        yield _voice(f"{DEFAULT_VOICE}:{tag}", f"Default voice, every text as {tag}", [tag])
+        yield _voice(f"{DEFAULT_VOICE}:{tag}", f"Default voice, always in {tag}", [tag])
 
 
 def _cloned_voices(voices: Mapping[str, set[str]], languages: list[str]) -> Iterator[TtsVoice]:

@@ -87,7 +87,7 @@ def test_something_is_always_offered(boards: list[object]) -> None:
 def test_a_cloned_voice_may_be_called_as_the_default_one() -> None:
     voices = voices_of({**F5, "voices": ["auto"], "voice_languages": {"auto": "en"}})
     assert voices["auto"].languages == ["en", "zh"]
-    assert voices["auto:de"].description == "Default voice, every text as de"
+    assert voices["auto:de"].description == "Default voice, always in de"
 
 
 def test_the_list_is_bounded() -> None:

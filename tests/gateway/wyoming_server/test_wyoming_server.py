@@ -286,7 +286,7 @@ def test_a_client_that_does_not_read_is_cut_off(
     monkeypatch.setattr(event_writer, "_WRITE_S", 0.3)
 
     async def scenario(site: WyomingSite) -> None:
-        board.script = Script(segments=300, segment_s=0.5)
+        board.script = Script(segments=300, segment_s=0.5, cost_s=0.01)
         reader, writer = await asyncio.open_connection("127.0.0.1", site.port, limit=1024)
         writer.write(event_bytes(Synthesize("A long text.").event()))
         await until(lambda: site.server.connections == 0 and board.cancelled)
