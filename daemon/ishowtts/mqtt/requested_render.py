@@ -32,7 +32,7 @@ class RequestedRender:
 
     Args:
         withdraw: Tells the board that nobody wants the sound any more.
-        probe: Asks the broker whether the board is still there. `end` is called if it is not.
+        probe: Asks whether the board is still there. `end` is called if it is not.
     """
 
     def __init__(
@@ -46,7 +46,8 @@ class RequestedRender:
         self.waiting: int | None = None
         self._withdraw = withdraw
         self._probe = probe
-        self._probe_at_s = time.monotonic() + _PROBE_INTERVAL_S
+        self.began_s = time.monotonic()
+        self._probe_at_s = self.began_s + _PROBE_INTERVAL_S
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._result: RenderedSound | RenderFailure | None = None
