@@ -117,19 +117,24 @@ class TcpListener:
         for listener in sockets:
             self._accepting[listener] = asyncio.get_running_loop().create_task(self._accept(listener))
 
-    def remove(self, listener: socket.socket) -> None:
+    async def remove(self, listener: socket.socket) -> None:
         """Close a listening socket. Its connections stay."""
-        self._accepting.pop(listener).cancel()
-        listener.close()
+        accepting = self._accepting.pop(listener)
+        accepting.cancel()
+        try:
+            # The loop must have forgotten the descriptor before another socket can get the same one.
+            await asyncio.gather(accepting, return_exceptions=True)
+        finally:
+            listener.close()
 
     async def close(self) -> None:
         """Close all listening sockets, and end what is still in the handshake. Connections stay."""
-        ending: list[asyncio.Future[bool] | asyncio.Task[None]] = [*self._accepting.values(), *self._connecting]
         for listener in list(self._accepting):
-            self.remove(listener)
-        for task in ending:
+            await self.remove(listener)
+        connecting = list(self._connecting)
+        for task in connecting:
             task.cancel()
-        await asyncio.gather(*ending, return_exceptions=True)
+        await asyncio.gather(*connecting, return_exceptions=True)
 
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()

@@ -10,12 +10,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ishowtts.limits import NAME
-from ishowtts.model import Line
+from ishowtts.model import Line, RenderRequest
 from ishowtts.mqtt.command_payload import COMMANDS, BadCommand, parse_command, parse_voice, parse_volume
 from ishowtts.mqtt.fields import COMMAND_FIELDS, LINE_FIELDS
 from ishowtts.mqtt.json_faults import looks_like_object
 from ishowtts.mqtt.line_payload import LineLimits, parse_line
 from ishowtts.mqtt.publish_packet import MessageProperties
+from ishowtts.mqtt.render_payload import RENDER_FIELDS, parse_render
 from ishowtts.text import is_speakable
 from support.payload_check import schemas, validator
 
@@ -45,6 +46,8 @@ _LIKELY = {
     "chime": _names | st.booleans(),
     "priority": st.sampled_from(["low", "normal", "high", "urgent", "High ", ""]),
     "language": st.sampled_from(["de", "pt-BR", "zh-Hant-TW", "DE", "und", "x", "de_DE", "en-x-ab", "a" * 36]),
+    "format": st.sampled_from(["pcm", "wav", "flac", "opus", "mp3", "aac", ""]),
+    "as": st.sampled_from(["line", "segment", "words"]),
     "command": st.sampled_from([*COMMANDS, "Stop.", "volume", "sk", ""]),
     "limit": st.integers(-1, 102),
     "before": st.sampled_from(["1", "12", "0", "01", "x", "9" * 20]),
@@ -104,6 +107,20 @@ def test_a_line_is_accepted_if_its_schema_allows_it(value: dict[str, Any]) -> No
         line_is_accepted(value)  # whatever it says, it does not raise
     else:
         assert line_is_accepted(value) == validator("line").is_valid(value)
+
+
+@given(objects_of(RENDER_FIELDS, "text"))
+@example({"text": "Hello.", "format": "flac", "as": "segment", "ttl_s": 3600})
+@example({"text": "Hello.", "format": None, "as": None, "chime": None})
+@example({"text": "Hello.", "volume": 3})
+@example({"text": "Hello.", "ttl_s": 3601})
+def test_a_render_is_accepted_if_its_schema_allows_it(value: dict[str, Any]) -> None:
+    accepted = isinstance(parse_render(json.dumps(value).encode(), AS_JSON, LIMITS), RenderRequest)
+    absent = any(value.get(field, "") is None for field in ("volume", "priority"))  # the schema does not name them
+    chimes = value.get("as") == "segment" and value.get("chime") not in (None, False)
+    other = any(less_than_the_schema(*item) or more_than_the_schema(*item) for item in value.items())
+    if not (absent or chimes or other):
+        assert accepted == validator("render").is_valid(value)
 
 
 @given(objects_of(COMMAND_FIELDS, "command"))

@@ -125,6 +125,22 @@ def test_a_render_is_cancelled_by_its_key(start, requester: Client) -> None:
     ask(requester, "", b"2", topic=f"{TOPIC}/cancel")
     ask(requester, "", b"1", topic=f"{TOPIC}/cancel")
     eventually(lambda: link.recorder.cancelled == [RenderKey(REPLY, b"1")], "the one that is open")
+    eventually(lambda: parts(requester, b"2"), "the answer about the one that is not open")
+    assert parts(requester, b"2") == [RenderError("cancelled", "no such render is open here")]
+    assert not parts(requester, b"1"), "who makes the sound answers that"
+
+
+def test_a_flood_of_cancels_is_answered_within_a_limit(
+    start, requester: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ishowtts.mqtt.render_connection._MAX_CANCELS_ANSWERED", 3)
+    link = start()
+    for number in range(9):
+        ask(requester, "", f"other {number}".encode(), topic=f"{TOPIC}/cancel")
+    ask(requester)
+    ask(requester, "", b"1", topic=f"{TOPIC}/cancel")
+    eventually(lambda: link.recorder.cancelled == [RenderKey(REPLY, b"1")], "the one that is open")
+    eventually(lambda: sum(len(parts(requester, f"other {number}".encode())) for number in range(9)) == 3, "3 answers")
 
 
 def test_a_request_that_comes_twice_is_rendered_once(start, requester: Client) -> None:

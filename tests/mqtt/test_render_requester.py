@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from ishowtts.engines.remote.board_link import FailureKind, RenderedSound, Rende
 from ishowtts.engines.remote.remote_engine import RemoteEngine
 from ishowtts.errors import Cancelled, EngineUnavailable
 from ishowtts.model import Segment, Utterance
-from ishowtts.mqtt import requested_render
+from ishowtts.mqtt import render_requester, requested_render
 from ishowtts.mqtt.board_watch import BoardWatch
 from ishowtts.mqtt.connection import Connection
 from ishowtts.mqtt.mqtt_options import MqttOptions
@@ -181,6 +182,27 @@ def test_a_board_that_dies_in_mid_segment_is_known_before_its_will_and_its_deadl
         FailureKind.GONE, "nothing takes its requests: it has died, or it has just lost its connection"
     )
     assert len(board.asked) == 1, "a probe is no request"
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_board_that_falls_silent_is_given_up_before_its_deadline_if_it_answered_before(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, answers: bool
+) -> None:
+    monkeypatch.setattr(requested_render, "_PROBE_INTERVAL_S", 0.05)
+    monkeypatch.setattr(render_requester, "_SILENT_S", 0.3)
+    board = stage.board(script=Script(segments=1, late_s=20) if answers else Script(fault="silent"))
+    render = stage.requester.render("kitchen", SEGMENT, 20.0)
+    eventually(lambda: board.asked, "the request")
+    until_s = time.monotonic() + 0.6
+    while time.monotonic() < until_s:
+        assert render.wait(0.02) is None, "it answers, or never did"
+    board.script = Script(fault="silent")
+    if answers:
+        eventually(lambda: render.wait(0.02) is not None, "the end of the wait")
+        assert render.wait(0.0) == RenderFailure(FailureKind.GONE, "it has answered nothing for 0.3 s")
+    else:
+        render.cancel()
+        eventually(lambda: board.cancelled, "the cancel")
 
 
 def test_a_late_board_is_told_and_what_it_still_sends_is_dropped(stage: Stage) -> None:

@@ -213,6 +213,9 @@ class ScriptedBoard:
         properties: Any = message.properties
         key = (getattr(properties, "ResponseTopic", ""), getattr(properties, "CorrelationData", b""))
         if message.topic.endswith("/cancel"):
+            if all(asked.key != key for asked in self.asked):
+                self._answer_no_render(key)
+                return
             self.cancelled.append(key)
             if (cancelled := self._renders.get(key)) is not None:
                 cancelled.end(cancelled=True)
@@ -224,6 +227,16 @@ class ScriptedBoard:
         self.asked.append(asked)
         self._threads.append(thread)
         thread.start()
+
+    def _answer_no_render(self, key: Key) -> None:
+        """Answer a cancel of a render that is not open, as a board does unless it is dead."""
+        if self._client is None or self.script.fault in ("silent", "dies"):
+            return
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.CorrelationData = key[1]
+        properties.UserProperty = [("part", "error")]
+        error = {"reason": "cancelled", "detail": "no such render is open here"}
+        self._client.publish(key[0], json.dumps(error), 1, False, properties)
 
 
 class _Render:

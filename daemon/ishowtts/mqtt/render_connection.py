@@ -21,7 +21,7 @@ from ishowtts.mqtt.render_parts import RenderError
 from ishowtts.mqtt.render_payload import parse_render
 from ishowtts.mqtt.render_reply import RenderKey, RenderReply
 from ishowtts.mqtt.response_topic import BadResponseTopic, checked_reply_to
-from ishowtts.mqtt.session import SessionHandlers
+from ishowtts.mqtt.session import Session, SessionHandlers
 from ishowtts.mqtt.topics import Topics
 from ishowtts.util.rate_limit import RateLimit
 
@@ -32,6 +32,8 @@ _MAX_UNCONFIRMED = 8  # parts of the sound of one render: 0.26 MB
 _MAX_UNCONFIRMED_TOTAL = 512  # of all renders together: 17 MB
 _MAX_OPEN = 2000  # `limits.renders` is 1000 at most; the others are refused, which takes the time of one message
 _MAX_OPEN_OF_CLIENT = 1000  # so one client that floods does not keep out the others
+_MAX_CANCELS_ANSWERED = 2000
+"""Cancels of renders that are not open, in 10 s. 100 stages ask so once a second whether a board is still there."""
 _MAX_LOGGED = 5  # log lines in 10 s
 _FORGET_S = 60.0  # a requester that heard nothing for longer has given up
 _FLUSH_S = 1.0
@@ -72,6 +74,7 @@ class RenderConnection:
         self._open_of_client: Counter[str] = Counter()
         self._lost: list[tuple[float, RenderKey]] = []  # when each lost the connection
         self._log_limit = RateLimit(_MAX_LOGGED)
+        self._cancel_limit = RateLimit(_MAX_CANCELS_ANSWERED)
         role = ConnectionRole(
             "renders",
             options.client_id(f"renders-{options.instance[:12]}"),
@@ -110,8 +113,10 @@ class RenderConnection:
         if key is None or session is None:
             return
         if message.topic == self._topics.render_cancel:
-            if key in self._open:  # a flood of others costs nothing
+            if key in self._open:
                 self._on_cancel(key)
+            elif self._cancel_limit.allows():
+                _answer(key, session, RenderError("cancelled", "no such render is open here"))
             return
         with self._lock:
             if key in self._open:
@@ -170,7 +175,7 @@ class RenderConnection:
         error = RenderError("failed", "the appliance lost its connection to the broker; send the request again")
         for lost_s, key in lost:
             if lost_s > oldest_s:
-                RenderReply(key, session, lambda: 1, lambda _: None).send(RenderError.part, error.payload())
+                _answer(key, session, error)
 
     def _reachable(self, reason: str | None) -> None:
         if reason is not None:
@@ -182,3 +187,8 @@ class RenderConnection:
             log.warning("%d more requests for sound were dropped", count)
         if self._log_limit.allows():
             log.warning("a request for sound is dropped: %s; %s", why, fix)
+
+
+def _answer(key: RenderKey, session: Session, error: RenderError) -> None:
+    """Answer about a render that is not open."""
+    RenderReply(key, session, lambda: 1, lambda _: None).send(RenderError.part, error.payload())

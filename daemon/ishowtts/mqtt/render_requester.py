@@ -36,6 +36,8 @@ _SETTLE_S = 3.0
 _START_S = 5.0
 _REPORT_S = 1.0  # what boards have published comes within some 10 ms after the connection is made
 _CANCEL_EXPIRY_S = 60
+_SILENT_S = 3.0
+_MOST_PROBES = 200
 _USER_IN_TOPIC = re.compile(r"[^+#/\0]{1,64}")
 _NOT_CONNECTED = "the boards are not known, because the broker has not answered yet; see that it runs"
 
@@ -53,6 +55,8 @@ class RenderRequester:
         self._on_change = on_change
         self._lock = threading.Lock()
         self._renders: dict[bytes, RequestedRender] = {}  # by Correlation Data
+        self._probes: dict[bytes, str] = {}  # by Correlation Data: the board that was asked whether it is there
+        self._heard_s: dict[str, float] = {}  # when each board that answers probes was heard last
         self._subscribed: set[str] = set()
         self._connection: Connection | None = None
         self._options: MqttOptions | None = None
@@ -174,6 +178,8 @@ class RenderRequester:
             self._renders[render.correlation] = render
         if not self._publish(render, "render", payload, render.correlation, math.ceil(timeout_s)):
             self._end(render, RenderFailure(FailureKind.GONE, self._down or "the broker cannot be reached"))
+        elif board not in self._heard_s:
+            self._probe(render)  # a board of an earlier version does not answer: its silence means nothing
         return render
 
     def _publish(self, render: RequestedRender, what: str, payload: bytes, correlation: bytes, expiry_s: int) -> bool:
@@ -211,11 +217,23 @@ class RenderRequester:
         self._publish(render, "render/cancel", b"", render.correlation, _CANCEL_EXPIRY_S)
 
     def _probe(self, render: RequestedRender) -> None:
-        """Cancel a render that does not exist: a broker says at once that nobody subscribes to a board that has died.
+        """Ask whether the board is there: cancel a render that does not exist, which a board answers at once.
 
-        Its will comes 10 s later, since a board that only loses its connection may be back by then.
+        A broker may say earlier that nobody subscribes there any more. The will comes 10 s after the connection broke,
+        since a board that only loses its connection may be back by then.
         """
-        self._publish(render, "render/cancel", b"", new_correlation(), _CANCEL_EXPIRY_S)
+        now_s = time.monotonic()
+        with self._lock:
+            heard_s = self._heard_s.get(render.board)
+        if heard_s is not None and now_s - max(heard_s, render.began_s) > _SILENT_S:
+            self._end(render, RenderFailure(FailureKind.GONE, f"it has answered nothing for {_SILENT_S:g} s"))
+            return
+        correlation = new_correlation()
+        with self._lock:
+            self._probes[correlation] = render.board
+            while len(self._probes) > _MOST_PROBES:
+                del self._probes[next(iter(self._probes))]
+        self._publish(render, "render/cancel", b"", correlation, _CANCEL_EXPIRY_S)
 
     def _end(self, render: RequestedRender, result: RenderFailure) -> None:
         with self._lock:
@@ -242,8 +260,13 @@ class RenderRequester:
         if message.topic != self._reply_topic:
             self._take_board(message)
             return
+        correlation = message.properties.correlation or b""
         with self._lock:
-            render = self._renders.get(message.properties.correlation or b"")
+            render, probed = self._renders.get(correlation), self._probes.pop(correlation, None)
+            if probed is not None:
+                self._heard_s[probed] = time.monotonic()
+            elif render is not None and render.board in self._heard_s:
+                self._heard_s[render.board] = time.monotonic()
         # A late answer has no render any more.
         if render is not None and render.take(parse_part(message.payload, message.properties.user)):
             with self._lock:

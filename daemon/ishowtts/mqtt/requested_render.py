@@ -32,7 +32,7 @@ class RequestedRender:
 
     Args:
         withdraw: Tells the board that nobody wants the sound any more.
-        probe: Asks the broker whether the board is still there. `end` is called if it is not.
+        probe: Asks whether the board is still there. `end` is called if it is not.
     """
 
     def __init__(
@@ -43,9 +43,11 @@ class RequestedRender:
     ) -> None:
         self.board = board
         self.correlation = new_correlation()
+        self.waiting: int | None = None
         self._withdraw = withdraw
         self._probe = probe
-        self._probe_at_s = time.monotonic() + _PROBE_INTERVAL_S
+        self.began_s = time.monotonic()
+        self._probe_at_s = self.began_s + _PROBE_INTERVAL_S
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._result: RenderedSound | RenderFailure | None = None
@@ -76,8 +78,11 @@ class RequestedRender:
 
     def take(self, part: RenderPart | None) -> bool:
         """Take a part of the reply. Returns whether it was the last."""
-        if part is None or isinstance(part, RenderQueued):
+        if part is None:
             return False  # a later version may have other parts
+        if isinstance(part, RenderQueued):
+            self.waiting = part.waiting
+            return False
         if isinstance(part, RenderHead) and self._head is None and part.format is SoundFormat.PCM:
             self._head = part
             return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,11 +41,11 @@ class SpeechRequest:
     as_events: bool
 
     @classmethod
-    def from_json(cls, body: object, voices: Mapping[str, object]) -> SpeechRequest:
+    def from_json(cls, body: object, is_voice: Callable[[str], bool]) -> SpeechRequest:
         """Read a request.
 
         Args:
-            voices: Those of the appliances. One with a name of OpenAI's goes before what this name means else.
+            is_voice: Whether an appliance has a voice of this name. Then a name of OpenAI's means that voice.
 
         Raises:
             InvalidField: a field has a wrong value.
@@ -55,7 +55,7 @@ class SpeechRequest:
         return cls(
             text=_text(body.get("input")),
             format=_format(body.get("response_format")),
-            voice=_voice(body.get("voice"), voices),
+            voice=_voice(body.get("voice"), is_voice),
             device=_device(body.get("model")),
             speed=_speed(body.get("speed")),
             as_events=_as_events(body.get("stream_format")),
@@ -93,7 +93,7 @@ def _format(value: Any) -> SoundFormat:
     return SoundFormat(value)
 
 
-def _voice(value: Any, voices: Mapping[str, object]) -> str | None:
+def _voice(value: Any, is_voice: Callable[[str], bool]) -> str | None:
     if isinstance(value, dict):
         value = value.get("id")
         if not isinstance(value, str):
@@ -102,7 +102,7 @@ def _voice(value: Any, voices: Mapping[str, object]) -> str | None:
         return None
     if not isinstance(value, str):
         raise InvalidField("voice", "voice must be the name of a voice; GET /v1/audio/voices lists them")
-    if value not in voices and (value in _OPENAI_VOICES or value == DEFAULT_VOICE):
+    if (value in _OPENAI_VOICES or value == DEFAULT_VOICE) and not is_voice(value):
         return None
     if not NAME.fullmatch(value):
         raise InvalidField("voice", "there is no voice of that name; GET /v1/audio/voices lists them")

@@ -99,8 +99,7 @@ class _SpeechHandler:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        voices = {voice.name: voice for voice in self._renders.voices()}
-        asked = SpeechRequest.from_json(await read_json(Request(scope, receive)), voices)
+        asked = SpeechRequest.from_json(await read_json(Request(scope, receive)), self._renders.has_voice)
         stream = self._renders.render(
             asked.text,
             format=asked.format,

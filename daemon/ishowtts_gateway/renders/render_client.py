@@ -97,6 +97,10 @@ class RenderClient:
             RenderVoice(name, tuple(sorted(languages[name])), tuple(sorted(devices[name]))) for name in sorted(devices)
         ]
 
+    def has_voice(self, name: str) -> bool:
+        """Whether an appliance that can render now has a voice of this name."""
+        return any(why_not(_facts(record), voice=name) is None for record in self._directory.records.values())
+
     def devices(self) -> list[str]:
         """The names of the appliances that can render now."""
         records = self._directory.records.values()

@@ -73,12 +73,11 @@ class WyomingServer:
         try:
             yield
         finally:
+            if self._following is not None:
+                await _end(self._following)
             await self._listener.close()
             self._sockets.clear()
-            ending = [*self._serving, *([self._following] if self._following is not None else [])]
-            for task in ending:
-                task.cancel()
-            await asyncio.gather(*ending, return_exceptions=True)
+            await _end(*self._serving)
 
     async def _connect(self, accepted: socket.socket, group: str, lost: Callable[[], None]) -> bool:
         reader, writer = await asyncio.open_connection(sock=accepted, limit=HEADER_BYTES)
@@ -104,7 +103,7 @@ class WyomingServer:
             current = self._address.addresses()
             for address in set(before) - set(current):
                 for each in self._sockets.pop(address):
-                    self._listener.remove(each)
+                    await self._listener.remove(each)
             for address in current:
                 if address not in self._sockets:
                     self._add(address)
@@ -128,3 +127,9 @@ class WyomingServer:
             log.warning("gateway.wyoming.listen: %s has no address now; waiting for one", self._listen)
         else:
             log.info("Wyoming listens at %s, for everybody who can reach it", ", ".join(self._sockets))
+
+
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -184,6 +184,14 @@ def test_a_wrong_field_is_named(site: Site, fields: Any, expected: tuple[int, st
     assert site.asked == []
 
 
+def test_a_voice_of_an_appliance_may_have_a_name_of_openai(site: Site) -> None:
+    voices = site.gateway.client.directory.records["hall"].info["voices"]
+    voices.append("nova")
+    status, _ = site.curl("/v1/audio/speech", "-o", "/dev/null", body={"input": "Hello.", "voice": "nova"})
+    voices.remove("nova")
+    assert (status, site.asked) == (200, [{"text": "Hello.", "format": "mp3", "voice": "nova", "ttl_s": 300}])
+
+
 @pytest.mark.parametrize(
     ("path", "arguments", "expected"),
     [
