@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from wyoming.event import Event
 
 from ishowtts_gateway.wyoming_server import event_reader
@@ -90,6 +93,27 @@ def test_what_is_no_event_is_one_sentence(sent: bytes, says: str) -> None:
     with pytest.raises(WyomingProtocolError, match=says) as refused:
         events_of(sent)
     assert len(str(refused.value)) < 400
+
+
+PIECES = st.sampled_from(
+    [
+        b'{"type": "x"',
+        b'{"type": "ping"}\n',
+        b', "data_length": 2',
+        b', "payload_length": 3',
+        b"}\n",
+        b"{}",
+        b"[1]",
+        b"\xff\n",
+    ]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(PIECES | st.binary(max_size=20), max_size=12))
+def test_every_sequence_of_bytes_ends_or_is_one_sentence(pieces: list[bytes]) -> None:
+    with contextlib.suppress(WyomingProtocolError):
+        events_of(b"".join(pieces))
 
 
 def test_a_client_that_is_slow_or_idle_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
