@@ -301,6 +301,7 @@ def test_without_weights_adding_and_listing_end_with_who_speaks(voices: Shell, r
         ),
         ({"fallback": ["espeak"], "kind": "f5"}, "until `sudo ishowtts fetch`, espeak-ng speaks in its place"),
         ({"fallback": False, "kind": "f5"}, "no other engine speaks in its place, as engine.fallback says"),
+        ({"kind": "remote"}, "other boards speak here, in their own voices"),
     ],
 )
 def test_who_speaks_in_place_of_a_cloned_voice_follows_the_configuration(engine: dict[str, Any], note: str) -> None:

@@ -43,6 +43,7 @@ class RequestedRender:
     ) -> None:
         self.board = board
         self.correlation = new_correlation()
+        self.waiting: int | None = None
         self._withdraw = withdraw
         self._probe = probe
         self.began_s = time.monotonic()
@@ -77,8 +78,11 @@ class RequestedRender:
 
     def take(self, part: RenderPart | None) -> bool:
         """Take a part of the reply. Returns whether it was the last."""
-        if part is None or isinstance(part, RenderQueued):
+        if part is None:
             return False  # a later version may have other parts
+        if isinstance(part, RenderQueued):
+            self.waiting = part.waiting
+            return False
         if isinstance(part, RenderHead) and self._head is None and part.format is SoundFormat.PCM:
             self._head = part
             return False

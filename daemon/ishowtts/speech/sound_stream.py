@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 # Post-processing takes up to 10 ms for each second of sound, on one of two x86 cores. The first sound must not wait for
 # all of a long segment: its beginning is processed alone, up to the quietest place in this range.
 _FIRST_PIECE_S = (1.0, 2.5)
+_LONG_S = 3.0
 _FRAME_S = 0.01
 
 
@@ -110,7 +111,7 @@ class SoundStream:
     def _early_pieces(self, made: MadeSegment) -> list[_Piece]:
         """A long first segment in two pieces. They are resampled first, so that there is no edge between them."""
         rate_hz, utterance = self._resources.player.rate_hz, made.utterance
-        if utterance.audio_s < 2 * _FIRST_PIECE_S[1]:
+        if utterance.audio_s < _LONG_S:
             return [_Piece(made, utterance)]
         samples = to_int16(resample(utterance.samples, utterance.rate_hz, rate_hz))
         cut = _quietest(samples, rate_hz)

@@ -35,7 +35,7 @@ class LeadingEngine:
     """The engine that should speak first, and what takes its place.
 
     Attributes:
-        name: `f5`, `hibari` or `espeak`.
+        name: `f5`, `hibari`, `espeak` or `remote`.
         problem: Why it does not speak now; `None` if it does.
         may_take_s: For so long its problem is no alert.
         deputy: The engine that speaks in its place; `None` if none can.
@@ -203,6 +203,8 @@ def _faster(facts: AlertFacts) -> str:
     """What makes speech faster, the likeliest cause first."""
     if facts.lock_again is not None and facts.reading.gpu_clock_locked is False:
         return f"the clocks are not locked: {facts.lock_again}"
+    if facts.engine == "remote":
+        return "start another board, or one that is faster (docs/stage.md)"
     if facts.engine != "f5":
         return "stop other programs that use the CPU, or choose a faster power mode (nvpmodel)"
     return (

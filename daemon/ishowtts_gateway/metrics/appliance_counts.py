@@ -17,7 +17,7 @@ from typing import Any
 from ishowtts.model import FINAL_EVENTS
 from ishowtts_gateway.appliances.published_value import number
 
-ENGINES = ("f5", "hibari", "espeak")
+ENGINES = ("f5", "hibari", "espeak", "remote")
 OTHER_ENGINE = "other"
 """The label of an engine of a later version: names come from outside, and labels must not."""
 OUTCOMES = tuple(sorted(FINAL_EVENTS))

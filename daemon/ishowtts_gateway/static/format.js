@@ -75,7 +75,7 @@ export const capital = (words) => words.charAt(0).toUpperCase() + words.slice(1)
 /** Returns a text with a capital, and with a full stop if it has no mark at its end. */
 export const sentence = (words) => capital(words) + (/[.!?…:]$/.test(words) ? "" : ".");
 
-const ENGINES = new Map([["f5", "F5"], ["hibari", "hibari"], ["espeak", "espeak-ng"]]);
+const ENGINES = new Map([["f5", "F5"], ["hibari", "hibari"], ["espeak", "espeak-ng"], ["remote", "other boards"]]);
 
 /** Returns the name of an engine as people write it. */
 export const engineName = (name) => (text(name) === null ? UNKNOWN : (ENGINES.get(name) ?? name));

@@ -41,6 +41,7 @@ class Clock:
 class Render:
     answer: Answer
     clock: Clock
+    waiting: int | None = None
     cancelled: bool = False
 
     def wait(self, timeout_s: float) -> Answer:
@@ -65,6 +66,7 @@ class Boards:
     segments: list[Segment] = field(default_factory=list)
     renders: list[Render] = field(default_factory=list)
     starts: int = 0
+    waiting: dict[str, int] = field(default_factory=dict)
 
     def ready_boards(self, voice: str | None, language: str | None) -> Sequence[ReadyBoard]:
         able = (voice is None or voice in self.known_voices) and language in (None, "en")
@@ -95,7 +97,7 @@ class Boards:
     def render(self, board: str, segment: Segment, timeout_s: float) -> Render:
         self.asked.append(board)
         self.segments.append(segment)
-        self.renders.append(Render(self.answers[board], self.clock))
+        self.renders.append(Render(self.answers[board], self.clock, self.waiting.get(board)))
         return self.renders[-1]
 
 
@@ -114,6 +116,44 @@ def test_a_board_that_does_not_render_a_segment_leaves_it_to_another_one(first: 
     np.testing.assert_array_equal(utterance.samples, SOUND.samples)
     assert boards.renders[0].cancelled == (first is None)
     assert not boards.renders[1].cancelled
+
+
+@pytest.mark.parametrize(
+    ("waiting", "asked", "kept"),
+    [
+        ({"one": 0}, ["one"], "one"),
+        ({"one": 2, "two": 0}, ["one", "two"], "two"),
+        ({"one": 2, "two": 1, "three": 0, "four": 0}, ["one", "two", "three"], "three"),
+        ({"one": 1, "two": 3, "three": 1, "four": 0}, ["one", "two", "three"], "one"),
+        ({"one": 1}, ["one", "two", "three"], "one"),
+    ],
+)
+def test_a_busy_board_is_compared_with_others(waiting: dict[str, int], asked: list[str], kept: str) -> None:
+    boards = Boards(dict.fromkeys(["one", "two", "three", "four"]), waiting=waiting)
+    engine = engine_of(boards)
+    rendered = iter(range(30))
+
+    def answer() -> bool:  # after half a second, the boards that still work on it have it
+        if next(rendered) == 25:
+            for render in boards.renders:
+                render.answer = None if render.cancelled else SOUND
+        return False
+
+    assert engine.synthesize(SEGMENT, answer).engine == "remote"
+    assert boards.asked == asked
+    assert [name for name, render in zip(asked, boards.renders, strict=True) if not render.cancelled] == [kept]
+    assert engine.counts() == {kept: BoardCounts(rendered=1)}
+
+
+def test_a_line_that_has_begun_stays_at_its_board() -> None:
+    boards = Boards({"one": SOUND, "two": SOUND})
+    engine = engine_of(boards)
+    engine.synthesize(SEGMENT, lambda: False)
+    boards.waiting["one"] = 5
+    boards.answers["one"] = None
+    engine.synthesize(SEGMENT, lambda: False)
+    assert boards.asked == ["one", "one", "two"]
+    assert boards.clock.now_s == pytest.approx(8.0)
 
 
 def test_each_board_is_asked_once_and_then_the_engine_is_unavailable() -> None:

@@ -162,6 +162,8 @@ def _without_library_messages() -> Iterator[None]:
 def engine_note(settings: Config) -> str | None:
     """Return a sentence if F5, which alone speaks in cloned voices, does not lead here."""
     chosen = choose_engine(settings)
+    if chosen.kind == "remote":
+        return "other boards speak here, in their own voices: `ishowtts doctor` lists those, and voices are added there"
     if chosen.kind == "f5" and chosen.weights is not None:
         return None
     others = engine_findings.in_its_place([kind for kind in chosen.order if kind != "f5"])

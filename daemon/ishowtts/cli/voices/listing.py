@@ -42,7 +42,9 @@ def run(arguments: argparse.Namespace) -> int:
     uploaded = library.uploaded_names()
     with as_owner_of(settings.state_dir):  # what that user may write, root does not read
         described = {name: _describe(library, name, over_mqtt=True) for name in uploaded}
-    voices = [described.get(name) or _describe(library, name) for name in library.names()]
+    # The packaged voice need not be installed where other boards speak.
+    names = sorted(library.versions()) if settings.engine.kind == "remote" else library.names()
+    voices = [described.get(name) or _describe(library, name) for name in names]
     ignored = ignored_folders(folder)
     if arguments.json:
         print_json([*voices, *map(_as_voice, ignored)])

@@ -72,6 +72,10 @@ class ReadyBoard:
 class BoardRender(Protocol):
     """One segment that a board renders."""
 
+    @property
+    def waiting(self) -> int | None:
+        """How many renders were before it when the board took it; `None` until the board has said so."""
+
     def wait(self, timeout_s: float) -> RenderedSound | RenderFailure | None:
         """Waits for the result; `None` if there is none after this time."""
 

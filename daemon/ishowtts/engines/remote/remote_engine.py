@@ -10,7 +10,14 @@ from dataclasses import replace
 from ishowtts.engines import VoiceInfo
 from ishowtts.engines.candidates import EngineCandidate
 from ishowtts.engines.durations import longest_plausible_s
-from ishowtts.engines.remote.board_link import BoardLink, FailureKind, ReadyBoard, RenderedSound, RenderFailure
+from ishowtts.engines.remote.board_link import (
+    BoardLink,
+    BoardRender,
+    FailureKind,
+    ReadyBoard,
+    RenderedSound,
+    RenderFailure,
+)
 from ishowtts.engines.remote.board_trust import BoardCounts, BoardTrust
 from ishowtts.engines.voices.voice_library import DEFAULT
 from ishowtts.errors import Cancelled, EngineUnavailable, SynthesisError, VoiceError
@@ -27,6 +34,10 @@ _ESPEAK = "espeak"
 _CANCEL_POLL_S = 0.02
 _MOST_LATE = 3
 """After so many boards were late for one segment, the next engine of the order speaks: the listener waits meanwhile."""
+_MOST_COMPARED = 3
+"""Of so many boards the one with the fewest renders before ours is taken, by what they answer. Telemetry is up to 5 s
+old, so that many stages choose the same board."""
+_ANSWER_S = 0.2  # a board answers a request within some milliseconds
 _SEGMENT_BYTES = 220
 """About 15 s of speech. The voice of a board may take less; then the board splits it once more."""
 _BYTES_PER_S = 15.0
@@ -160,7 +171,10 @@ class RemoteEngine:
             if not boards:
                 break
             board = self._choose(boards, segment.line_id)
-            found = self._render(board, segment, cancelled)
+            # A line that has begun stays at its board, whose clip of the voice may be another one.
+            begun = self._last == (segment.line_id, board.name)
+            others = [] if begun else [one for one in boards if one is not board][: _MOST_COMPARED - 1]
+            board, found = self._render(board, others, segment, cancelled)
             if isinstance(found, Utterance):
                 self._last = (segment.line_id, board.name)
                 return found
@@ -184,28 +198,55 @@ class RemoteEngine:
         same = (board for board in boards if self._last == (line_id, board.name))
         return next(same, boards[0])
 
-    def _render(self, board: ReadyBoard, segment: Segment, cancelled: IsCancelled) -> Utterance | RenderFailure:
-        """Asks one board, and waits for its answer until the deadline."""
-        if self._link is None or cancelled():
+    def _render(
+        self, board: ReadyBoard, others: list[ReadyBoard], segment: Segment, cancelled: IsCancelled
+    ) -> tuple[ReadyBoard, Utterance | RenderFailure]:
+        """Asks one board, and waits for its answer until the deadline. Returns the board that it is from.
+
+        Args:
+            others: boards that are asked, one at a time, if renders wait there before ours.
+        """
+        link = self._link
+        if link is None or cancelled():
             raise Cancelled
         began_s = self._now_s()
-        render = self._link.render(board.name, segment, self._segment_s)
+        render = link.render(board.name, segment, self._segment_s)
         found: RenderedSound | RenderFailure | None = None
         try:
             while found is None and (left_s := began_s + self._segment_s - self._now_s()) > 0:
                 if cancelled():
                     raise Cancelled
                 found = render.wait(min(left_s, _CANCEL_POLL_S))
+                if found is None and others and render.waiting:
+                    board, render = self._with_fewer_waiting(link, (board, render), others.pop(0), segment)
         finally:
             if found is None:
                 render.cancel()
+        return board, self._checked(board, segment, found, self._now_s() - began_s)
+
+    def _with_fewer_waiting(
+        self, link: BoardLink, asked: tuple[ReadyBoard, BoardRender], other: ReadyBoard, segment: Segment
+    ) -> tuple[ReadyBoard, BoardRender]:
+        """Asks another board too, and cancels the render with more renders before it."""
+        second = link.render(other.name, segment, self._segment_s)
+        ends_s = self._now_s() + _ANSWER_S
+        while second.waiting is None and second.wait(_CANCEL_POLL_S) is None and self._now_s() < ends_s:
+            pass
+        is_better = second.waiting is not None and second.waiting < (asked[1].waiting or 0)
+        (asked[1] if is_better else second).cancel()
+        return (other, second) if is_better else asked
+
+    def _checked(
+        self, board: ReadyBoard, segment: Segment, found: RenderedSound | RenderFailure | None, synth_s: float
+    ) -> Utterance | RenderFailure:
+        """Returns the sound of a board if it can be used."""
         if found is None:
             return _LATE
         if isinstance(found, RenderFailure):
             return found
         if found.engine == _ESPEAK != board.engine:
             return RenderFailure(FailureKind.BUSY, "only its espeak-ng has spoken, which sounds the same here")
-        synth_s = 0.0 if found.cached else self._now_s() - began_s
+        synth_s = 0.0 if found.cached else synth_s
         utterance = Utterance(found.samples, found.rate_hz, synth_s, REMOTE, found.voice, cached=found.cached)
         if not 0 < utterance.audio_s <= longest_plausible_s(segment.text, segment.speed):
             return RenderFailure(FailureKind.REFUSED, f"its sound has {utterance.audio_s:.1f} s, which cannot be right")
