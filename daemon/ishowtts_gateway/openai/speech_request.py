@@ -85,9 +85,7 @@ def _format(value: Any) -> SoundFormat:
     if value is None:
         return SoundFormat.MP3
     if value == "aac":
-        raise InvalidField(
-            "response_format", f"response_format aac is not offered here; use mp3, or another of {_FORMATS}"
-        )
+        raise InvalidField("response_format", f"response_format aac is not offered here; use one of {_FORMATS}")
     if not isinstance(value, str) or value not in SoundFormat._value2member_map_:
         raise InvalidField("response_format", f"response_format must be one of {_FORMATS}")
     return SoundFormat(value)
