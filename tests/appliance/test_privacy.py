@@ -67,6 +67,17 @@ def publish_marks(client: Client, root: str, mark: Callable[[], str]) -> None:
         f'{{"command": "skip", "command": "{mark()}"}}',
     ):  # fmt: skip
         client.publish(f"{root}/command", payload)
+    topic = f"ishowtts/reply/{mark()}"
+    client.subscribe(topic)
+    for payload in (
+        mark(), f'{{"{mark()}', {"text": mark(), "format": mark()}, {"text": mark(), "id": mark(), "author": mark()},
+        {"text": f"{MARK}fails", "id": mark(), "format": "flac"}, {"text": f"{MARK}blocked", "id": mark()},
+        {"text": mark(), "as": "segment"}, mark() * 2000,
+    ):  # fmt: skip
+        client.publish(f"{root}/render", payload, ResponseTopic=topic, CorrelationData=mark().encode())
+    client.publish(f"{root}/render/cancel", mark(), ResponseTopic=topic, CorrelationData=mark().encode())
+    client.publish(f"{root}/render", mark())
+    client.publish(f"{root}/render", mark(), ResponseTopic=f"elsewhere/{mark()}")
     client.publish(f"{root}/command", mark(), retain=True)
     client.publish(f"{root}/volume/set", mark())
 
@@ -92,6 +103,7 @@ def test_text_of_publishers_is_in_the_log_only_if_it_is_not_private(
     ):
         appliance.wait_ready(client)
         publish_marks(client, appliance.root, mark)
+        eventually(lambda: appliance.log.count("rendered (") >= 3 and "the render (" in appliance.log, "the renders")
         appliance.say(client, f"{MARK}blocked", id=mark())
         last = appliance.say(client, f"{MARK}fails and says so", id=mark(), author=mark())
         assert MARK in appliance.final(client, last)["error"]

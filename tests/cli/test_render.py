@@ -83,9 +83,15 @@ def test_a_wav_file_says_how_long_it_is(render: Render, board: ScriptedBoard, tm
     assert names(tmp_path) == ["config.json", "tea.wav"]
 
 
-@pytest.mark.parametrize(
-    ("name", "sound_format"), [("a.flac", "flac"), ("a.OGG", "opus"), ("a.opus", "opus"), ("a.mp3", "mp3")]
-)
+def test_a_flac_file_says_how_long_it_is(render: Render, board: ScriptedBoard, tmp_path: Path) -> None:
+    out = tmp_path / "tea.flac"
+    status, said, _ = render("The tea is ready.", "--out", str(out), "--json")
+    assert (status, json.loads(said)["format"], board.asked[0].fields["format"]) == (0, "flac", "pcm")
+    samples, rate_hz = soundfile.read(out, dtype="int16")
+    assert (samples.astype("<i2").tobytes(), rate_hz) == (tone("pcm", 0.1) * 2, RATE_HZ)
+
+
+@pytest.mark.parametrize(("name", "sound_format"), [("a.OGG", "opus"), ("a.opus", "opus"), ("a.mp3", "mp3")])
 def test_the_ending_of_the_file_names_the_format(
     render: Render, board: ScriptedBoard, tmp_path: Path, name: str, sound_format: str
 ) -> None:

@@ -49,6 +49,7 @@ def test_the_shortest_queue_is_best_and_then_the_fastest_board() -> None:
     assert order(board("a", own=4), board("b", renders=2)) == ["b", "a"], "renders that telemetry does not show yet"
     only_renders = BoardFacts("r", "online", STATE, {"renders": {"rtf_p50": 0.1}, "speech": {"rtf_p50": 0.9}}, INFO)
     assert order(board("a", rtf=0.3), only_renders) == ["r", "a"]
+    assert order(board("a", rtf=10**400), board("b", rtf=0.9)) == ["b", "a"], "no float is as large"
     assert order(board("a", rtf=None), board("b", rtf=0.9), board("c", rtf=0.1)) == ["c", "a", "b"]
 
 
@@ -114,7 +115,7 @@ def test_a_board_that_cannot_render_a_text_is_left_out(facts: BoardFacts, wanted
 
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=4,
 )

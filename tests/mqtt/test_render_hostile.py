@@ -106,6 +106,24 @@ def test_the_connection_may_break_between_any_two_parts(hostile: HostileBroker, 
     hostile.wait_for(lambda packet: packet.topic == REPLY and b"audio_s" in packet.payload)
 
 
+def test_a_part_that_is_sent_while_the_connection_ends_is_reported_later(
+    hostile: HostileBroker, start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, reply = start()
+    connection = link.link._renders[0].connection
+    on_down, sent = connection._on_down, []
+
+    def sound_first(reason: str, without_message: bool) -> None:
+        sent.append(sound(reply))
+        on_down(reason, without_message)
+
+    monkeypatch.setattr(connection, "_on_down", sound_first)
+    connection._session._client.socket().shutdown(2)
+    hostile.wait_for(lambda packet: packet.topic == REPLY and b"lost its connection" in packet.payload)
+    assert sent == [False]
+    assert reply.gone
+
+
 def test_a_message_whose_properties_are_malformed_is_dropped(
     hostile: HostileBroker, start: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

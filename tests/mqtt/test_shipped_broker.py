@@ -104,6 +104,13 @@ def as_appliance(broker: ShippedBroker, folder: Path) -> dict[str, object]:
     return {"host": broker.host, "port": broker.port, "username": "ishowtts", "password_file": str(password)}
 
 
+def test_each_user_has_one_block_of_rights() -> None:
+    # Two blocks of one user add up: a right that is removed from one of them would remain.
+    acl = (Path(__file__).parents[2] / "config/mosquitto/ishowtts.acl").read_text(encoding="utf-8")
+    users = [line.removeprefix("user ") for line in acl.splitlines() if line.startswith("user ")]
+    assert sorted(users) == sorted(ROLES)
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_can_publish_only_on_its_topics(shared: ShippedBroker, enter: ExitStack, role: str) -> None:
     witnesses = [connect(enter, shared, name).subscribe("#") for name in ROLES]
@@ -261,7 +268,7 @@ def test_a_stage_has_its_segments_rendered_with_the_rights_of_an_appliance(
     enter.callback(connection.stop)
     user = {"username": "ishowtts", "password": PASSWORDS["ishowtts"]}
     board = enter.enter_context(ScriptedBoard(shipped.host, shipped.port, script=Script(segments=1), **user))
-    eventually(lambda: engine.problem() is None, "the board")
+    eventually(requester.any_ready, "the board")
     utterance = engine.synthesize(Segment("line", 0, 1, "one"), lambda: False)
     assert utterance.audio_s == board.script.segment_s
     board.script = Script(late_s=20.0)

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from support.scale_daemon import level_of
-from support.scale_lines import Audit, Hum, SentLine, audit, hums_of
+from support.scale_lines import Audit, BrokerKill, Hum, SentLine, audit, hums_of
 
 ROOT = Path(__file__).resolve().parents[2]
 LINE = SentLine("a", "stage-0", 5000, published_s=10.0)
@@ -31,7 +31,7 @@ def audited(
     finals: tuple[str, ...] = ("finished",),
     hums: tuple[Hum, ...] = (HUM,),
     confirmed_s: float | None = 10.1,
-    killed_s: tuple[float, ...] = (),
+    kills: tuple[BrokerKill, ...] = (),
 ) -> Audit:
     """Audits one line."""
     (folder / "state").mkdir()
@@ -44,7 +44,7 @@ def audited(
         confirmed_s={} if confirmed_s is None else {"a": confirmed_s},
         finals={"a": Counter(finals)} if finals else {},
     )
-    return audit([LINE], traffic, {"stage-0": folder}, hums, sound_s=3.0, killed_s=killed_s)
+    return audit([LINE], traffic, {"stage-0": folder}, hums, sound_s=3.0, kills=kills)
 
 
 def test_a_line_that_was_heard_once_has_no_fault(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_a_line_that_was_heard_once_has_no_fault(tmp_path: Path) -> None:
     ("fault", "what"),
     [
         ("lost", {"row": None, "finals": (), "hums": ()}),
-        ("lost", {"row": None, "finals": (), "hums": (), "killed_s": (30.0,)}),
+        ("lost", {"row": None, "finals": (), "hums": (), "kills": (BrokerKill(10.2, 11.0),)}),
         ("open", {"row": ("speaking", {}), "finals": ()}),
         ("untold", {"finals": ()}),
         ("told_twice", {"finals": ("finished", "failed")}),
@@ -75,7 +75,7 @@ def test_each_fault_is_found(fault: str, what: dict[str, Any], tmp_path: Path) -
 
 
 def test_what_a_killed_broker_had_not_saved_is_counted_apart(tmp_path: Path) -> None:
-    found = audited(tmp_path, row=None, finals=(), hums=(), killed_s=(11.0,))
+    found = audited(tmp_path, row=None, finals=(), hums=(), kills=(BrokerKill(10.0, 11.0),))
     assert (found.faults, found.lost_at_broker) == ({}, ["a"])
 
 

@@ -271,8 +271,10 @@ def test_an_engine_that_fails_in_the_middle_ends_a_render_that_nobody_else_can_s
     assert bench.ask(TEXT, voice="broken").error() == "failed"
 
 
-def test_an_unexpected_fault_ends_one_render(bench: RenderBench, caplog: pytest.LogCaptureFixture) -> None:
-    def fails(_text: str) -> str:
+def test_an_unexpected_fault_ends_one_render(
+    bench: RenderBench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_text: str, **_options: object) -> str:
         raise KeyError("as it was meant to")
 
     bench.harness.policy.read_aloud, reading = fails, bench.harness.policy.read_aloud
@@ -280,7 +282,11 @@ def test_an_unexpected_fault_ends_one_render(bench: RenderBench, caplog: pytest.
     assert requester.error() == "failed"
     assert "KeyError" in requester.parts[-1][1]["detail"]
     bench.harness.policy.read_aloud = reading
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.harness.resources.synthesizer, "begin_render", fails)
+        assert bench.ask("Nothing can be made of it.").error() == "failed"
     bench.ask("Readable.").end()
+    assert "a render could not be begun" in caplog.text
     assert "a text could not be rendered" in caplog.text
 
 

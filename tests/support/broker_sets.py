@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,6 +27,7 @@ SHIPPED = (
     "set_tcp_nodelay true",
 )
 
+_SAVING_S = 0.5  # the time of the file is that of the end of writing
 _BRIDGES = Path(__file__).resolve().parents[2] / "config/mosquitto/ishowtts-bridge.conf"
 
 
@@ -69,9 +71,8 @@ class BrokerSet(Protocol):
     def nodes(self) -> Sequence[BrokerNode]:
         """The brokers, once they have started."""
 
-    @property
-    def retains_for_wildcards(self) -> bool:
-        """Whether a subscription with a wildcard gets the retained messages."""
+    def saved_s(self, node: BrokerNode) -> float:
+        """Until when its messages are on disk, in seconds of the monotonic clock."""
 
     @property
     def shares_sessions(self) -> bool:
@@ -82,7 +83,6 @@ class MosquittoBrokers:
     """One mosquitto, or several. Each further one is joined to the first by a bridge in both directions."""
 
     shares_sessions = False
-    retains_for_wildcards = True
 
     def __init__(self, folder: Path, count: int) -> None:
         self._folder = folder
@@ -107,6 +107,12 @@ class MosquittoBrokers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    def saved_s(self, node: BrokerNode) -> float:
+        """Until when its messages are on disk, in seconds of the monotonic clock."""
+        databases = {broker.port: broker.database for broker in self.nodes}
+        saved_s = databases[node.port].stat().st_mtime - _SAVING_S
+        return time.monotonic() - (time.time() - saved_s)
 
     def _bridge(self, number: int) -> str:
         """Returns the shipped bridges to the first broker, with its address."""

@@ -15,6 +15,8 @@ from types import TracebackType
 
 import psutil
 
+from support.broker_sets import BrokerNode
+
 _START_S = 60.0
 _HOME = Path("run/ishowtts-bench")  # in the folder with Debian
 _PROGRAM = "usr/lib/rabbitmq/bin/rabbitmq-server"
@@ -155,8 +157,6 @@ class RabbitMqNode:
 class RabbitMqCluster:
     """`with RabbitMqCluster(root, nodes) as cluster: …`."""
 
-    retains_for_wildcards = False
-
     def __init__(self, root: Path, count: int) -> None:
         if os.geteuid() != 0:
             raise RuntimeError("RabbitMQ is started with chroot, which needs root: use sudo")
@@ -170,6 +170,10 @@ class RabbitMqCluster:
         self._epmd_port = base_port + 20  # of Erlang's register of nodes, which they start themselves if it is missing
         self._epmd: subprocess.Popen[bytes] | None = None
         self.nodes = [RabbitMqNode(root, number, count, base_port) for number in range(count)]
+
+    def saved_s(self, _node: BrokerNode) -> float:
+        """What it has confirmed is on disk."""
+        return time.monotonic()
 
     @property
     def shares_sessions(self) -> bool:

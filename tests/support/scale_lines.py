@@ -27,7 +27,6 @@ from support.quick_daemon import code, height
 _LEVEL_STEP = 4  # a level on the speaker may be off by one
 _LEVELS = 30_000 // _LEVEL_STEP
 _SESSION_S = 3600
-_SAVED_WITHIN_S = 2.0  # as docs/mqtt.md says of the shipped configuration
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,14 @@ class SentLine:
     stage: str
     level: int
     published_s: float
+
+
+@dataclass(frozen=True)
+class BrokerKill:
+    """When a broker was killed, and until when its messages were on disk then, in seconds of the monotonic clock."""
+
+    saved_s: float
+    killed_s: float
 
 
 @dataclass(frozen=True)
@@ -163,9 +170,9 @@ class Audit:
         confirmed: lines that the broker has confirmed to the publisher.
         outcomes: number of lines by outcome, as the queues of the stages have it.
         by_engine: number of finished lines by the engine that spoke last.
-        lost: confirmed lines that no stage knows.
-        lost_at_broker: the same, confirmed less than 2 s before the broker was killed: the shipped configuration saves
-            once a second.
+        lost: lines that no stage knows.
+        lost_at_broker: the same, confirmed after the last time that the broker saved before it was killed: the shipped
+            configuration saves once a second.
         open: lines without an outcome.
         untold: lines with an outcome whose final event did not come.
         told_twice: lines with two different final events.
@@ -205,14 +212,14 @@ def audit(
     hums: Sequence[Hum],
     *,
     sound_s: float,
-    killed_s: Sequence[float] = (),
+    kills: Sequence[BrokerKill] = (),
 ) -> Audit:
     """Compares lines with the queues of the stages, with the events and with what the speakers played.
 
     Args:
         folders: the folder of each stage.
         sound_s: the duration of the hum of a line.
-        killed_s: when a broker was killed.
+        kills: each kill of a broker.
     """
     rows = {row["id"]: row for folder in folders.values() for row in _rows(folder)}
     played: dict[int, list[Hum]] = {}
@@ -227,7 +234,7 @@ def audit(
         result.confirmed += confirmed_s is not None
         row = rows.get(line.id)
         if row is None:
-            killed = confirmed_s is not None and any(at - _SAVED_WITHIN_S < confirmed_s <= at for at in killed_s)
+            killed = confirmed_s is not None and any(kill.saved_s < confirmed_s <= kill.killed_s for kill in kills)
             (result.lost_at_broker if killed else result.lost).append(line.id)
             continue
         outcomes[row["state"]] += 1

@@ -17,7 +17,7 @@ from ishowtts.status.speech_figures import percentile
 from support.broker_rate import part_rates
 from support.broker_sets import Address, BrokerNode, BrokerSet
 from support.scale_fleet import Costs, Fleet, MachineLoad
-from support.scale_lines import Audit, Hum, LineTraffic, audit, hums_of
+from support.scale_lines import Audit, BrokerKill, Hum, LineTraffic, audit, hums_of
 
 Figures = dict[str, Any]
 
@@ -29,7 +29,7 @@ PAIRS, RATE_S = 4, 10.0
 IDLE_S = 20.0
 BROKER_DOWN_S = 2.0
 READY_S_PER_DAEMON = 3.0
-MIXED_OUTCOMES_S = 60.0
+WITHOUT_PROGRESS_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,7 @@ class Bench:
                 print(f"--- {member.name}\n{log[-3000:]}", file=sys.stderr)
 
     def _stage_settings(self) -> dict[str, Any]:
-        named = [f"{BOARD}{number}" for number in range(self._plan.boards[-1])]
-        boards = "+" if self._brokers.retains_for_wildcards else named
+        boards = [f"{BOARD}{number}" for number in range(self._plan.boards[-1])]
         remote = {"boards": boards, "segment_s": self._plan.segment_s}
         return {"engine": {"kind": "remote", "remote": remote, "fallback": ["espeak"]}}
 
@@ -171,7 +170,7 @@ class Bench:
 
     def _with_faults(self) -> Figures:
         """Kills each of up to four boards, restarts the broker, kills it, and kills a board together with it."""
-        nodes, killed_s = self._brokers.nodes, list[float]()
+        nodes, kills = self._brokers.nodes, list[BrokerKill]()
         victims = self._fleet.named(BOARD)[:4]
         steps: list[tuple[str, Callable[[], None]]] = []
         for victim in victims:
@@ -179,8 +178,9 @@ class Bench:
 
         def restart(node: BrokerNode, kill: bool) -> None:
             if kill:
+                saved_s = self._brokers.saved_s(node)
                 node.kill()
-                killed_s.append(time.monotonic())
+                kills.append(BrokerKill(saved_s, time.monotonic()))
             else:
                 node.stop()
             time.sleep(BROKER_DOWN_S)
@@ -202,7 +202,7 @@ class Bench:
         thread.start()
         sent = self._steady(None, until=lambda: not thread.is_alive())
         thread.join()
-        return {"faults": len(done), "faults_done": done, **self._fates(sent, killed_s)}
+        return {"faults": len(done), "faults_done": done, **self._fates(sent, kills)}
 
     def _steady(self, seconds: float | None, until: Callable[[], bool] = lambda: False) -> list[str]:
         """Publishes lines at random moments to random stages at the planned load, and waits for their ends."""
@@ -227,18 +227,20 @@ class Bench:
         return sent
 
     def _settle(self, sent: Sequence[str]) -> None:
-        """Waits until each line has its final event; the audit says which ones have none."""
-        ends_s = time.monotonic() + MIXED_OUTCOMES_S + self._plan.costs.sound_s
-        while time.monotonic() < ends_s and self._traffic.not_ended() & set(sent):
+        """Waits until each line has its final event, as long as more of them come. The audit says which have none."""
+        left, changed_s = len(sent) + 1, time.monotonic()
+        while left and time.monotonic() < changed_s + WITHOUT_PROGRESS_S + self._plan.costs.sound_s:
             time.sleep(0.1)
+            if (now_left := len(self._traffic.not_ended() & set(sent))) < left:
+                left, changed_s = now_left, time.monotonic()
 
     def _hums(self) -> list[Hum]:
         return hums_of([*self._fleet.notes(STAGE), *self._fleet.notes(OWN)])
 
-    def _fates(self, sent: Sequence[str], killed_s: Sequence[float] = ()) -> Figures:
+    def _fates(self, sent: Sequence[str], kills: Sequence[BrokerKill] = ()) -> Figures:
         lines = [self._traffic.sent[line_id] for line_id in sent]
         folders = {member.name: member.folder for member in (*self._fleet.named(STAGE), *self._fleet.named(OWN))}
-        found = audit(lines, self._traffic, folders, self._hums(), sound_s=self._plan.costs.sound_s, killed_s=killed_s)
+        found = audit(lines, self._traffic, folders, self._hums(), sound_s=self._plan.costs.sound_s, kills=kills)
         self.faults.update(found.faults)
         return {**_first_sound(found), **_counts(found)}
 

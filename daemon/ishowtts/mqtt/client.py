@@ -18,12 +18,10 @@ from ishowtts.errors import BrokerError
 from ishowtts.mqtt import connection_faults, tls
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.paho_client import TolerantClient
-from ishowtts.mqtt.publish_packet import MessageProperties, PublishPacket
-from ishowtts.mqtt.publisher import paho_properties
+from ishowtts.mqtt.publish_packet import NO_PROPERTIES, MessageProperties, PublishPacket
+from ishowtts.mqtt.publisher import NO_SUBSCRIBERS, paho_properties
 
 _CONNECT_S = 10.0
-_NO_SUBSCRIBERS = 0x10  # a reason code of MQTT 5, which is no failure
-_NO_PROPERTIES = MessageProperties()
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Message:
 
     topic: str
     payload: bytes
-    properties: MessageProperties = _NO_PROPERTIES
+    properties: MessageProperties = NO_PROPERTIES
 
     def data(self) -> Any:
         """The JSON value of the payload; `None` if it is not JSON."""
@@ -106,7 +104,7 @@ class ShortLivedClient:
         payload: str | dict[str, Any],
         *,
         retain: bool = False,
-        properties: MessageProperties = _NO_PROPERTIES,
+        properties: MessageProperties = NO_PROPERTIES,
     ) -> bool:
         """Publish at QoS 1. Returns when the broker has the message: `False` if it says that nobody subscribes to it.
 
@@ -163,7 +161,7 @@ class ShortLivedClient:
     def _publish_answered(self, _client: Any, _userdata: Any, mid: int, code: Any, _properties: Any) -> None:
         if code.is_failure:  # only over MQTT 5: a broker does not say so over 3.1.1
             self._refused[mid] = str(code)
-        elif code.value == _NO_SUBSCRIBERS:
+        elif code.value == NO_SUBSCRIBERS:
             self._unheard.add(mid)
 
     def _close(self) -> None:

@@ -36,7 +36,7 @@ class MessageProperties:
     user: tuple[tuple[str, str], ...] = ()
 
 
-_NONE = MessageProperties()
+NO_PROPERTIES = MessageProperties()
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class PublishPacket:
     retained: bool
     duplicate: bool
     packet_id: int | None
-    properties: MessageProperties = _NONE
+    properties: MessageProperties = NO_PROPERTIES
     fault: str | None = None
     oversized: bool = False
 
@@ -125,7 +125,7 @@ def read_publish(flags: int, body: bytes, *, mqtt5: bool, size_bytes: int) -> Pu
         topic: str | None = body[2:topic_end].decode()
     except UnicodeDecodeError:
         topic = None
-    properties, payload_at, fault = _NONE, rest, None
+    properties, payload_at, fault = NO_PROPERTIES, rest, None
     oversized = size_bytes > len(body)
     if oversized:
         fault = f"the packet has {size_bytes} bytes; at most {len(body)} are allowed"

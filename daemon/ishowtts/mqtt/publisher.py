@@ -18,18 +18,18 @@ from paho.mqtt.reasoncodes import ReasonCode
 from ishowtts.mqtt.acknowledgements import Acknowledgements
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.paho_client import TolerantClient
-from ishowtts.mqtt.publish_packet import MessageProperties
+from ishowtts.mqtt.publish_packet import NO_PROPERTIES, MessageProperties
 
 log = logging.getLogger(__name__)
 
+NO_SUBSCRIBERS = 0x10
+"""Reason code of a PUBACK (MQTT 5): nobody subscribes to the topic. It is no failure."""
 # PUBACK reason codes that may pass: unspecified error, implementation specific error, quota exceeded.
 _RETRY_CODES = (0x80, 0x83, 0x97)
 _RETAINED_RETRY_S = 5.0
 _WAIT_SLICE_S = 0.2
 _PUBLISH_HEAD_BYTES = 16
 _PROPERTY_HEAD_BYTES = 5
-_NO_SUBSCRIBERS = 0x10
-_NO_PROPERTIES = MessageProperties()
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Publisher:
         *,
         qos: int,
         retain: bool = False,
-        properties: MessageProperties = _NO_PROPERTIES,
+        properties: MessageProperties = NO_PROPERTIES,
         retry: bool = True,
         on_answer: OnAnswer | None = None,
     ) -> PendingPublish:
@@ -149,7 +149,7 @@ class Publisher:
                         self._refused_retained[topic] = (self._clock() + _RETAINED_RETRY_S, payload)
                 on_answer = self._on_answer.pop(mid, None)
             refusal = str(code) if code.is_failure else None
-            answers.append(PublishAnswer(mid, refusal, topic, code.value != _NO_SUBSCRIBERS))
+            answers.append(PublishAnswer(mid, refusal, topic, code.value != NO_SUBSCRIBERS))
             if on_answer is not None:
                 on_answer(answers[-1])
         if processed is not None:
@@ -239,7 +239,7 @@ class PendingPublish:
 
 def paho_properties(wanted: MessageProperties) -> Properties | None:
     """The properties as paho takes them; `None` if there are none."""
-    if wanted == _NO_PROPERTIES:
+    if wanted == NO_PROPERTIES:
         return None
     properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     if wanted.content_type is not None:

@@ -173,7 +173,7 @@ def recent_rtf(board: BoardFacts) -> float | None:
     for name in ("renders", "speech"):
         value = _object(board.telemetry, name).get("rtf_p50")
         if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf:
-            return min(_MAX_RTF, max(_MIN_RTF, float(value)))
+            return float(min(_MAX_RTF, max(_MIN_RTF, value)))  # `value` may be a whole number larger than any float
     return None
 
 

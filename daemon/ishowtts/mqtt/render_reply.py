@@ -69,18 +69,18 @@ class RenderReply:
             part: `queued`, `head`, `audio`, `end` or `error`.
             seq: The number of a part of the sound, from 0.
 
-        Returns: False if it was not published: there is no room now (`wake` says when), or `gone` is set.
+        Returns: False if it was not published: there is no room now, or `gone` is set, or the connection has just ended
+            and `gone` will be set. `wake` says when one of these changes.
         """
         with self._lock:
             if self._last_sent is not None:
                 return True
             if self.gone is not None:
                 return False
-            if part == RenderSound.part:
-                if self._unconfirmed >= self._window():
-                    self._waits_for_room = True
-                    return False
-                self._unconfirmed += 1
+            is_sound = part == RenderSound.part
+            if is_sound and self._unconfirmed >= self._window():
+                self._waits_for_room = True
+                return False
             sent = self._session.publish(
                 self.key.topic,
                 payload,
@@ -88,13 +88,14 @@ class RenderReply:
                 retain=False,
                 properties=self._properties(part, seq),
                 retry=False,
-                on_answer=self._sound_answered if part == RenderSound.part else self._answered,
+                on_answer=self._sound_answered if is_sound else self._answered,
             )
-            if sent is not None and sent.mid is not None and part in _LAST_PARTS:
+            if sent is None:
+                return False  # the owner of the connection calls `lost`, and tells the requester later
+            if sent.mid is not None and part in _LAST_PARTS:
                 self._last_sent = sent
-        if sent is None:
-            self.lost("the connection to the broker has ended")
-        elif sent.mid is None:
+            self._unconfirmed += is_sound
+        if sent.mid is None:
             self.lost("the broker does not take messages of this size")
         return self.gone is None
 

@@ -32,7 +32,7 @@ from ishowtts.mqtt.paho_client import (
     disconnect,
     make_client,
 )
-from ishowtts.mqtt.publish_packet import MessageProperties, PublishPacket, ReceivedMessage
+from ishowtts.mqtt.publish_packet import NO_PROPERTIES, MessageProperties, PublishPacket, ReceivedMessage
 from ishowtts.mqtt.publisher import OnAnswer, PendingPublish, Publisher
 from ishowtts.mqtt.reachability import Reachability
 
@@ -40,7 +40,6 @@ log = logging.getLogger(__name__)
 
 _LOOP_S = 1.0
 _DISCONNECT_S = 0.5
-_NO_PROPERTIES = MessageProperties()
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ class Session:
         *,
         qos: int,
         retain: bool,
-        properties: MessageProperties = _NO_PROPERTIES,
+        properties: MessageProperties = NO_PROPERTIES,
         retry: bool = True,
         on_answer: OnAnswer | None = None,
     ) -> PendingPublish | None:

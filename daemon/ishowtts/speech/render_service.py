@@ -161,8 +161,12 @@ class RenderService(LoopThread):
         for one in arrived:
             if isinstance(one, RenderKey):
                 self._cancel(one)
-            else:
+                continue
+            try:
                 self._begin(*one)
+            except Exception:  # one request must not end the thread
+                log.exception("a render could not be begun")
+                send(one[1], RenderError("failed", "the render could not be begun; the daemon's log says more"))
 
     def _begin(self, request: RenderRequest | Rejection, reply: RenderOutlet) -> None:
         admitted = self._admitted(request)

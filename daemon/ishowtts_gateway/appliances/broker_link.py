@@ -14,8 +14,6 @@ from dataclasses import replace
 from typing import Any
 
 import paho.mqtt.client as paho
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from ishowtts.mqtt import connection_faults
@@ -29,7 +27,8 @@ from ishowtts.mqtt.paho_client import (
     disconnect,
     make_client,
 )
-from ishowtts.mqtt.publish_packet import PublishPacket
+from ishowtts.mqtt.publish_packet import MessageProperties, PublishPacket
+from ishowtts.mqtt.publisher import NO_SUBSCRIBERS, paho_properties
 from ishowtts.util.rate_limit import RateLimit
 from ishowtts_gateway.appliances.message_backlog import LinkMessage, MessageBacklog
 from ishowtts_gateway.gateway_error import NOT_AUTHORIZED, GatewayError, PublishRefused
@@ -43,7 +42,6 @@ _CONFIRM_S = 10.0
 _RESUBSCRIBE_S = 30.0
 _MAX_FAILURES_LOGGED = 3  # in 10 s
 _MAX_UNCONFIRMED = 300  # more than the requests that may wait for an answer
-_NO_SUBSCRIBERS = 0x10
 _KEEPALIVE_S = 20  # a broker that hangs is noticed within twice this time
 _MAX_PACKET_BYTES = 393_216  # an answer with lines of the history has 200 kB
 
@@ -134,8 +132,8 @@ class BrokerLink:
         max_bytes = client.broker_max_packet_bytes
         if max_bytes is not None and len(payload) + len(topic) + 1024 > max_bytes:
             raise GatewayError(413, f"{self._options.broker} takes at most {max_bytes} bytes; send less")
-        properties = self._properties(response_topic, correlation, expiry_s)
-        info = client.publish(topic, payload, 1, False, properties)
+        wanted = MessageProperties(response_topic=response_topic, correlation=correlation, expiry_s=expiry_s)
+        info = client.publish(topic, payload, 1, False, paho_properties(wanted) if self.mqtt5 else None)
         answer: asyncio.Future[ReasonCode | GatewayError] = asyncio.get_running_loop().create_future()
         self._unconfirmed[client, info.mid] = answer
         try:
@@ -152,7 +150,7 @@ class BrokerLink:
             raise code
         if code.is_failure:
             raise PublishRefused(code.value, self._refusal(topic, code))
-        return bool(code.value != _NO_SUBSCRIBERS)
+        return bool(code.value != NO_SUBSCRIBERS)
 
     def _refusal(self, topic: str, code: ReasonCode) -> str:
         if code.value == NOT_AUTHORIZED:
@@ -162,20 +160,6 @@ class BrokerLink:
     @property
     def _user(self) -> str:
         return "anonymous users" if self._options.username is None else f"the user {self._options.username}"
-
-    def _properties(
-        self, response_topic: str | None, correlation: bytes | None, expiry_s: int | None
-    ) -> Properties | None:
-        if not self.mqtt5:
-            return None
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        if response_topic is not None:
-            properties.ResponseTopic = response_topic
-        if correlation is not None:
-            properties.CorrelationData = correlation
-        if expiry_s is not None:
-            properties.MessageExpiryInterval = expiry_s
-        return properties
 
     # The methods below run on the thread.
 

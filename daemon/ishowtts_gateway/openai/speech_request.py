@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ _OPENAI_VOICES = frozenset(
     ("alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage", "shimmer", "verse")
 )
 _SPEED = (0.25, 4.0)
-_FORMATS = ", ".join(each.value for each in SoundFormat)
+_FORMATS = tuple(each.value for each in SoundFormat)
 _STREAM_FORMATS = ("audio", "sse")
 _MAX_MODEL_CHARS = 256
 
@@ -85,9 +84,11 @@ def _format(value: Any) -> SoundFormat:
     if value is None:
         return SoundFormat.MP3
     if value == "aac":
-        raise InvalidField("response_format", f"response_format aac is not offered here; use one of {_FORMATS}")
-    if not isinstance(value, str) or value not in SoundFormat._value2member_map_:
-        raise InvalidField("response_format", f"response_format must be one of {_FORMATS}")
+        raise InvalidField(
+            "response_format", f"response_format aac is not offered here; use one of {', '.join(_FORMATS)}"
+        )
+    if value not in _FORMATS:
+        raise InvalidField("response_format", f"response_format must be one of {', '.join(_FORMATS)}")
     return SoundFormat(value)
 
 
@@ -126,7 +127,7 @@ def _speed(value: Any) -> float | None:
     if value is None:
         return None
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or not _SPEED[0] <= value <= _SPEED[1]:
+    if not number or not _SPEED[0] <= value <= _SPEED[1]:
         raise InvalidField("speed", f"speed must be a number from {_SPEED[0]} to {_SPEED[1]:g}")
     return min(SPEED[1], max(SPEED[0], float(value)))
 

@@ -95,8 +95,8 @@ class RenderStream:
         last: RenderRefused | None = None
         due_s = asyncio.get_running_loop().time() + self._wait_s
         for make in self._boards.attempts():
-            self._attempt = make()
             try:
+                self._attempt = make()
                 return self._attempt, await self._first_sound(self._attempt, due_s)
             except RenderRefused as refusal:
                 self._leave()

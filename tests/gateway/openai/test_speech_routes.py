@@ -161,6 +161,7 @@ def test_fields_are_passed_on_as_an_appliance_takes_them(site: Site, fields: Any
         ({"stream_format": "x"}, (400, "stream_format", "must be audio or sse")),
         ({"stream_format": {}}, (400, "stream_format", "must be audio or sse")),
         ({"speed": 0.2}, (400, "speed", "from 0.25 to 4")),
+        ({"speed": 10**400}, (400, "speed", "from 0.25 to 4")),
         ({"speed": True}, (400, "speed", "from 0.25 to 4")),
         ({"speed": "1"}, (400, "speed", "from 0.25 to 4")),
         ({"voice": "nobody"}, (400, "voice", "there are: anna, bob")),

@@ -151,6 +151,18 @@ def test_another_board_renders_if_one_has_no_sound(make_board: Any, run: Any, fa
     assert len(spare.asked) == 1
 
 
+def test_a_board_that_is_forgotten_before_it_is_asked_is_passed_over(
+    make_board: Any, run: Any, monkeypatch: Any
+) -> None:
+    make_board()
+
+    async def scenario(client: RenderClient) -> None:
+        monkeypatch.setattr(client, "boards", lambda *_: ["forgotten", "kitchen"])
+        assert len(await read(client)) == 0.6 * SECOND
+
+    run(scenario)
+
+
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
