@@ -232,7 +232,7 @@ def test_parts_that_come_twice_and_parts_that_are_none_do_no_harm(render: Render
         (("--out", "/nowhere/a.wav"), 1, "/nowhere/a.wav cannot be written (No such file or directory); name another"),
         (("--out", "a.wav", "--device", "no/slash"), 2, "'no/slash' is not the name of an appliance"),
         (("--out", "a.wav", "--device", "group"), 2, "'group' is not the name of an appliance"),
-        (("--out", "a.wav", "--device", "gone"), 1, "no appliance takes renders at ishowtts/gone"),
+        (("--out", "a.wav", "--device", "gone"), 1, "nothing takes renders at ishowtts/gone; is the name right"),
         ((), 2, "--out"),
         (("--out", "a.wav", "--speed", "3"), 2, "'3' is not a speed from 0.5 to 2"),
         (("--out", "a.wav", "--wait", "nan"), 2, "'nan' is not a number of seconds"),
