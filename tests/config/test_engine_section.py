@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ishowtts.config import parse
+from ishowtts.config import Config, parse
 from ishowtts.errors import ConfigError
 
 FALLBACK = "engine.fallback: must be true, false, or a list of hibari and espeak, each once and in this order"
@@ -42,3 +42,16 @@ def test_a_wrong_value_gets_one_sentence(engine: str, sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse(f"engine: {{{engine}}}", "f")
     assert caught.value.problems == [f"f:1: {sentence}"]
+
+
+@pytest.mark.parametrize(
+    ("sections", "renders"),
+    [
+        ({}, 32),
+        ({"limits": {"renders": 0}}, 0),
+        ({"engine": {"kind": "remote"}}, 0),
+        ({"mqtt": {"protocol": "3.1.1"}}, 0),
+    ],
+)
+def test_nothing_is_rendered_for_others_over_mqtt_3_nor_by_a_stage(sections: dict[str, object], renders: int) -> None:
+    assert Config.model_validate(sections).renders == renders

@@ -105,3 +105,16 @@ def test_the_languages_of_f5_are_configured_or_those_of_its_weights_or_likely(
     assert f5.snapshot().speaks(min(languages))
     assert not hibari.speaks("de")
     engines.close()
+
+
+def test_a_stage_has_no_engine_of_its_own_that_clones_and_any_voice_until_the_boards_are_known(tmp_path: Path) -> None:
+    config = Config.model_validate({"data_dir": tmp_path, "engine": {"kind": "remote", "fallback": ["espeak"]}})
+    engines = build.build_engines(config, build.choose_engine(config), lambda: None)
+    assert engines.remote is not None
+    assert (engines.f5, engines.workers) == (None, ())
+    assert [(each.name, each.state()) for each in engines.order] == [("remote", "absent"), ("espeak", "ready")]
+    assert engines.voice_library.has("anna")
+    assert not engines.voice_library.has("../anna")
+    assert engines.cloned_voice_problem("anna") is None
+    assert engines.problems == (), "the boards had no time to report"
+    engines.close()

@@ -29,6 +29,9 @@ MISSING = "the natural voice is not installed"
         ({"kind": "f5", "fallback": False}, True, True, ["f5"]),
         ({"kind": "f5", "fallback": ["hibari"]}, True, True, ["f5", "hibari"]),
         ({"fallback": ["espeak"]}, True, True, ["f5", "espeak"]),
+        ({"kind": "remote"}, True, True, ["remote", "hibari", "espeak"]),
+        ({"kind": "remote"}, False, False, ["remote", "espeak"]),
+        ({"kind": "remote", "fallback": False}, True, True, ["remote"]),
         ({"fallback": ["espeak"]}, False, True, ["hibari", "espeak"]),
     ],
 )
@@ -49,6 +52,7 @@ def test_the_order_of_the_engines(
     [
         ({"kind": "hibari"}, ["hibari", "espeak"], MISSING),
         ({"fallback": ["hibari", "espeak"]}, ["espeak"], MISSING),
+        ({"kind": "remote", "fallback": ["hibari"]}, ["remote"], MISSING),
         ({}, ["espeak"], None),
         ({"kind": "f5", "fallback": ["hibari", "espeak"]}, ["f5", "espeak"], f"no F5-TTS weights.*; {MISSING}"),
         ({"kind": "f5"}, ["f5", "espeak"], "no F5-TTS weights were found; `ishowtts fetch` gets them"),

@@ -18,6 +18,7 @@ INFO = {
     "engine_languages": {"f5": ["de", "en-US"], "hibari": ["en"], "espeak": None},
     "limits": {"renders": 32},
 }
+MORE = json.dumps({**INFO, "voices": ["another"]}).encode()
 STATE = {"state": "ready", "engines": ["f5", "hibari", "espeak"], "queue_depth": 0, "speaking": None}
 
 
@@ -79,13 +80,13 @@ def test_the_boards_of_the_configuration_are_told_one_by_one() -> None:
 @pytest.mark.parametrize(
     ("topic", "payload"),
     [
-        ("home/hall/info", b"{}"),
-        ("home/reply/info", b"{}"),
-        ("home/group/info", b"{}"),
-        ("home/Kitchen/info", b"{}"),
-        ("home/kitchen/event", b"{}"),
-        ("home/kitchen/info/more", b"{}"),
-        ("elsewhere/kitchen/info", b"{}"),
+        ("home/hall/info", MORE),
+        ("home/reply/info", MORE),
+        ("home/group/info", MORE),
+        ("home/Kitchen/info", MORE),
+        ("home/kitchen/event", MORE),
+        ("home/kitchen/info/more", MORE),
+        ("elsewhere/kitchen/info", MORE),
         ("home/kitchen/info", b"[]"),
         ("home/kitchen/info", b'"text"'),
         ("home/kitchen/info", b"\xff"),

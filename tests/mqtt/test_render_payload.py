@@ -68,7 +68,7 @@ def test_a_text_may_be_as_long_as_those_of_the_interface_of_openai() -> None:
         ({"text": "Hi", "as": True}, "bad_field", "as: must be line or segment"),
         ({"text": "Hi", "as": "segment", "chime": True}, "bad_field", "chime: a segment has none"),
         ({"text": "Hi", "ttl_s": 3601}, "bad_field", "ttl_s: must be a number above 0 and at most 3600"),
-        ({"text": "Hi", "ttl_s": 0}, "bad_field", "ttl_s: must be"),
+        ({"text": "Hi", "ttl_s": 0}, "bad_field", "ttl_s: must be a number above 0 and at most 3600 (got 0)"),
         ({"text": "Hi", "response_format": "mp3"}, "bad_field", "'response_format': unknown field; did you mean"),
         ({"text": "Hi", "voice": "eve"}, "unknown_voice", "there is no voice 'eve'; there are: anna"),
         ({"format": "wav"}, "bad_field", "text: is missing"),

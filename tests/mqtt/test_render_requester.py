@@ -292,6 +292,7 @@ def test_a_lost_connection_ends_what_was_asked_and_everything_is_known_again(sta
     found = render.wait(20.0)
     assert isinstance(found, RenderFailure)
     assert found.kind is FailureKind.GONE
+    assert found.detail.startswith("the connection to the broker at")
     board.script = SHORT
     eventually(lambda: stage.names() == ["kitchen"], "the board, known again")
     assert isinstance(stage.render(), RenderedSound)

@@ -268,7 +268,7 @@ def test_a_stage_has_its_segments_rendered_with_the_rights_of_an_appliance(
     enter.callback(connection.stop)
     user = {"username": "ishowtts", "password": PASSWORDS["ishowtts"]}
     board = enter.enter_context(ScriptedBoard(shipped.host, shipped.port, script=Script(segments=1), **user))
-    eventually(engine.ready_names, "the board")
+    eventually(requester.any_ready, "the board")
     utterance = engine.synthesize(Segment("line", 0, 1, "one"), lambda: False)
     assert utterance.audio_s == board.script.segment_s
     board.script = Script(late_s=20.0)

@@ -85,7 +85,13 @@ def _whole(low: int, high: int) -> FieldCheck:
     return check
 
 
-def _number(low: float, high: float, above: bool = False) -> FieldCheck:
+def number_field(low: float, high: float, above: bool = False) -> FieldCheck:
+    """Check a number, or a text that is exactly one.
+
+    Args:
+        above: `low` itself is refused.
+    """
+
     def check(value: Any) -> float:
         number = _numeric(value)
         fits = (
@@ -189,8 +195,8 @@ LINE_FIELDS: Mapping[str, FieldCheck] = {
     "id": name_of("a text"),
     "voice": check_voice,
     "priority": _priority,
-    "ttl_s": _number(0, _MAX_TTL_S, above=True),
-    "speed": _number(*SPEED),
+    "ttl_s": number_field(0, _MAX_TTL_S, above=True),
+    "speed": number_field(*SPEED),
     "nfe_step": _whole(*NFE_STEP),
     "volume": check_volume,
     "chime": _chime,

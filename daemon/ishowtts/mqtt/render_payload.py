@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ishowtts.model import Reason, Rejection, RenderRequest, SoundFormat
-from ishowtts.mqtt.fields import LINE_FIELDS, BadField, FieldCheck
+from ishowtts.mqtt.fields import LINE_FIELDS, BadField, FieldCheck, number_field
 from ishowtts.mqtt.line_payload import LineFault, LineLimits, read_line
 from ishowtts.mqtt.publish_packet import MessageProperties
 from ishowtts.mqtt.strict_json import clip
@@ -33,20 +33,13 @@ def _as(value: Any) -> bool:
     return bool(value == _SEGMENT)
 
 
-def _ttl_s(value: Any) -> float:
-    ttl_s: float = LINE_FIELDS["ttl_s"](value)
-    if ttl_s > MAX_TTL_S:
-        raise BadField(f"must be a number above 0 and at most {MAX_TTL_S:g} (got {clip(value)})")
-    return ttl_s
-
-
 def _not_played_here(_value: Any) -> Any:
     raise BadField("cannot be set for a render, since its sound is not played here; leave it out")
 
 
 RENDER_FIELDS: Mapping[str, FieldCheck] = {
     **LINE_FIELDS,
-    "ttl_s": _ttl_s,
+    "ttl_s": number_field(0, MAX_TTL_S, above=True),
     "volume": _not_played_here,
     "priority": _not_played_here,
     "format": _sound_format,
