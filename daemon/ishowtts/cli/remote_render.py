@@ -89,13 +89,14 @@ class RemoteRender:
         payload = request_payload(
             text, format=taker.requested, voice=voice, language=language, speed=speed, ttl_s=wait_s
         )
-        if not self._client.publish(f"{self._root}/render", payload.decode(), properties=self._properties):
-            raise BrokerError(
-                f"nothing takes renders at {self._root}; is the name right, does the appliance run, "
-                "and is its version this one?"
-            )
         is_over = False
         try:
+            if not self._client.publish(f"{self._root}/render", payload.decode(), properties=self._properties):
+                is_over = True
+                raise BrokerError(
+                    f"nothing takes renders at {self._root}; is the name right, does the appliance run, "
+                    "and is its version this one?"
+                )
             found = self._receive(taker, wait_s)
             is_over = True
             return found
