@@ -103,7 +103,7 @@ class RemoteRender:
             is_over = True
             raise
         finally:
-            if not is_over:
+            if not is_over and not self._client.lost:
                 self._cancel()
 
     def _refuse_unable(self) -> None:
@@ -161,6 +161,8 @@ class RemoteRender:
                         limit_s = wait_s + _MARGIN_S if isinstance(part, RenderQueued) else _NEXT_PART_S
                         yield part
                         break
+                elif self._client.lost:
+                    raise BrokerError("the connection to the broker was lost before all sound had come; try again")
                 elif message is not None:
                     self._view = self._view.with_message(message)
                     if self._view.offline:

@@ -156,6 +156,8 @@ class BoardWatch:
                 f"no appliance under {self._prefix}/ renders for others; start one on this broker "
                 "whose limits.renders is not 0"
             )
+        if not self._names:
+            return 'engine.remote.boards names this appliance only; name other appliances, or "+" for all'
         return (
             f"none of the boards of engine.remote.boards ({listed(self._names)}) renders for others; "
             "check the names, and limits.renders there"
