@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ishowtts.cli.appliance_view import connect
@@ -77,7 +81,11 @@ def run(arguments: argparse.Namespace) -> int:
     sound_format = SoundFormat(arguments.format) if arguments.format else format_of(arguments.out)
     root = _root(settings, arguments.device)
     fields = {name: getattr(arguments, name) for name in ("voice", "language", "speed")}
-    with SoundOutput(arguments.out, sound_format) as output, connect(settings, root) as client:
+    with (
+        _interrupted_by_signals(),
+        SoundOutput(arguments.out, sound_format) as output,
+        connect(settings, root) as client,
+    ):
         request = RemoteRender(client, settings.mqtt.prefix, root)
         head, end = request.render(text, output, arguments.wait, **fields)
         output.finish()
@@ -89,6 +97,21 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(visible(_sentence(arguments.out, head, end)), file=sys.stderr if to_stdout else sys.stdout)
     return 0
+
+
+@contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP act as Ctrl-C does: the render is cancelled, and no part of a file stays."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` ignores SIGHUP
+                before[number] = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _root(settings: Config, device: str | None) -> str:
