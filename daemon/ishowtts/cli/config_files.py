@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
-
 from ishowtts.cli import engine_findings
 from ishowtts.cli.common import as_user
 from ishowtts.cli.findings import Finding, fault
@@ -48,8 +46,11 @@ def examine_wyoming_address(settings: Config) -> Iterator[Finding]:
     """Whether this machine has what `gateway.wyoming.listen` names. A note, since a network may come up later."""
     from ishowtts.config.gateway_section import is_loopback, split_listen
 
-    listen = settings.gateway.wyoming.listen
-    host = split_listen(listen)[0] if listen is not None else "localhost"
+    if (listen := settings.gateway.wyoming.listen) is None:
+        return
+    import psutil  # it takes 16 ms or more, and few configurations need it
+
+    host, _ = split_listen(listen)
     try:
         what = f"address {ipaddress.ip_address(host)}"
     except ValueError:
