@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import resource
+import signal
 import sys
+import threading
 import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -116,6 +120,66 @@ def test_a_device_file_is_written_and_not_replaced(render: Render) -> None:
     status, said, _ = render("Hi.", "--out", "/dev/null", "--format", "wav")
     assert (status, "wrote /dev/null" in said) == (0, True)
     assert not Path("/dev/null").is_file()
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3"])
+def test_a_full_disk_is_one_sentence_and_leaves_no_file(render: Render, tmp_path: Path, name: str) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    try:
+        status, _, err = render("Hi.", "--out", name, script=Script(segments=3, segment_s=1.0))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (status, err) == (1, f"ishowtts: {name} cannot be written (File too large); name another file with --out\n")
+    assert names(tmp_path) == ["config.json"]
+
+
+@pytest.mark.parametrize("out", ["-", "a.wav"])
+def test_an_output_that_is_full_is_one_sentence(render: Render, monkeypatch: pytest.MonkeyPatch, out: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        status, _, err = render("Hi.", "--out", out)
+        monkeypatch.undo()
+    says = "ishowtts: the output cannot be written (No space left on device); redirect it elsewhere\n"
+    assert (status, err) == (1, says)
+
+
+def test_a_closed_stdout_is_no_fault_of_a_file(render: Render, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert render("Hi.", "--out", "a.wav")[::2] == (0, "")
+    status, _, err = render("Hi.", "--out", "-")
+    assert (status, err) == (2, "ishowtts render: stdout is closed; redirect it, or name a file with --out\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_as_ctrl_c_does(
+    render: Render, board: ScriptedBoard, tmp_path: Path, number: signal.Signals
+) -> None:
+    def kill() -> None:
+        eventually(lambda: board.asked and signal.getsignal(number) is signal.default_int_handler, "the render", 10)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    status, said, _ = render("Hi.", "--out", str(tmp_path / "a.wav"), script=Script(segments=20, cost_s=0.1))
+    thread.join()
+    assert (status, said, names(tmp_path)) == (130, "", ["config.json"])
+    assert signal.getsignal(number) is signal.SIG_DFL
+    eventually(lambda: board.cancelled == [board.asked[0].key])
+
+
+def test_a_broker_that_dies_is_noticed_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "broker").mkdir()
+    slow = Script(segments=20, cost_s=0.1)
+    with Broker(tmp_path / "broker") as own, ScriptedBoard(own.host, own.port, "renders", script=slow) as board:
+        config = tmp_path / "config.json"
+        mqtt = {"host": own.host, "port": own.port}
+        config.write_text(json.dumps({"state_dir": str(tmp_path), "device": {"name": "renders"}, "mqtt": mqtt}))
+        killer = threading.Thread(target=lambda: (eventually(lambda: board.first_sent_s), own.kill()))
+        killer.start()
+        assert main(["render", "Hi.", "--out", str(tmp_path / "a.wav"), "--config", str(config)]) == 1
+        killer.join()
+    assert "the connection to the broker was lost before all sound had come" in capsys.readouterr().err
 
 
 @pytest.fixture

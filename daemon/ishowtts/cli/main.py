@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -48,6 +49,7 @@ COMMANDS: Mapping[str, str] = {
     "bench": "for developers: measure the F5 engine and compare it with upstream",
 }
 """Each command, and what it does. The module of a command is imported only if the command runs."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CONFIG_VARIABLE = "ISHOWTTS_CONFIG"
 
 
@@ -57,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = _parsed(words)
         status: int = arguments.command(arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it may be closed, as after `>&-`
+            sys.stdout.flush()
     except ConfigError as error:
         for problem in error.problems:
             _print_error(problem)
@@ -71,11 +74,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # The reader of our output is gone. Without this, Python would report it again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        full = error.errno in _FULL and error.filename is None
+        if full:
+            _print_error(f"ishowtts: the output cannot be written ({error.strerror}); redirect it elsewhere")
+        elif not isinstance(error, BrokenPipeError):  # its reader has gone
+            raise
+        _drop_output()
         return 1
     return status
+
+
+def _drop_output() -> None:
+    """Write no more to stdout. Without this, Python would report the fault again when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parsed(words: list[str]) -> argparse.Namespace:

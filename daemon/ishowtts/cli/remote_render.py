@@ -89,13 +89,14 @@ class RemoteRender:
         payload = request_payload(
             text, format=taker.requested, voice=voice, language=language, speed=speed, ttl_s=wait_s
         )
-        if not self._client.publish(f"{self._root}/render", payload.decode(), properties=self._properties):
-            raise BrokerError(
-                f"nothing takes renders at {self._root}; is the name right, does the appliance run, "
-                "and is its version this one?"
-            )
         is_over = False
         try:
+            if not self._client.publish(f"{self._root}/render", payload.decode(), properties=self._properties):
+                is_over = True
+                raise BrokerError(
+                    f"nothing takes renders at {self._root}; is the name right, does the appliance run, "
+                    "and is its version this one?"
+                )
             found = self._receive(taker, wait_s)
             is_over = True
             return found
@@ -103,7 +104,7 @@ class RemoteRender:
             is_over = True
             raise
         finally:
-            if not is_over:
+            if not is_over and not self._client.lost:
                 self._cancel()
 
     def _refuse_unable(self) -> None:
@@ -161,6 +162,8 @@ class RemoteRender:
                         limit_s = wait_s + _MARGIN_S if isinstance(part, RenderQueued) else _NEXT_PART_S
                         yield part
                         break
+                elif self._client.lost:
+                    raise BrokerError("the connection to the broker was lost before all sound had come; try again")
                 elif message is not None:
                     self._view = self._view.with_message(message)
                     if self._view.offline:

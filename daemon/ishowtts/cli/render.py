@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ishowtts.cli.appliance_view import connect
-from ishowtts.cli.common import Commands, language_tag, number, print_json, read_config, root_topic
+from ishowtts.cli.common import Commands, language_tag, number, print_json, read_config, root_topic, text_of
 from ishowtts.cli.remote_render import RemoteRender
 from ishowtts.cli.sound_output import STDOUT, SoundOutput, format_of
-from ishowtts.errors import ConfigError, LineError
+from ishowtts.errors import ConfigError
 from ishowtts.limits import NAME, RESERVED_NAMES, SPEED
 from ishowtts.model import SoundFormat
 from ishowtts.util.logs import visible
@@ -72,16 +75,17 @@ def _bounded(written: str, low: float, high: float, what: str) -> float:
 def run(arguments: argparse.Namespace) -> int:
     """Return 0 if the file is complete."""
     settings = read_config(arguments)
-    text = " ".join(arguments.text)
-    text = sys.stdin.read() if text == "-" else text  # bytes that are not UTF-8 become surrogates
-    if re.search("[\ud800-\udfff]", text):
-        raise LineError("the text is not UTF-8; save or type it as UTF-8")
+    text = text_of(arguments.text)
     if settings.mqtt.protocol != 5:
         raise ConfigError(["ishowtts render needs MQTT 5, and mqtt.protocol is 3.1.1; set it to 5"])
     sound_format = SoundFormat(arguments.format) if arguments.format else format_of(arguments.out)
     root = _root(settings, arguments.device)
     fields = {name: getattr(arguments, name) for name in ("voice", "language", "speed")}
-    with SoundOutput(arguments.out, sound_format) as output, connect(settings, root) as client:
+    with (
+        _interrupted_by_signals(),
+        SoundOutput(arguments.out, sound_format) as output,
+        connect(settings, root) as client,
+    ):
         request = RemoteRender(client, settings.mqtt.prefix, root)
         head, end = request.render(text, output, arguments.wait, **fields)
         output.finish()
@@ -93,6 +97,21 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(visible(_sentence(arguments.out, head, end)), file=sys.stderr if to_stdout else sys.stdout)
     return 0
+
+
+@contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP act as Ctrl-C does: the render is cancelled, and no part of a file stays."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` ignores SIGHUP
+                before[number] = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _root(settings: Config, device: str | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
 import stat
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
@@ -51,12 +52,14 @@ class SoundOutput:
         sound_format: In which the sound is wanted.
 
     Raises:
-        ConfigError: stdout is a terminal.
+        ConfigError: stdout is a terminal, or closed.
         OperatorFileError: the file cannot be written.
     """
 
     def __init__(self, out: str, sound_format: SoundFormat) -> None:
         self._path = None if out == STDOUT else Path(out)
+        if self._path is None and sys.stdout is None:  # as after `>&-`
+            raise ConfigError(["ishowtts render: stdout is closed; redirect it, or name a file with --out"])
         if self._path is None and sys.stdout.isatty():
             raise ConfigError(["ishowtts render: stdout is a terminal; redirect it, or name a file with --out"])
         self._partial = self._path is not None and _is_regular(self._path)
@@ -68,6 +71,7 @@ class SoundOutput:
         self._file_path: Path | None = None
         self._file: BinaryIO | None = None
         self._encoder: soundfile.SoundFile | None = None
+        self._encoded: _EncodedFile | None = None
 
     def __enter__(self) -> SoundOutput:
         if self._path is None:
@@ -98,16 +102,18 @@ class SoundOutput:
     def begin(self, rate_hz: int) -> None:
         """Takes the sample rate, before the first sound."""
         if self._written_here and self._file is not None:
+            self._encoded = _EncodedFile(self._file)
             self._encoder = soundfile.SoundFile(
-                self._file, "w", rate_hz, 1, format=self._format.value.upper(), subtype="PCM_16"
+                self._encoded, "w", rate_hz, 1, format=self._format.value.upper(), subtype="PCM_16"
             )
 
     def write(self, data: bytes) -> None:
         """Writes one piece of the sound. Raises OperatorFileError; BrokenPipeError if nobody reads stdout any more."""
         assert self._file is not None  # noqa: S101  inside the `with` block
         with _in_words(self._path):
-            if self._encoder is not None:
+            if self._encoder is not None and self._encoded is not None:
                 self._encoder.write(np.frombuffer(data, "<i2", len(data) // 2))
+                self._encoded.check()
             else:
                 self._file.write(data)
                 if not self._partial:
@@ -117,13 +123,56 @@ class SoundOutput:
         """Completes the file and gives it its name."""
         assert self._file is not None  # noqa: S101  inside the `with` block
         with _in_words(self._path):
-            if self._encoder is not None:
+            if self._encoder is not None and self._encoded is not None:
                 self._encoder.close()
+                self._encoded.check()
             self._file.flush()
             if self._path is not None and self._file_path is not None:
                 self._file.close()
                 self._file_path.replace(self._path)
                 self._file_path = None
+
+
+class _EncodedFile(io.RawIOBase):
+    """The file of libsndfile, which calls it and takes no exceptions: they would be printed. `check` raises the first.
+
+    Args:
+        file: Where the bytes go.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._to = file
+        self._error: OSError | None = None
+
+    def check(self) -> None:
+        """Raises the OSError that there was."""
+        if self._error is not None:
+            raise self._error
+
+    def write(self, data: Any) -> int:
+        with self._noted():
+            self._to.write(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        with self._noted():
+            return self._to.seek(offset, whence)
+        return 0
+
+    def tell(self) -> int:
+        with self._noted():
+            return self._to.tell()
+        return 0
+
+    def read(self, _size: int = -1) -> bytes:
+        return b""
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._error = self._error or error
 
 
 @contextmanager

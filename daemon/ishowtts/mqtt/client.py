@@ -65,6 +65,8 @@ class ShortLivedClient:
         self._refused: dict[int, str] = {}
         self._unheard: set[int] = set()
         self._paho.on_publish = self._publish_answered
+        self._lost = False
+        self._paho.on_disconnect = self._disconnected
 
     def __enter__(self) -> ShortLivedClient:
         where = f"{self._options.host}:{self._options.port}"
@@ -138,6 +140,11 @@ class ShortLivedClient:
                 continue
 
     @property
+    def lost(self) -> bool:
+        """Whether the connection has ended, with its subscriptions."""
+        return self._lost
+
+    @property
     def username(self) -> str | None:
         """Our user at the broker; `None`: anonymous."""
         return self._options.username
@@ -163,6 +170,9 @@ class ShortLivedClient:
             self._refused[mid] = str(code)
         elif code.value == NO_SUBSCRIBERS:
             self._unheard.add(mid)
+
+    def _disconnected(self, *_: Any) -> None:
+        self._lost = True
 
     def _close(self) -> None:
         self._paho.loop_stop()

@@ -136,7 +136,8 @@ class OpenRender:
         """End it with an error, unless it has ended."""
         if self.outcome is None:
             level = logging.WARNING if outcome is RenderOutcome.FAILED else logging.INFO
-            log.log(level, "the render (id %r) is %s: %s", self._id, outcome.value, Untrusted(detail))
+            became = "has failed" if outcome is RenderOutcome.FAILED else f"is {outcome.value}"
+            log.log(level, "the render (id %r) %s: %s", self._id, became, Untrusted(detail))
             self._close(outcome)
             send(self._reply, RenderError(reason, detail))
 
