@@ -53,7 +53,7 @@ def test_a_connection_that_cannot_be_made_is_closed_and_not_counted(
         port = free_port()
         listener.add(open_sockets("a test", "127.0.0.1", port))
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        assert await reader.read() == b""
+        assert await asyncio.wait_for(reader.read(), 10) == b""
         writer.close()
         await until(lambda: listener.connections == 0)
         await listener.close()
