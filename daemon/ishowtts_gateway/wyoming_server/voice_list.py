@@ -93,11 +93,15 @@ def chosen_voice(wanted: SynthesizeVoice | None) -> VoiceChoice:
     return VoiceChoice(None if name.lower() in ("", DEFAULT_VOICE) else name.lower(), tag or None)
 
 
-def _info(boards: Iterable[Mapping[str, Any]]) -> Info:
-    """What the appliances can speak, as one program."""
+def _info(published: Iterable[Mapping[str, Any]]) -> Info:
+    """What the appliances can speak, as one program.
+
+    Args:
+        published: `info` of each appliance.
+    """
     voices: dict[str, set[str]] = {}
     spoken: set[str] = set()
-    for info in boards:
+    for info in published:
         if not renders_for_others(info):
             continue
         spoken.update(*(_engine_languages(info, engine) for engine in texts_in(info.get("engines"))))
