@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 _BACKLOG = 256
 _SEND_BUFFER_BYTES = 131_072
 
-Connect = Callable[[socket.socket, str, Callable[[], None]], Awaitable[bool]]
+Connect = Callable[[socket.socket, str, Callable[[], None]], Awaitable[None]]
 """Takes a connected socket, the `address_group` of the client, and what to call once the connection is gone.
 
-Returns whether a connection was made. If not, the listener closes the socket.
+If it raises, the listener closes the socket. OSError means that the client has gone or that its handshake failed.
 """
 
 
@@ -102,7 +102,7 @@ class TcpListener:
         self._connect = connect
         self._what = what
         self._accepting: dict[socket.socket, asyncio.Task[None]] = {}
-        self._connecting: set[asyncio.Future[bool]] = set()
+        self._connecting: set[asyncio.Future[None]] = set()
         self._open: Counter[str] = Counter()
         self._new = TokenBuckets(limits.new_per_s, limits.new_at_once, limits.all_new_per_s, limits.all_new_at_once)
         self._warnings = RateLimit(1)
@@ -171,9 +171,12 @@ class TcpListener:
                 if not self._open[group]:
                     del self._open[group]
 
-        def connected(task: asyncio.Future[bool]) -> None:
+        def connected(task: asyncio.Future[None]) -> None:
             self._connecting.discard(task)
-            if task.cancelled() or not task.result():
+            failure = None if task.cancelled() else task.exception()
+            if failure is not None and not isinstance(failure, OSError):
+                log.error("a connection could not be made", exc_info=failure)
+            if task.cancelled() or failure is not None:
                 accepted.close()
                 lost()
 

@@ -6,6 +6,8 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+import pytest
+
 from ishowtts_gateway.tcp_listener import ConnectionLimits, TcpListener, open_sockets
 from support.gateway_waiting import until
 from support.prometheus import free_port
@@ -14,10 +16,9 @@ from support.prometheus import free_port
 def test_a_socket_may_get_the_descriptor_of_one_that_was_removed() -> None:
     accepted: list[socket.socket] = []
 
-    async def connect(connection: socket.socket, _group: str, _lost: Callable[[], None]) -> bool:
+    async def connect(connection: socket.socket, _group: str, _lost: Callable[[], None]) -> None:
         accepted.append(connection)
         connection.close()
-        return True
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -38,3 +39,24 @@ def test_a_socket_may_get_the_descriptor_of_one_that_was_removed() -> None:
         await listener.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("failure", [ConnectionResetError(), RuntimeError("as it was meant to")])
+def test_a_connection_that_cannot_be_made_is_closed_and_not_counted(
+    failure: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def connect(_connection: socket.socket, _group: str, _lost: Callable[[], None]) -> None:
+        raise failure
+
+    async def main() -> None:
+        listener = TcpListener(ConnectionLimits(100, 100, 100, 100, 100, 100), connect)
+        port = free_port()
+        listener.add(open_sockets("a test", "127.0.0.1", port))
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+        writer.close()
+        await until(lambda: listener.connections == 0)
+        await listener.close()
+
+    asyncio.run(main())
+    assert ("a connection could not be made" in caplog.text) == isinstance(failure, RuntimeError)

@@ -75,6 +75,7 @@ def test_the_boards_of_the_configuration_are_told_one_by_one() -> None:
         "kitchen": "renders nothing for others (limits.renders)",
     }
     assert "none of the boards of engine.remote.boards (attic, kitchen)" in (watch.summary.problem or "")
+    assert "names this appliance only" in (watch_of("hall").summary.problem or "")
 
 
 @pytest.mark.parametrize(

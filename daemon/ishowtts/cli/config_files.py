@@ -14,12 +14,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
-
 from ishowtts.cli import engine_findings
 from ishowtts.cli.common import as_user
 from ishowtts.cli.findings import Finding, fault
 from ishowtts.config import DEFAULT_PATH, Config
+from ishowtts.config.gateway_section import is_loopback, split_listen
 from ishowtts.config.schema import SERVICE_DIR, missing_secret
 from ishowtts.errors import OperatorFileError
 from ishowtts.util import files, named_pipe
@@ -46,18 +45,21 @@ def examine_files(settings: Config) -> Iterator[Finding]:
 
 def examine_wyoming_address(settings: Config) -> Iterator[Finding]:
     """Whether this machine has what `gateway.wyoming.listen` names. A note, since a network may come up later."""
-    from ishowtts.config.gateway_section import is_loopback, split_listen
+    if (listen := settings.gateway.wyoming.listen) is None:
+        return
+    import psutil  # it takes 16 ms or more, and few configurations need it
 
-    listen = settings.gateway.wyoming.listen
-    host = split_listen(listen)[0] if listen is not None else "localhost"
+    host, _ = split_listen(listen)
     try:
-        what = f"address {ipaddress.ip_address(host)}"
+        host = str(ipaddress.ip_address(host))  # IPv6 has several spellings
+        what = f"address {host}"
     except ValueError:
+        if "." in host:
+            return  # the name of a host
         what = f"network interface {host}"
-    is_host_name = what.startswith("network") and "." in host
     interfaces = psutil.net_if_addrs()
     known = {*interfaces, *(each.address for found in interfaces.values() for each in found)}
-    if not is_loopback(host) and not is_host_name and host not in known:
+    if not is_loopback(host) and host not in known:
         detail = f"this machine has no {what} now, and the gateway does not start without it"
         yield Finding("gateway.wyoming.listen", "note", detail, "`ip address` lists both kinds")
 
@@ -138,7 +140,7 @@ def examine_pipe(key: str, device: str, settings: Config) -> Finding:
     """Look whether a device `pipe:PATH` is a FIFO that the daemon may write. It is not opened."""
     path = Path(device.removeprefix("pipe:"))
     is_service = settings.state_dir.is_relative_to(SERVICE_DIR)
-    if is_service and named_pipe.is_own_per_service(path):
+    if is_service and named_pipe.is_in_private_tmp(path):
         hidden = f"the service cannot see {path}: it has its own {path.parents[-2]}"
         return Finding(key, "fault", hidden, "make the pipe in another folder: see Snapcast in docs/sound.md")
     if (problem := named_pipe.fifo_problem(path)) is not None:

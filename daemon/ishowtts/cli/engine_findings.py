@@ -91,7 +91,7 @@ def _remote_engine(settings: Config) -> Iterator[Finding]:
     if settings.engine.remote.boards == [settings.device.name]:
         yield fault(
             "engine.remote.boards",
-            "it names this appliance only, which renders nothing for itself",
+            "it names this appliance only",
             'name other appliances, or "+" for all',
         )
     if settings.engine.f5.voices_over_mqtt:

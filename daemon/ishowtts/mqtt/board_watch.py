@@ -10,7 +10,7 @@ from typing import Any
 from ishowtts.config import Config
 from ishowtts.limits import NAME, RESERVED_NAMES
 from ishowtts.mqtt import strict_json
-from ishowtts.mqtt.render_boards import BoardFacts, rank_boards, why_not
+from ishowtts.mqtt.render_boards import BoardFacts, rank_boards, renders_for_others, texts_in, why_not
 from ishowtts.text.scripts import base_language
 from ishowtts.util.known_names import listed
 from ishowtts.util.rate_limit import RateLimit
@@ -22,7 +22,7 @@ _MOST_VOICES = 2000  # of all boards together
 _MAX_BYTES = {"availability": 16, "state": 65_536, "telemetry": 65_536, "info": 262_144}
 _FIRST_KINDS = ("availability", "info")
 _RENDERER_KINDS = ("state", "telemetry")
-_ESPEAK, _REMOTE = "espeak", "remote"
+_ESPEAK = "espeak"
 _MOST_TOLD = 3
 
 
@@ -79,7 +79,7 @@ class BoardWatch:
     @property
     def renderer_topics(self) -> tuple[str, ...]:
         """Topics with the state and the telemetry of the boards that render: of 100 others nobody needs them."""
-        renderers = (board.name for board in self._boards.values() if _may_render(board))
+        renderers = (board.name for board in self._boards.values() if renders_for_others(board.info))
         return tuple(f"{self._prefix}/{name}/{kind}" for name in renderers for kind in _RENDERER_KINDS)
 
     def forget_states(self) -> None:
@@ -109,7 +109,11 @@ class BoardWatch:
 
     def obstacles(self) -> dict[str, str]:
         """Return why boards cannot render now, as the end of a sentence about each: those named, else all that may."""
-        boards = [_natural(board) for board in self._boards.values() if self._names is not None or _may_render(board)]
+        boards = [
+            _natural(board)
+            for board in self._boards.values()
+            if self._names is not None or renders_for_others(board.info)
+        ]
         found = {board.name: why for board in boards if (why := why_not(board)) is not None}
         unseen = {name: "has published nothing here" for name in self._names or () if name not in self._boards}
         return dict(sorted({**found, **unseen}.items()))
@@ -130,7 +134,7 @@ class BoardWatch:
     def _summarise(self, *, voices_changed: bool) -> bool:
         """Derives the summary again; whether it has changed. All voices of 100 boards are looked at only if need be."""
         before = self.summary
-        may_render = [_natural(board) for board in self._boards.values() if _may_render(board)]
+        may_render = [_natural(board) for board in self._boards.values() if renders_for_others(board.info)]
         ready = tuple(board for board in may_render if why_not(board) is None)
         problem = None if ready else self._why_none(sorted(may_render, key=lambda board: board.name))
         voices = _voices(may_render) if voices_changed else before.voices
@@ -152,6 +156,8 @@ class BoardWatch:
                 f"no appliance under {self._prefix}/ renders for others; start one on this broker "
                 "whose limits.renders is not 0"
             )
+        if not self._names:
+            return 'engine.remote.boards names this appliance only; name other appliances, or "+" for all'
         return (
             f"none of the boards of engine.remote.boards ({listed(self._names)}) renders for others; "
             "check the names, and limits.renders there"
@@ -173,19 +179,12 @@ def _with_value(board: BoardFacts, kind: str, payload: bytes) -> BoardFacts | No
     return replace(board, **changed) if isinstance(value, dict) else None
 
 
-def _may_render(board: BoardFacts) -> bool:
-    """Whether this appliance renders for others at all. A stage does not: its own boards would render it."""
-    limits = board.info.get("limits")
-    renders = limits.get("renders") if isinstance(limits, dict) else None
-    return type(renders) is int and renders > 0 and _REMOTE not in _names(board.info.get("engines"))
-
-
 def _natural(board: BoardFacts) -> BoardFacts:
     """Returns a board without its espeak-ng, unless it has nothing else: that sounds the same here."""
-    if all(name == _ESPEAK for name in _names(board.info.get("engines"))):
+    if all(name == _ESPEAK for name in texts_in(board.info.get("engines"))):
         return board
     info, state = (
-        {**facts, "engines": [name for name in _names(facts.get("engines")) if name != _ESPEAK]} if facts else facts
+        {**facts, "engines": [name for name in texts_in(facts.get("engines")) if name != _ESPEAK]} if facts else facts
         for facts in (board.info, board.state)
     )
     return replace(board, info=info, state=state)
@@ -196,7 +195,7 @@ def _voices(boards: Sequence[BoardFacts]) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for board in boards:
         languages = board.info.get("voice_languages")
-        for name in _names(board.info.get("voices")):
+        for name in texts_in(board.info.get("voices")):
             if NAME.fullmatch(name) and (name in found or len(found) < _MOST_VOICES):
                 tag = languages.get(name) if isinstance(languages, dict) else None
                 found[name] = found.get(name) or (tag if isinstance(tag, str) and 0 < len(tag) <= 32 else None)
@@ -208,13 +207,9 @@ def _languages(boards: Sequence[BoardFacts]) -> frozenset[str] | None:
     found: set[str] = set()
     for board in boards:
         languages = board.info.get("engine_languages")
-        for engine in _names(board.info.get("engines")):
+        for engine in texts_in(board.info.get("engines")):
             spoken = languages.get(engine) if isinstance(languages, dict) else None
             if not isinstance(spoken, list):
                 return None
-            found |= {base_language(tag) for tag in _names(spoken) if len(tag) <= 32}
+            found |= {base_language(tag) for tag in texts_in(spoken) if len(tag) <= 32}
     return frozenset(found) or None
-
-
-def _names(value: Any) -> list[str]:
-    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []

@@ -106,6 +106,11 @@ def _shuffled(rated: list[_Rated], chance: Callable[[], float]) -> list[BoardFac
     return [each.board for each in (*drawn, *slow)]
 
 
+def renders_for_others(info: Mapping[str, Any]) -> bool:
+    """Whether an appliance takes renders at all, by its `info`. A stage does not: its own boards would make them."""
+    return _most_renders(info) > 0 and _REMOTE not in texts_in(info.get("engines"))
+
+
 def why_not(board: BoardFacts, *, voice: str | None = None, language: str | None = None) -> str | None:
     """Why a board cannot render a text, as the end of a sentence about it; `None` if it can."""
     return next(_obstacles(board, voice, language), None)
@@ -116,24 +121,24 @@ def _obstacles(board: BoardFacts, voice: str | None, language: str | None) -> It
         yield "is offline" if board.availability else "has not said that it is online"
     if not board.info or not board.state:
         yield "has not published info and state"
-    if _count(_object(board.info, "limits").get("renders")) == 0:
+    if _most_renders(board.info) == 0:
         yield "renders nothing for others (limits.renders)"
-    if _REMOTE in _names(board.info, "engines"):
+    if _REMOTE in texts_in(board.info.get("engines")):
         yield "has other boards render its own lines (engine.kind: remote)"
-    if board.state.get("state") not in _RENDERING_STATES or not _names(board.state, "engines"):
+    if board.state.get("state") not in _RENDERING_STATES or not texts_in(board.state.get("engines")):
         yield "has no engine that can speak now"
-    if voice is not None and voice not in _names(board.info, "voices"):
+    if voice is not None and voice not in texts_in(board.info.get("voices")):
         yield f"has no voice {voice}"
     tag = _language(board, voice, language)
-    if tag is not None and not _speakers(board, tag, _names(board.state, "engines")):
+    if tag is not None and not _speakers(board, tag, texts_in(board.state.get("engines"))):
         yield f"has no engine that speaks the language {tag} now"
 
 
 def _speaks_as_wished(board: BoardFacts, voice: str | None, language: str | None) -> bool:
     """Whether the engine that should speak works: F5 if a voice is named, else the first for this language."""
-    speakers = _speakers(board, _language(board, voice, language), _names(board.info, "engines"))
+    speakers = _speakers(board, _language(board, voice, language), texts_in(board.info.get("engines")))
     wished = _CLONING if voice is not None else next(iter(speakers), None)
-    return wished is not None and wished in _names(board.state, "engines")
+    return wished is not None and wished in texts_in(board.state.get("engines"))
 
 
 def _speakers(board: BoardFacts, tag: str | None, engines: Iterable[str]) -> list[str]:
@@ -141,7 +146,7 @@ def _speakers(board: BoardFacts, tag: str | None, engines: Iterable[str]) -> lis
     languages = _object(board.info, "engine_languages")
     found = []
     for engine in engines:
-        spoken = [base_language(each) for each in _names(languages, engine)]
+        spoken = [base_language(each) for each in texts_in(languages.get(engine))]
         if tag is None or not isinstance(languages.get(engine), list) or tag in spoken:
             found.append(engine)
     return found
@@ -164,8 +169,11 @@ def _told_renders(board: BoardFacts) -> int:
 
 
 def _is_full(board: BoardFacts) -> bool:
-    limit = _count(_object(board.info, "limits").get("renders"))
-    return max(_told_renders(board), board.own_renders) >= limit
+    return max(_told_renders(board), board.own_renders) >= _most_renders(board.info)
+
+
+def _most_renders(info: Mapping[str, Any]) -> int:
+    return _count(_object(info, "limits").get("renders"))
 
 
 def recent_rtf(board: BoardFacts) -> float | None:
@@ -182,8 +190,8 @@ def _object(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _names(found: Mapping[str, Any], name: str) -> list[str]:
-    value = found.get(name)
+def texts_in(value: Any) -> list[str]:
+    """The texts of a list that an appliance has published; empty if the value is no list."""
     return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 

@@ -69,8 +69,7 @@ def build_speech(
     # A post-processor lets one thread in at a time: with one of its own, a render never makes a line wait for it.
     post_processor = build_post_processor(config.audio, player.rate_hz, engines.gain_db)
     for_renders = replace(resources, post_processor=post_processor, recorder=None)
-    limit = config.renders
-    renders = RenderService(for_renders, policy.admit_render, limit)
+    renders = RenderService(for_renders, policy.admit_render, config.renders)
     scheduler = Scheduler(
         inbox,
         resources,

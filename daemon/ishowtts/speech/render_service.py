@@ -25,7 +25,7 @@ from ishowtts.util.rate_limit import RateLimit
 log = logging.getLogger(__name__)
 
 _IDLE_S = 5.0
-_MAX_RTF = 100
+_MOST_RTFS = 100
 _MAX_ARRIVED = 10_000  # the connection has 2,000 open requests at most; the others are cancellations
 _LOGGED_ALONE = 5  # refusals in 10 s
 _STOPPING = RenderError("stopping", "the appliance is being stopped; send it again, or to another one")
@@ -78,7 +78,7 @@ class RenderService(LoopThread):
         self._closed = False
         self._refusals = RateLimit(_LOGGED_ALONE)
         self._ended = dict.fromkeys(RenderOutcome, 0)
-        self._rtf: deque[float] = deque(maxlen=_MAX_RTF)
+        self._rtf: deque[float] = deque(maxlen=_MOST_RTFS)
 
     @property
     def enabled(self) -> bool:

@@ -21,7 +21,7 @@ class SegmentJoiner:
         Args:
             sound: [n] The segment.
             overlap: Samples of the cross-fade with the segment before: at most half of either segment is mixed.
-            hold: Samples at its end that the next segment may change.
+            hold: Samples at its end that the next segment may change; 0 for the last segment.
             fade_out: Samples at the end of the segment before that fade out if there is no cross-fade.
         """
         before = self._held
@@ -36,8 +36,3 @@ class SegmentJoiner:
         ready = len(sound) - min(hold, len(sound))
         self._held = sound[ready:].copy()
         return np.concatenate([before, sound[:ready]])
-
-    def finish(self) -> FloatPcm:
-        """Returns the end that was held back."""
-        rest, self._held = self._held, np.zeros(0, np.float32)
-        return rest

@@ -21,8 +21,9 @@ from ishowtts import text
 from ishowtts.engines import MAX_BATCH, VoiceInfo
 from ishowtts.model import Segment, Utterance
 
-_MARGIN = 1.3  # a segment may take so much longer than the last ones did
-_SLACK_S = 0.2  # and this much, for what does not grow with it: the socket, resampling, the device's buffer
+MARGIN = 1.3
+"""A segment may take so much longer than the last ones did."""
+_SLACK_S = 0.2  # and takes this much more, for what does not grow with it: the socket, resampling, the device's buffer
 _MIN_FIRST_S = 1.0  # what is shorter than a phrase is spoken without its melody
 _MIN_FIRST_BYTES = 12
 _MIN_GAIN_S = 0.25  # a seam within a sentence is heard; sound that starts earlier by less than this is not noticed
@@ -112,7 +113,7 @@ def first_min_bytes(voice: VoiceInfo, cost: float, speed: float, text_bytes: int
     The result is also `None` if no split keeps ahead (each second of sound takes about a second or more to make), and
     if the engine has no reference clip or no even speech rate: then one segment is as good as several.
     """
-    margin = _MARGIN * cost
+    margin = MARGIN * cost
     if voice.reference_s is None or voice.bytes_per_s is None or margin >= 1:
         return None
     bytes_per_s = voice.bytes_per_s * speed
@@ -165,7 +166,7 @@ def covers(unplayed_s: float, synth_s: float, voice: VoiceInfo, segments: int = 
     Args:
         segments: How many are made. Each has its slack: each is resampled and levelled before the first is heard.
     """
-    return unplayed_s >= _overhead_s(voice) + (segments - 1) * _SLACK_S + _MARGIN * synth_s
+    return unplayed_s >= _overhead_s(voice) + (segments - 1) * _SLACK_S + MARGIN * synth_s
 
 
 def sound_s(segments: Sequence[str], voice: VoiceInfo, speed: float) -> list[float]:

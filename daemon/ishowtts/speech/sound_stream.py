@@ -143,7 +143,7 @@ class SoundStream:
         utterance = piece.utterance
         if self._request.is_segment:
             return resample(utterance.samples, utterance.rate_hz, rate_hz)
-        sound = self._post_processed(utterance)
+        sound = self._resources.post_processor.process(utterance, self._key)
         if self._before is None and self._request.line.chime:
             try:
                 chime = self._resources.policy.chime(self._request.line)
@@ -153,9 +153,6 @@ class SoundStream:
             if chime is not None:
                 sound = np.concatenate([resample(*chime, self._resources.player.rate_hz), sound])
         return resample(sound, self._resources.player.rate_hz, rate_hz)
-
-    def _post_processed(self, utterance: Utterance) -> Samples | FloatPcm:
-        return self._resources.post_processor.process(utterance, self._key)
 
     def _collect(self, data: bytes, audio_s: float) -> None:
         self._waiting += data

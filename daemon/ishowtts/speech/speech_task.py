@@ -20,11 +20,11 @@ from ishowtts.speech.engine_seam import EDGE_FADE_S, after_other_engine
 from ishowtts.speech.line_notes import LineNotes
 from ishowtts.speech.line_stats import LineStats, event_data
 from ishowtts.speech.line_synthesis import PlannedSegment
+from ishowtts.speech.segment_planner import MARGIN
 from ishowtts.speech.segment_renderer import RenderedRun, RenderedSegment, SegmentRenderer, SpeechResources
 from ishowtts.speech.speech_progress import ProgressMeter, SpeechProgress
 
 _MAX_PLAYING = 2  # segments with the player: the one that is heard and one that waits
-_MARGIN = 1.3  # the synthesis of the next segment may take so much longer than expected
 
 
 class TaskState(Enum):
@@ -142,7 +142,7 @@ class SpeechTask:
             made_s, is_all, next_s = 0.0, False, self._next_synthesis_s
         else:
             return -math.inf
-        return math.inf if is_all else self.played_until_s(begins_s) + made_s - _MARGIN * next_s
+        return math.inf if is_all else self.played_until_s(begins_s) + made_s - MARGIN * next_s
 
     @property
     def audible(self) -> bool:

@@ -12,7 +12,7 @@ import termios
 from pathlib import Path
 
 _FLAGS = os.O_NONBLOCK | os.O_CLOEXEC
-_OWN_PER_SERVICE = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - nothing is written there
+_PRIVATE_TMP = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - nothing is written there
 
 
 def fifo_problem(path: Path) -> tuple[str, str] | None:
@@ -20,7 +20,7 @@ def fifo_problem(path: Path) -> tuple[str, str] | None:
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
-        hint = ", in another folder if this is a service" if is_own_per_service(path) else ""
+        hint = ", in another folder if this is a service" if is_in_private_tmp(path) else ""
         return f"the pipe {path} does not exist", f"start the program that makes it, or run mkfifo {path}{hint}"
     except OSError as error:
         return f"the pipe {path} cannot be reached ({error.strerror})", "let this user search its folders"
@@ -31,9 +31,9 @@ def fifo_problem(path: Path) -> tuple[str, str] | None:
     return f"{path} is not a named pipe", "name another path after pipe:, or remove it and run mkfifo"
 
 
-def is_own_per_service(path: Path) -> bool:
-    """Whether a service with `PrivateTmp=` sees another file at this path than other programs."""
-    return any(path.is_relative_to(folder) for folder in _OWN_PER_SERVICE)
+def is_in_private_tmp(path: Path) -> bool:
+    """Whether the path is in a folder that a service with `PrivateTmp=` has for itself: it sees no other program's."""
+    return any(path.is_relative_to(folder) for folder in _PRIVATE_TMP)
 
 
 def open_for_writing(path: Path) -> int:

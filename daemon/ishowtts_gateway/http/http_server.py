@@ -102,17 +102,17 @@ class HttpServer:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _connect(self, accepted: socket.socket, _group: str, lost: Callable[[], None]) -> bool:
-        """Hands a socket to its protocol, after the handshake of TLS. Returns whether that worked."""
+    async def _connect(self, accepted: socket.socket, _group: str, lost: Callable[[], None]) -> None:
+        """Hands a socket to its protocol, after the handshake of TLS.
+
+        Raises:
+            OSError: The client has gone, or the handshake failed: the client may not trust our certificate.
+        """
         options: dict[str, Any] = {}
         if self._tls is not None:
             options = {"ssl": self._tls.context, "ssl_handshake_timeout": _HANDSHAKE_S}
             if sys.version_info >= (3, 11):
                 options["ssl_shutdown_timeout"] = _STOP_S
-        try:
-            await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: HttpConnection(self._config, self._state, lost), accepted, **options
-            )
-        except OSError:
-            return False  # the client has gone, or its handshake failed: it may not trust our certificate
-        return True
+        await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: HttpConnection(self._config, self._state, lost), accepted, **options
+        )

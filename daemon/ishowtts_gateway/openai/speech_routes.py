@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +15,8 @@ from starlette.types import Receive, Scope, Send
 
 from ishowtts.model import SoundFormat
 from ishowtts.mqtt.strict_json import dumps
+from ishowtts.util.logs import Untrusted
+from ishowtts.util.rate_limit import RateLimit
 from ishowtts_gateway.gateway_error import GatewayError
 from ishowtts_gateway.http.api_routes import json_response, read_json
 from ishowtts_gateway.http.client_presence import run_while_connected
@@ -24,6 +27,8 @@ from ishowtts_gateway.renders.pcm_rate import PcmRate
 from ishowtts_gateway.renders.render_client import RenderClient
 from ishowtts_gateway.renders.render_stream import RenderStream
 
+log = logging.getLogger(__name__)
+
 _MEDIA_TYPES: Mapping[SoundFormat, bytes] = {
     SoundFormat.MP3: b"audio/mpeg",
     SoundFormat.OPUS: b"audio/ogg",
@@ -33,6 +38,8 @@ _MEDIA_TYPES: Mapping[SoundFormat, bytes] = {
 }
 _WAIT_S = 300.0
 """For the first sound: OpenAI's clients wait 600 s, and an appliance takes 32 texts at once."""
+_LOGGED_FAILURES = 5
+"""In 10 s: a client that tries again would fill the log."""
 _EVENTS = b"text/event-stream; charset=utf-8"
 _PCM_RATE_HZ = 24_000
 """Of `pcm`, which names no rate. OpenAI's documentation says it, and clients play at it."""
@@ -96,6 +103,7 @@ class _SpeechHandler:
 
     def __init__(self, renders: RenderClient) -> None:
         self._renders = renders
+        self._failures = RateLimit(_LOGGED_FAILURES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -109,11 +117,11 @@ class _SpeechHandler:
             client=f"openai {client_group(scope)}",
             wait_s=_WAIT_S,
         )
-        if await run_while_connected(receive, _answer(asked, stream, send)):
+        if await run_while_connected(receive, _answer(asked, stream, send, self._failures)):
             await send({"type": "http.response.body", "body": b""})
 
 
-async def _answer(asked: SpeechRequest, stream: RenderStream, send: Send) -> None:
+async def _answer(asked: SpeechRequest, stream: RenderStream, send: Send, failures: RateLimit) -> None:
     """Send all of a response except its end."""
     async with stream:
         head = await stream.head()
@@ -127,6 +135,8 @@ async def _answer(asked: SpeechRequest, stream: RenderStream, send: Send) -> Non
             if rate is not None:
                 await _send_sound(send, rate.convert(b"", last=True), as_events=asked.as_events)
         except GatewayError as error:
+            if failures.allows():
+                log.warning("the sound for a client of OpenAI's interface broke off: %s", Untrusted(error))
             if not asked.as_events:
                 raise
             await _send(send, _event({"error": error_object(error)}))

@@ -12,7 +12,7 @@ from functools import partial
 
 from ishowtts.limits import LANGUAGE_TAG, NAME, RENDER_CHARS
 from ishowtts.model import SoundFormat
-from ishowtts.mqtt.render_boards import BoardFacts, rank_boards, why_not
+from ishowtts.mqtt.render_boards import BoardFacts, rank_boards, texts_in, why_not
 from ishowtts.mqtt.render_parts import parse_part, request_payload
 from ishowtts_gateway.appliances.appliance_directory import ApplianceDirectory
 from ishowtts_gateway.appliances.appliance_record import OFFLINE, ApplianceRecord
@@ -284,7 +284,7 @@ def _facts(record: ApplianceRecord, own_renders: int = 0) -> BoardFacts:
 
 
 def _names(value: object) -> list[str]:
-    return [name for name in value if isinstance(name, str) and NAME.fullmatch(name)] if isinstance(value, list) else []
+    return [name for name in texts_in(value) if NAME.fullmatch(name)]
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -13,6 +13,7 @@ from wyoming.tts import SynthesizeVoice
 
 from ishowtts import __version__
 from ishowtts.limits import LANGUAGE_TAG, LANGUAGE_TAG_CHARS, NAME
+from ishowtts.mqtt.render_boards import renders_for_others, texts_in
 from ishowtts_gateway.appliances.appliance_directory import ApplianceDirectory
 from ishowtts_gateway.wyoming_server.event_reader import WyomingProtocolError
 from ishowtts_gateway.wyoming_server.event_writer import event_bytes
@@ -24,7 +25,6 @@ _MAX_VOICES = 500
 _MAX_LANGUAGES = 200
 _REFRESH_S = 1.0
 _CLONING = "f5"  # only F5 speaks in the voices of `info`
-_REMOTE = "remote"
 _EVERY_LANGUAGE = (
     "af", "am", "ar", "as", "az", "be", "bg", "bn", "bs", "ca", "cs", "cy", "da", "de", "el", "en", "eo", "es",
     "et", "eu", "fa", "fi", "fr", "ga", "gd", "gu", "he", "hi", "hr", "ht", "hu", "hy", "ia", "id", "is", "it",
@@ -93,17 +93,21 @@ def chosen_voice(wanted: SynthesizeVoice | None) -> VoiceChoice:
     return VoiceChoice(None if name.lower() in ("", DEFAULT_VOICE) else name.lower(), tag or None)
 
 
-def _info(boards: Iterable[Mapping[str, Any]]) -> Info:
-    """What the appliances can speak, as one program."""
+def _info(published: Iterable[Mapping[str, Any]]) -> Info:
+    """What the appliances can speak, as one program.
+
+    Args:
+        published: `info` of each appliance.
+    """
     voices: dict[str, set[str]] = {}
     spoken: set[str] = set()
-    for info in boards:
-        if not _renders(info):
+    for info in published:
+        if not renders_for_others(info):
             continue
-        spoken.update(*(_engine_languages(info, engine) for engine in _names(info.get("engines"))))
-        cloning = _engine_languages(info, _CLONING) if _CLONING in _names(info.get("engines")) else set()
+        spoken.update(*(_engine_languages(info, engine) for engine in texts_in(info.get("engines"))))
+        cloning = _engine_languages(info, _CLONING) if _CLONING in texts_in(info.get("engines")) else set()
         tags = _object(info.get("voice_languages"))
-        for name in filter(NAME.fullmatch, _names(info.get("voices"))):
+        for name in filter(NAME.fullmatch, texts_in(info.get("voices"))):
             if name in voices or len(voices) < _MAX_VOICES:
                 voices.setdefault(name, set()).update(cloning, _tags([tags.get(name)]))
     languages = sorted(spoken)[:_MAX_LANGUAGES] or sorted(_EVERY_LANGUAGE)
@@ -150,17 +154,12 @@ def _attribution() -> Attribution:
     return Attribution(name="iShowTTS", url="")
 
 
-def _renders(info: Mapping[str, Any]) -> bool:
-    renders = _object(info.get("limits")).get("renders")
-    return type(renders) is int and renders > 0 and _REMOTE not in _names(info.get("engines"))
-
-
 def _engine_languages(info: Mapping[str, Any], engine: str) -> set[str]:
     """What an engine speaks; `null` in `info` means every language."""
     found = _object(info.get("engine_languages"))
     if engine not in found:
         return set()
-    return set(_EVERY_LANGUAGE) if found[engine] is None else _tags(_names(found[engine]))
+    return set(_EVERY_LANGUAGE) if found[engine] is None else _tags(texts_in(found[engine]))
 
 
 def _tags(values: Iterable[Any]) -> set[str]:
@@ -173,7 +172,3 @@ def _tags(values: Iterable[Any]) -> set[str]:
 
 def _object(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _names(value: Any) -> list[str]:
-    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []

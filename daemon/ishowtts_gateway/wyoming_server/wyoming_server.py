@@ -80,7 +80,7 @@ class WyomingServer:
             self._sockets.clear()
             await _end(*self._serving)
 
-    async def _connect(self, accepted: socket.socket, group: str, lost: Callable[[], None]) -> bool:
+    async def _connect(self, accepted: socket.socket, group: str, lost: Callable[[], None]) -> None:
         reader, writer = await asyncio.open_connection(sock=accepted, limit=HEADER_BYTES)
         serving = asyncio.create_task(
             WyomingConnection(reader, writer, self._services, group).serve(), name="wyoming-client"
@@ -94,7 +94,6 @@ class WyomingServer:
                 log.error("a connection of Wyoming has failed", exc_info=error)
 
         serving.add_done_callback(ended)
-        return True
 
     async def _follow(self) -> None:
         """Listen on the addresses that the interface has now: DHCP may change them, and may give the first one late."""

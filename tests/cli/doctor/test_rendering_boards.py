@@ -41,7 +41,9 @@ def test_the_boards_that_render_are_named_and_each_other_says_why_not() -> None:
 
 def test_there_is_a_row_only_if_others_render(tmp_path: Path) -> None:
     assert not list(examine_boards(Config.model_validate({"state_dir": tmp_path})))
-    remote = {"state_dir": tmp_path, "engine": {"kind": "remote"}, "mqtt": {"port": 1}}
+    remote: dict[str, Any] = {"state_dir": tmp_path, "engine": {"kind": "remote"}, "mqtt": {"port": 1}}
     [row] = examine_boards(Config.model_validate(remote))
     assert (row.verdict, row.detail) == ("note", "not known, because the broker cannot be asked")
     assert not list(examine_voices(Config.model_validate(remote))), "its voices are those of the boards"
+    [row] = examine_boards(Config.model_validate({**remote, "mqtt": {"protocol": "3.1.1"}}))
+    assert (row.verdict, row.fix) == ("fault", "set mqtt.protocol to 5")

@@ -298,7 +298,9 @@ def test_sound_that_a_client_does_not_read_waits_where_it_is_counted(site: Site)
     eventually(lambda: not site.gateway.run(lambda: renders.unread_bytes), "nothing")
 
 
-def test_the_connection_breaks_if_the_sound_breaks_off(site: Site, client: openai.OpenAI) -> None:
+def test_the_connection_breaks_if_the_sound_breaks_off(
+    site: Site, client: openai.OpenAI, caplog: pytest.LogCaptureFixture
+) -> None:
     for board in (site.kitchen, site.hall):
         board.script = Script(fault="error", after_parts=2)
     with pytest.raises(error_of("APIConnectionError")):
@@ -309,6 +311,7 @@ def test_the_connection_breaks_if_the_sound_breaks_off(site: Site, client: opena
         events = [json.loads(line.removeprefix("data: ")) for line in response.iter_lines() if line]
     assert [event.get("type") for event in events[:-1]] == ["speech.audio.delta"] * 2
     assert events[-1]["error"]["code"] == "failed"
+    assert "the sound for a client of OpenAI's interface broke off" in caplog.text
 
 
 def test_pcm_has_24_khz_whatever_the_engine_makes(site: Site) -> None:

@@ -23,8 +23,12 @@ _FIX = "look at its state, and run `ishowtts doctor` there"
 def examine_boards(settings: Config) -> Iterator[Finding]:
     """Name the boards that would render now, and say of each other why it would not."""
     from ishowtts.mqtt.board_watch import BoardWatch
+    from ishowtts.mqtt.render_requester import NEEDS_MQTT5
 
     if settings.engine.kind != "remote":
+        return
+    if settings.mqtt.protocol != 5:
+        yield fault("boards", NEEDS_MQTT5)
         return
     root = root_topic(settings)
     watch = BoardWatch.from_config(settings, root)
