@@ -51,7 +51,9 @@ Figures = dict[str, Any]
 
 def main() -> int:
     """Returns the exit status, always 0. The reader judges whether the goals are met."""
-    parser = argparse.ArgumentParser(prog="scripts/bench-renders", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench-renders", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--lines", type=int, default=30, help="lines for each daemon (30)")
     parser.add_argument("--clients", type=int, default=8, help="clients that have texts rendered (8)")
     parser.add_argument("--each", type=int, default=3, help="renders that each of them keeps open (3)")
@@ -60,6 +62,8 @@ def main() -> int:
     parser.add_argument("--begins", type=int, default=20, help="renders for the time of the first part (20)")
     parser.add_argument("--dir", type=Path, help="folder for the daemons; default: a temporary folder")
     arguments = parser.parse_args()
+    if arguments.dir is not None:
+        arguments.dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="ishowtts-bench-", dir=arguments.dir) as name:
         figures = measure(Path(name), arguments)
     for key, value in flatten(figures):

@@ -69,6 +69,8 @@ def main() -> int:
 
 def _measure(arguments: argparse.Namespace, plan: Plan) -> int:
     ServiceProcess.server = staticmethod(daemon_server.shared)
+    if arguments.dir is not None:
+        arguments.dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="ishowtts-scale-", dir=arguments.dir) as name, ExitStack() as stack:
         folder = Path(name)
         brokers: BrokerSet

@@ -221,6 +221,32 @@ def test_other_boards_render_over_mqtt_5_only(tmp_path: Path) -> None:
     assert (problem.part, problem.verdict, problem.fix) == ("mqtt.protocol", "fault", "set mqtt.protocol to 5")
 
 
+def test_a_stage_cannot_render_for_itself(tmp_path: Path) -> None:
+    remote = {"kind": "remote", "remote": {"boards": ["hall"]}}
+    [problem] = examined(tmp_path, engine=remote, device={"name": "hall"})
+    assert (problem.part, problem.verdict) == ("engine.remote.boards", "fault")
+    assert not examined(tmp_path, engine=remote, device={"name": "kitchen"})
+
+
+@pytest.mark.parametrize(
+    ("listen", "what"),
+    [
+        ("ishowtts9:10200", "network interface ishowtts9"),
+        ("192.0.2.1:10200", "address 192.0.2.1"),
+        ("127.0.0.5:10200", None),
+        ("lo:10200", None),
+        ("kitchen.local:10200", None),
+        (None, None),
+    ],
+)
+def test_an_address_of_wyoming_that_this_machine_does_not_have_is_a_note(
+    tmp_path: Path, listen: str | None, what: str | None
+) -> None:
+    found = examined(tmp_path, gateway={"wyoming": {"listen": listen}})
+    assert [(each.part, each.verdict) for each in found] == [("gateway.wyoming.listen", "note")] * (what is not None)
+    assert all(f"has no {what} now" in each.detail for each in found)
+
+
 @pytest.mark.parametrize(
     ("engine", "detail"),
     [

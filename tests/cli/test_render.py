@@ -83,9 +83,15 @@ def test_a_wav_file_says_how_long_it_is(render: Render, board: ScriptedBoard, tm
     assert names(tmp_path) == ["config.json", "tea.wav"]
 
 
-@pytest.mark.parametrize(
-    ("name", "sound_format"), [("a.flac", "flac"), ("a.OGG", "opus"), ("a.opus", "opus"), ("a.mp3", "mp3")]
-)
+def test_a_flac_file_says_how_long_it_is(render: Render, board: ScriptedBoard, tmp_path: Path) -> None:
+    out = tmp_path / "tea.flac"
+    status, said, _ = render("The tea is ready.", "--out", str(out), "--json")
+    assert (status, json.loads(said)["format"], board.asked[0].fields["format"]) == (0, "flac", "pcm")
+    samples, rate_hz = soundfile.read(out, dtype="int16")
+    assert (samples.astype("<i2").tobytes(), rate_hz) == (tone("pcm", 0.1) * 2, RATE_HZ)
+
+
+@pytest.mark.parametrize(("name", "sound_format"), [("a.OGG", "opus"), ("a.opus", "opus"), ("a.mp3", "mp3")])
 def test_the_ending_of_the_file_names_the_format(
     render: Render, board: ScriptedBoard, tmp_path: Path, name: str, sound_format: str
 ) -> None:
@@ -162,7 +168,7 @@ def test_parts_that_come_twice_and_parts_that_are_none_do_no_harm(render: Render
         (("--out", "/nowhere/a.wav"), 1, "/nowhere/a.wav cannot be written (No such file or directory); name another"),
         (("--out", "a.wav", "--device", "no/slash"), 2, "'no/slash' is not the name of an appliance"),
         (("--out", "a.wav", "--device", "group"), 2, "'group' is not the name of an appliance"),
-        (("--out", "a.wav", "--device", "gone"), 1, "no appliance takes renders at ishowtts/gone"),
+        (("--out", "a.wav", "--device", "gone"), 1, "nothing takes renders at ishowtts/gone; is the name right"),
         ((), 2, "--out"),
         (("--out", "a.wav", "--speed", "3"), 2, "'3' is not a speed from 0.5 to 2"),
         (("--out", "a.wav", "--wait", "nan"), 2, "'nan' is not a number of seconds"),

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_the_bench_runs(tmp_path: Path) -> None:
     words = ["--lines", "2", "--begins", "1", "--clients", "2", "--each", "1", "--cost-s", "0.05", "--sound-s", "0.1"]
     done = subprocess.run(
-        [ROOT / "scripts" / "bench-renders", *words, "--dir", str(tmp_path)],
+        [ROOT / "scripts" / "bench-renders", *words, "--dir", str(tmp_path / "new")],
         env={**os.environ, "PYTHON": sys.executable},
         capture_output=True,
         text=True,
@@ -29,4 +29,4 @@ def test_the_bench_runs(tmp_path: Path) -> None:
     for kind in ("without_renders", "with_renders"):
         assert figures[kind]["line_ms"]["p50"] > 0
     assert figures["begin_ms"]["pcm"]["max"] > 0
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "new").iterdir()) == []

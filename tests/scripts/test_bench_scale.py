@@ -106,8 +106,8 @@ def test_hums_are_read_from_notes_of_several_speakers() -> None:
 def test_the_bench_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.syspath_prepend(ROOT / "scripts")
     words = ["--stages", "0", "--boards", "1", "--own", "2", "--sound-s", "0.3", "--cost-s", "0.1", "--seconds", "2"]
-    monkeypatch.setattr(sys, "argv", ["bench-scale", *words, "--only", "latency", "--dir", str(tmp_path)])
+    monkeypatch.setattr(sys, "argv", ["bench-scale", *words, "--only", "latency", "--dir", str(tmp_path / "new")])
     assert importlib.import_module("bench_scale").main() == 0
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])["latency"]["own_engine"]
     assert figures["outcomes"] == {"finished": figures["published"]}
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "new").iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
 import pwd
@@ -12,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+
+import psutil
 
 from ishowtts.cli import engine_findings
 from ishowtts.cli.common import as_user
@@ -38,6 +41,25 @@ def examine_files(settings: Config) -> Iterator[Finding]:
         yield from examine_chime(settings)
     yield from examine_words(settings)
     yield from examine_folders(settings)
+    yield from examine_wyoming_address(settings)
+
+
+def examine_wyoming_address(settings: Config) -> Iterator[Finding]:
+    """Whether this machine has what `gateway.wyoming.listen` names. A note, since a network may come up later."""
+    from ishowtts.config.gateway_section import is_loopback, split_listen
+
+    listen = settings.gateway.wyoming.listen
+    host = split_listen(listen)[0] if listen is not None else "localhost"
+    try:
+        what = f"address {ipaddress.ip_address(host)}"
+    except ValueError:
+        what = f"network interface {host}"
+    is_host_name = what.startswith("network") and "." in host
+    interfaces = psutil.net_if_addrs()
+    known = {*interfaces, *(each.address for found in interfaces.values() for each in found)}
+    if not is_loopback(host) and not is_host_name and host not in known:
+        detail = f"this machine has no {what} now, and the gateway does not start without it"
+        yield Finding("gateway.wyoming.listen", "note", detail, "`ip address` lists both kinds")
 
 
 def examine_secrets(settings: Config) -> Iterator[Finding]:

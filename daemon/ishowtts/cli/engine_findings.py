@@ -88,6 +88,12 @@ def _remote_engine(settings: Config) -> Iterator[Finding]:
             "engine.kind remote needs MQTT 5, whose response topics bring the sounds",
             "set mqtt.protocol to 5",
         )
+    if settings.engine.remote.boards == [settings.device.name]:
+        yield fault(
+            "engine.remote.boards",
+            "it names this appliance only, which renders nothing for itself",
+            'name other appliances, or "+" for all',
+        )
     if settings.engine.f5.voices_over_mqtt:
         why = "the boards speak, each with its own voices"
         yield Finding("engine.f5.voices_over_mqtt", "note", f"it has no effect: {why}", "add voices on the boards")

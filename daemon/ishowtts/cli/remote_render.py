@@ -90,7 +90,10 @@ class RemoteRender:
             text, format=taker.requested, voice=voice, language=language, speed=speed, ttl_s=wait_s
         )
         if not self._client.publish(f"{self._root}/render", payload.decode(), properties=self._properties):
-            raise BrokerError(f"no appliance takes renders at {self._root}; is its daemon of this version?")
+            raise BrokerError(
+                f"nothing takes renders at {self._root}; is the name right, does the appliance run, "
+                "and is its version this one?"
+            )
         is_over = False
         try:
             found = self._receive(taker, wait_s)

@@ -37,7 +37,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
         "--out",
         required=True,
         metavar="FILE",
-        help="the file; its ending names the format: .wav, .flac, .opus, .ogg, .mp3, .pcm (-: WAV on stdout)",
+        help="the file; its ending names the format: .wav, .flac, .opus, .ogg, .mp3, .pcm, .raw (-: WAV on stdout)",
     )
     parser.add_argument("--format", choices=[each.value for each in SoundFormat], help="another format than the ending")
     parser.add_argument("--device", metavar="NAME", help="name of another appliance at the same broker")

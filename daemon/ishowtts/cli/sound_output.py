@@ -6,12 +6,14 @@ import os
 import secrets
 import stat
 import sys
-import wave
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
+
+import numpy as np
+import soundfile
 
 from ishowtts.errors import ConfigError, OperatorFileError
 from ishowtts.model import SoundFormat
@@ -58,13 +60,14 @@ class SoundOutput:
         if self._path is None and sys.stdout.isatty():
             raise ConfigError(["ishowtts render: stdout is a terminal; redirect it, or name a file with --out"])
         self._partial = self._path is not None and _is_regular(self._path)
-        # The header of a WAV file that is sent while it is made cannot say how long it is.
-        self._own_header = self._partial and sound_format is SoundFormat.WAV
-        self.requested = SoundFormat.PCM if self._own_header else sound_format
+        # A file that is sent while it is made cannot say how long it is, and libsndfile reads no such FLAC.
+        self._written_here = self._partial and sound_format in (SoundFormat.WAV, SoundFormat.FLAC)
+        self._format = sound_format
+        self.requested = SoundFormat.PCM if self._written_here else sound_format
         """The format to ask the appliance for."""
         self._file_path: Path | None = None
         self._file: BinaryIO | None = None
-        self._wave: wave.Wave_write | None = None
+        self._encoder: soundfile.SoundFile | None = None
 
     def __enter__(self) -> SoundOutput:
         if self._path is None:
@@ -82,9 +85,9 @@ class SoundOutput:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._wave is not None:
-            with suppress(OSError):
-                self._wave.close()
+        if self._encoder is not None:
+            with suppress(OSError, soundfile.LibsndfileError):
+                self._encoder.close()
         if self._path is not None and self._file is not None:
             with suppress(OSError):
                 self._file.close()
@@ -94,16 +97,17 @@ class SoundOutput:
 
     def begin(self, rate_hz: int) -> None:
         """Takes the sample rate, before the first sound."""
-        if self._own_header and self._file is not None:
-            self._wave = wave.Wave_write(self._file)
-            self._wave.setparams((1, 2, rate_hz, 0, "NONE", ""))
+        if self._written_here and self._file is not None:
+            self._encoder = soundfile.SoundFile(
+                self._file, "w", rate_hz, 1, format=self._format.value.upper(), subtype="PCM_16"
+            )
 
     def write(self, data: bytes) -> None:
         """Writes one piece of the sound. Raises OperatorFileError; BrokenPipeError if nobody reads stdout any more."""
         assert self._file is not None  # noqa: S101  inside the `with` block
         with _in_words(self._path):
-            if self._wave is not None:
-                self._wave.writeframesraw(data)
+            if self._encoder is not None:
+                self._encoder.write(np.frombuffer(data, "<i2", len(data) // 2))
             else:
                 self._file.write(data)
                 if not self._partial:
@@ -113,8 +117,8 @@ class SoundOutput:
         """Completes the file and gives it its name."""
         assert self._file is not None  # noqa: S101  inside the `with` block
         with _in_words(self._path):
-            if self._wave is not None:
-                self._wave.close()
+            if self._encoder is not None:
+                self._encoder.close()
             self._file.flush()
             if self._path is not None and self._file_path is not None:
                 self._file.close()

@@ -13,6 +13,7 @@ from ishowtts.config.section import Section as _Section
 from ishowtts.limits import NAME, RESERVED_NAMES
 
 _MAX_DEVICES = 100
+_EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  it is compared
 _LISTEN = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})")
 
 
@@ -37,10 +38,16 @@ def _listen(written: str) -> str:
 
 
 def _wyoming_listen(written: str) -> str:
-    host, _ = split_listen(_listen(written))
-    if host in ("0.0.0.0", "::"):  # noqa: S104  it is compared
+    try:
+        host, _ = split_listen(_listen(written))
+    except ValueError:
         raise ValueError(
-            f"must not be {written}: Wyoming has no passwords, so name one address or one network interface, "
+            "must be an address or a network interface, and a port from 1 to 65535, "
+            "as in 192.168.1.20:10200 or eth0:10200"
+        ) from None
+    if host in _EVERY_ADDRESS:
+        raise ValueError(
+            "must not be every address: Wyoming has no passwords, so name one address or one network interface, "
             "as in 192.168.1.20:10200 or eth0:10200"
         )
     return written
@@ -118,3 +125,14 @@ class GatewaySection(_Section):
     mqtt: GatewayMqttSection = GatewayMqttSection()
     http: GatewayHttpSection = GatewayHttpSection()
     wyoming: GatewayWyomingSection = GatewayWyomingSection()
+
+    @model_validator(mode="after")
+    def _ports_of_their_own(self) -> GatewaySection:
+        if self.wyoming.listen is not None:
+            page, page_port = split_listen(self.http.listen)
+            host, port = split_listen(self.wyoming.listen)
+            if port == page_port and page in (host, *_EVERY_ADDRESS):
+                raise ValueError(
+                    f"http.listen and wyoming.listen both have port {port}: choose another one for wyoming.listen"
+                )
+        return self

@@ -78,12 +78,12 @@ class RequestedRender:
 
     def take(self, part: RenderPart | None) -> bool:
         """Take a part of the reply. Returns whether it was the last."""
-        if part is None:
-            return False  # a later version may have other parts
+        if part is None or self._has(part):
+            return False  # a later version may have other parts, and at QoS 1 a message may come twice
         if isinstance(part, RenderQueued):
             self.waiting = part.waiting
             return False
-        if isinstance(part, RenderHead) and self._head is None and part.format is SoundFormat.PCM:
+        if isinstance(part, RenderHead) and part.format is SoundFormat.PCM:
             self._head = part
             return False
         if isinstance(part, RenderSound) and self._head is not None and part.seq == len(self._sound):
@@ -102,6 +102,12 @@ class RequestedRender:
             self.end(RenderFailure(FailureKind.REFUSED, "its reply has a gap, or breaks the protocol"))
             self._withdraw(self)
         return True
+
+    def _has(self, part: RenderPart) -> bool:
+        """Whether this part has come before."""
+        if isinstance(part, RenderHead):
+            return self._head is not None
+        return isinstance(part, RenderSound) and part.seq < len(self._sound)
 
     def _is_complete(self, end: RenderEnd) -> bool:
         return end.parts == len(self._sound) and self._bytes > 0 and self._bytes % 2 == 0

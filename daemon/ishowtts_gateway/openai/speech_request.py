@@ -85,7 +85,7 @@ def _format(value: Any) -> SoundFormat:
         return SoundFormat.MP3
     if value == "aac":
         raise InvalidField(
-            "response_format", f"response_format aac is not offered here; use mp3, or another of {', '.join(_FORMATS)}"
+            "response_format", f"response_format aac is not offered here; use one of {', '.join(_FORMATS)}"
         )
     if value not in _FORMATS:
         raise InvalidField("response_format", f"response_format must be one of {', '.join(_FORMATS)}")

@@ -247,7 +247,7 @@ class RenderClient:
         if voice is not None and any(why_not(board) is None for board in boards):
             known = {name for board in boards for name in _names(board.info.get("voices"))}
             if voice not in known:
-                return RenderRefused(400, "unknown_voice", f"no appliance has this voice; there are {_listed(known)}")
+                return RenderRefused(400, "unknown_voice", f"no appliance has this voice; there are: {_listed(known)}")
         reasons = [f"{board.name} {why_not(board, voice=voice, language=language)}" for board in boards]
         shown = "; ".join(reasons[:_SHOWN_BOARDS]) or "there is none"
         return RenderRefused(503, "no_board", f"no appliance can render this now: {shown}")

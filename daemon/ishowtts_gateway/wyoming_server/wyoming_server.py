@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from ishowtts.config.gateway_section import is_loopback, split_listen
 from ishowtts.errors import FatalError
 from ishowtts.util.rate_limit import RateLimit
 from ishowtts_gateway.appliances.appliance_directory import ApplianceDirectory
@@ -126,7 +127,10 @@ class WyomingServer:
         if not self._sockets:
             log.warning("gateway.wyoming.listen: %s has no address now; waiting for one", self._listen)
         else:
-            log.info("Wyoming listens at %s, for everybody who can reach it", ", ".join(self._sockets))
+            _, port = split_listen(self._listen)
+            where = ", ".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in self._sockets)
+            who = "programs on this machine" if all(map(is_loopback, self._sockets)) else "everybody who can reach it"
+            log.info("Wyoming listens at %s, for %s", where, who)
 
 
 async def _end(*tasks: asyncio.Task[None]) -> None:

@@ -126,7 +126,7 @@ def test_the_voices_of_all_boards_that_render_are_known(make_board: Any, run: An
         ]
         for _ in range(3):
             await read(client, voice="bob")
-        with pytest.raises(GatewayError, match=r"no appliance has this voice; there are anna, bob, eve") as found:
+        with pytest.raises(GatewayError, match=r"no appliance has this voice; there are: anna, bob, eve") as found:
             await read(client, voice="zack")
         assert found.value.status == 400
         with pytest.raises(GatewayError, match="there is no device cellar") as found:

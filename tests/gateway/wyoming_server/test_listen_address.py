@@ -119,3 +119,4 @@ def test_the_addresses_of_an_interface_are_followed(
     assert caplog.text.count("has no address now; waiting for one") == 2
     assert caplog.text.count("is taken by another program") == 1
     assert caplog.text.count("Wyoming listens at") == 4
+    assert f"Wyoming listens at 127.0.0.2:{port}, for programs on this machine" in caplog.text

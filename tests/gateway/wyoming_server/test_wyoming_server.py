@@ -165,7 +165,7 @@ def test_a_voice_is_chosen(run: Run, board: ScriptedBoard) -> None:
 
 
 MISTAKES: list[tuple[dict[str, Any], str]] = [
-    ({"text": "a", "voice": {"name": "nobody"}}, "no appliance has this voice; there are anna"),
+    ({"text": "a", "voice": {"name": "nobody"}}, "no appliance has this voice; there are: anna"),
     ({"text": "a", "voice": {"name": "../anna"}}, "the name of a voice has 1 to 64 characters"),
     ({"text": "a", "voice": {"language": "x" * 99}}, "the language of a voice must be a tag"),
     ({"text": "a", "voice": {"name": 1}}, "`voice` must be an object of texts"),
