@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ishowtts import DEFAULT_CONFIG
-from ishowtts.errors import ConfigError, EngineError, FatalError
+from ishowtts.errors import ConfigError, EngineError, FatalError, LineError
 from ishowtts.limits import VOLUME
 from ishowtts.util import logs
 from ishowtts.util.logs import visible
@@ -111,6 +111,15 @@ def language_tag(written: str) -> str:
     if tag is None:
         raise argparse.ArgumentTypeError(f"{written!r} is not the tag of a language, as in de or pt-BR")
     return tag
+
+
+def text_of(words: Sequence[str]) -> str:
+    """The text of a command: its words, or standard input if they are `-`. Raises LineError."""
+    text = " ".join(words)
+    text = sys.stdin.read() if text == "-" else text  # bytes that are not UTF-8 become surrogates
+    if re.search("[\ud800-\udfff]", text):
+        raise LineError("the text is not UTF-8; save or type it as UTF-8")
+    return text
 
 
 def number(value: object, digits: int) -> str:

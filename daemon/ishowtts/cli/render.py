@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from typing import TYPE_CHECKING
 
 from ishowtts.cli.appliance_view import connect
-from ishowtts.cli.common import Commands, language_tag, number, print_json, read_config, root_topic
+from ishowtts.cli.common import Commands, language_tag, number, print_json, read_config, root_topic, text_of
 from ishowtts.cli.remote_render import RemoteRender
 from ishowtts.cli.sound_output import STDOUT, SoundOutput, format_of
-from ishowtts.errors import ConfigError, LineError
+from ishowtts.errors import ConfigError
 from ishowtts.limits import NAME, RESERVED_NAMES, SPEED
 from ishowtts.model import SoundFormat
 from ishowtts.util.logs import visible
@@ -72,10 +71,7 @@ def _bounded(written: str, low: float, high: float, what: str) -> float:
 def run(arguments: argparse.Namespace) -> int:
     """Return 0 if the file is complete."""
     settings = read_config(arguments)
-    text = " ".join(arguments.text)
-    text = sys.stdin.read() if text == "-" else text  # bytes that are not UTF-8 become surrogates
-    if re.search("[\ud800-\udfff]", text):
-        raise LineError("the text is not UTF-8; save or type it as UTF-8")
+    text = text_of(arguments.text)
     if settings.mqtt.protocol != 5:
         raise ConfigError(["ishowtts render needs MQTT 5, and mqtt.protocol is 3.1.1; set it to 5"])
     sound_format = SoundFormat(arguments.format) if arguments.format else format_of(arguments.out)

@@ -7,7 +7,6 @@ sent and still waits, for example because the appliance is offline or paused. `-
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import time
 import uuid
@@ -23,11 +22,12 @@ from ishowtts.cli.common import (
     read_config,
     root_topic,
     spoken_by,
+    text_of,
     volume,
     why,
 )  # fmt: skip
 from ishowtts.cli.other_appliance import CHANGE_NAME, other_appliance
-from ishowtts.errors import BrokerError, LineError
+from ishowtts.errors import BrokerError
 from ishowtts.model import FINAL_EVENTS, Outcome
 from ishowtts.util.logs import visible
 
@@ -114,10 +114,7 @@ class SayResult:
 def run(arguments: argparse.Namespace) -> int:
     """Return 0 if the line was finished; see the module for the others."""
     settings = read_config(arguments)
-    text = " ".join(arguments.text)
-    text = sys.stdin.read() if text == "-" else text  # bytes that are not UTF-8 become surrogates
-    if re.search("[\ud800-\udfff]", text):
-        raise LineError("the text is not UTF-8; save or type it as UTF-8")
+    text = text_of(arguments.text)
     line: dict[str, Any] = {"id": uuid.uuid4().hex, "text": text}
     if arguments.voice:
         line["voice"] = arguments.voice

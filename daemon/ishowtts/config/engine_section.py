@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
+from ishowtts.config.device_names import device_names
 from ishowtts.config.old_switches import OptimisationsSection
 from ishowtts.config.section import Section as _Section
 from ishowtts.f5_switches import EIGHT_BITS, TABLE, Compile, Switches, device_faults
-from ishowtts.limits import LANGUAGE_TAG, NAME, NFE_STEP, RESERVED_NAMES
+from ishowtts.limits import LANGUAGE_TAG, NFE_STEP
 
-_MAX_BOARDS = 100
 FALLBACKS = ("hibari", "espeak")
 """Kinds of the engines that `engine.fallback` may name, in the order in which they are asked."""
 
@@ -119,16 +119,7 @@ class RestartSection(_Section):
 
 
 def _boards(value: object) -> object:
-    if value == "+":
-        return value
-    names = value if isinstance(value, list) else [value]
-    valid = all(isinstance(name, str) and NAME.fullmatch(name) and name not in RESERVED_NAMES for name in names)
-    if not valid or not 1 <= len(names) <= _MAX_BOARDS or len(set(names)) < len(names):
-        raise ValueError(
-            f'must be "+" (every appliance under mqtt.prefix that renders), or a list of 1 to {_MAX_BOARDS} different '
-            "device names"
-        )
-    return names
+    return device_names(value, '"+" (every appliance under mqtt.prefix that renders)')
 
 
 class RemoteSection(_Section):

@@ -9,25 +9,17 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from ishowtts.config.device_names import device_names
 from ishowtts.config.section import Section as _Section
-from ishowtts.limits import NAME, RESERVED_NAMES
 
-_MAX_DEVICES = 100
 _EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  it is compared
 _LISTEN = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})")
 
 
 def _devices(value: object) -> object:
-    if value is None or value == "+":
+    if value is None:
         return value
-    names = value if isinstance(value, list) else [value]
-    valid = all(isinstance(name, str) and NAME.fullmatch(name) and name not in RESERVED_NAMES for name in names)
-    if not valid or not 1 <= len(names) <= _MAX_DEVICES or len(set(names)) < len(names):
-        raise ValueError(
-            f'must be null (this board), "+" (every appliance under mqtt.prefix), or a list of 1 to {_MAX_DEVICES} '
-            "different device names, each 1 to 64 characters of a-z, 0-9, _ and -, and neither reply nor group"
-        )
-    return names
+    return device_names(value, 'null (this board), "+" (every appliance under mqtt.prefix)')
 
 
 def _listen(written: str) -> str:
