@@ -133,7 +133,7 @@ def test_a_render_is_cancelled_by_its_key(start, requester: Client) -> None:
 def test_a_flood_of_cancels_is_answered_within_a_limit(
     start, requester: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ishowtts.mqtt.render_connection._MAX_CANCELS_ANSWERED", 3)
+    monkeypatch.setattr("ishowtts.mqtt.render_connection._MAX_ANSWERED", 3)
     link = start()
     for number in range(9):
         ask(requester, "", f"other {number}".encode(), topic=f"{TOPIC}/cancel")
@@ -166,6 +166,8 @@ def test_a_client_that_floods_does_not_keep_out_another(
         ask(requester, correlation=b"%d" % number, ResponseTopic="ishowtts/reply/me/2")
     eventually(lambda: caplog.text.count("too many are open; send fewer, or wait for their ends") == 3)
     assert [reply.client for _, reply in link.recorder.renders] == [REPLY] * 3 + ["ishowtts/reply/me/2"] * 2
+    busy = RenderError("busy", "too many renders are open here; send fewer, or wait for their ends")
+    eventually(lambda: parts(requester, b"3") == parts(requester, b"4") == [busy], "the answers to those dropped")
     for _, reply in list(link.recorder.renders):
         send(reply, END)
     renders = link.link._renders[0]
@@ -205,7 +207,7 @@ def test_parts_of_the_sound_wait_for_confirmations(start, requester: Client, mon
         answers.release.set()
         assert room.wait(10)
     assert send(reply, RenderSound(8, b"x"), END) == [True, True]
-    eventually(lambda: isinstance(parts(requester)[-1], RenderEnd), "the end")
+    eventually(lambda: parts(requester)[-1:] == [END], "the end")
     assert [each.seq for each in parts(requester) if isinstance(each, RenderSound)] == list(range(9))
 
 

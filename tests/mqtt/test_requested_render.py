@@ -28,7 +28,7 @@ def take(*parts: RenderPart | None) -> tuple[RequestedRender, list[str]]:
 
 
 def test_a_complete_reply_is_a_sound() -> None:
-    render, withdrawn = take(RenderQueued(3), None, HEAD, ONE, TWO)
+    render, withdrawn = take(RenderQueued(3), None, HEAD, HEAD, ONE, ONE, TWO, ONE)  # at QoS 1 a message may come twice
     assert render.wait(0.0) is None
     assert render.take(end(2))
     found = render.wait(0.0)
@@ -46,9 +46,7 @@ def test_a_complete_reply_is_a_sound() -> None:
         (end(0),),
         (HEAD, end(0)),
         (ONE,),
-        (HEAD, HEAD),
         (HEAD, TWO),
-        (HEAD, ONE, ONE),
         (HEAD, ONE, end(2)),
         (HEAD, ONE, TWO, end(1)),
         (HEAD, RenderSound(0, b"\1"), end(1)),

@@ -29,4 +29,5 @@ def test_the_bench_runs(tmp_path: Path) -> None:
     for kind in ("without_renders", "with_renders"):
         assert figures[kind]["line_ms"]["p50"] > 0
     assert figures["begin_ms"]["pcm"]["max"] > 0
+    assert figures["first_byte_ms"]["opus"]["max"] > 0
     assert list((tmp_path / "new").iterdir()) == []

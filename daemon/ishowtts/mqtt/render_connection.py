@@ -32,8 +32,8 @@ _MAX_UNCONFIRMED = 8  # parts of the sound of one render: 0.26 MB
 _MAX_UNCONFIRMED_TOTAL = 512  # of all renders together: 17 MB
 _MAX_OPEN = 2000  # `limits.renders` is 1000 at most; the others are refused, which takes the time of one message
 _MAX_OPEN_OF_CLIENT = 1000  # so one client that floods does not keep out the others
-_MAX_CANCELS_ANSWERED = 2000
-"""Cancels of renders that are not open, in 10 s. 100 stages ask so once a second whether a board is still there."""
+_MAX_ANSWERED = 2000
+"""Answers in 10 s about renders that are not open. 100 stages cancel one each second, to see if a board is there."""
 _MAX_LOGGED = 5  # log lines in 10 s
 _FORGET_S = 60.0  # a requester that heard nothing for longer has given up
 _FLUSH_S = 1.0
@@ -74,7 +74,7 @@ class RenderConnection:
         self._open_of_client: Counter[str] = Counter()
         self._lost: list[tuple[float, RenderKey]] = []  # when each lost the connection
         self._log_limit = RateLimit(_MAX_LOGGED)
-        self._cancel_limit = RateLimit(_MAX_CANCELS_ANSWERED)
+        self._answers = RateLimit(_MAX_ANSWERED)
         role = ConnectionRole(
             "renders",
             options.client_id(f"renders-{options.instance[:12]}"),
@@ -115,18 +115,25 @@ class RenderConnection:
         if message.topic == self._topics.render_cancel:
             if key in self._open:
                 self._on_cancel(key)
-            elif self._cancel_limit.allows():
+            elif self._answers.allows():
                 _answer(key, session, RenderError("cancelled", "no such render is open here"))
-            return
+        elif key not in self._open:  # else its publisher sent it again after a reconnect
+            self._requested(key, session, message)
+
+    def _requested(self, key: RenderKey, session: Session, message: ReceivedMessage) -> None:
+        """Pass a new request on, unless too many are open."""
         with self._lock:
-            if key in self._open:
-                return  # its publisher sent it again after a reconnect
-            if len(self._open) >= _MAX_OPEN or self._open_of_client[key.topic] >= _MAX_OPEN_OF_CLIENT:
-                self._log_dropped("too many are open", "send fewer, or wait for their ends")
-                return
-            reply = self._open[key] = RenderReply(key, session, self._window, self._close)
-            self._open_of_client[key.topic] += 1
-        self._on_render(parse_render(message.payload, message.properties, self._limits), reply)
+            is_full = len(self._open) >= _MAX_OPEN or self._open_of_client[key.topic] >= _MAX_OPEN_OF_CLIENT
+            if not is_full:
+                reply = self._open[key] = RenderReply(key, session, self._window, self._close)
+                self._open_of_client[key.topic] += 1
+        if not is_full:
+            self._on_render(parse_render(message.payload, message.properties, self._limits), reply)
+            return
+        fix = "send fewer, or wait for their ends"
+        self._log_dropped("too many are open", fix)
+        if self._answers.allows():
+            _answer(key, session, RenderError("busy", f"too many renders are open here; {fix}"))
 
     def _key(self, message: ReceivedMessage) -> RenderKey | None:
         """Where the sound goes; `None` if nothing can be answered, which is logged."""

@@ -59,7 +59,7 @@ class RenderReply:
 
     @property
     def client(self) -> str:
-        """Whose turn it is is decided by this: the response topic."""
+        """Renders of one client, which is a response topic, take turns with those of others."""
         return self.key.topic
 
     def send(self, part: str, payload: bytes, *, seq: int | None = None) -> bool:
