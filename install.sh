@@ -15,8 +15,8 @@ Usage: install.sh [--dry-run] [--no-start] [--bench] [--with-transcription]
                   also install speech recognition (470 MB), so that `ishowtts voices add` writes down the words of a
                   clip; later upgrades keep it
   --torch WHEELS  required on JetPack 6: a folder or an index with NVIDIA's torch and torchaudio
-  --without-f5    install neither F5 nor torch: for a board whose segments others render (docs/stage.md), or where the
-                  natural voice is enough; later upgrades keep it, until --with-f5
+  --without-f5    install neither F5 nor torch: for a stage, whose speech other boards render (docs/stage.md), or where
+                  the natural voice is enough; later upgrades keep it, until --with-f5
   --uninstall     remove the program, the units and the users; keep configuration and state
   --purge         with --uninstall: also remove configuration, state and caches
 TEXT

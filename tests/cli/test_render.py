@@ -19,6 +19,7 @@ import soundfile
 
 from ishowtts.cli import remote_render
 from ishowtts.cli.main import main
+from ishowtts.cli.sound_output import SoundOutput
 from support.appliance import Appliance
 from support.broker import Broker, ShippedBroker
 from support.client import Client
@@ -168,17 +169,23 @@ def test_a_signal_ends_it_as_ctrl_c_does(
     eventually(lambda: board.cancelled == [board.asked[0].key])
 
 
-def test_a_broker_that_dies_is_noticed_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broker_that_dies_is_noticed_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = SoundOutput.begin
     (tmp_path / "broker").mkdir()
     slow = Script(segments=20, cost_s=0.1)
-    with Broker(tmp_path / "broker") as own, ScriptedBoard(own.host, own.port, "renders", script=slow) as board:
+    with Broker(tmp_path / "broker") as own, ScriptedBoard(own.host, own.port, "renders", script=slow):
         config = tmp_path / "config.json"
         mqtt = {"host": own.host, "port": own.port}
         config.write_text(json.dumps({"state_dir": str(tmp_path), "device": {"name": "renders"}, "mqtt": mqtt}))
-        killer = threading.Thread(target=lambda: (eventually(lambda: board.first_sent_s), own.kill()))
-        killer.start()
+
+        def kill_and_begin(output: SoundOutput, rate_hz: int) -> None:
+            own.kill()
+            begin(output, rate_hz)
+
+        monkeypatch.setattr(SoundOutput, "begin", kill_and_begin)
         assert main(["render", "Hi.", "--out", str(tmp_path / "a.wav"), "--config", str(config)]) == 1
-        killer.join()
     assert "the connection to the broker was lost before all sound had come" in capsys.readouterr().err
 
 

@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
-
 from ishowtts.cli import engine_findings
 from ishowtts.cli.common import as_user
 from ishowtts.cli.findings import Finding, fault
@@ -47,9 +45,10 @@ def examine_files(settings: Config) -> Iterator[Finding]:
 
 def examine_wyoming_address(settings: Config) -> Iterator[Finding]:
     """Whether this machine has what `gateway.wyoming.listen` names. A note, since a network may come up later."""
-    listen = settings.gateway.wyoming.listen
-    if listen is None:
+    if (listen := settings.gateway.wyoming.listen) is None:
         return
+    import psutil  # it takes 16 ms or more, and few configurations need it
+
     host, _ = split_listen(listen)
     try:
         host = str(ipaddress.ip_address(host))  # IPv6 has several spellings

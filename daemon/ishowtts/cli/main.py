@@ -32,7 +32,7 @@ COMMANDS: Mapping[str, str] = {
     "run": "run the daemon (systemd starts this)",
     "say": "send a line over MQTT and wait for its outcome",
     "render": "have an appliance speak a text into a sound file",
-    "gateway": "run the gateway: a web page, an API and metrics of appliances (systemd starts this)",
+    "gateway": "run the gateway: a web page, an API, metrics, and speech for other programs (systemd starts this)",
     "status": "show what the appliance does now: state, alerts, volume, queue, engine, figures",
     "top": "show continuously what appliances do, in this terminal; keys for skip, pause, mute and volume",
     **_CONTROLS,
