@@ -150,13 +150,14 @@ def test_each_broken_file_is_a_fault_with_its_key_and_a_fix(tmp_path: Path, name
     assert fix in (faults[0].fix or "")
 
 
-def test_a_pipe_in_a_folder_that_each_service_has_for_itself_is_a_fault_of_the_service_only(tmp_path: Path) -> None:
-    pipe = fifo(tmp_path / "pipe")
-    assert pipe.is_relative_to("/tmp")
-    assert not examined(tmp_path, audio={"device": f"pipe:{pipe}"})
-    service = Config.model_validate({"audio": {"device": f"pipe:{pipe}"}})
+@pytest.mark.parametrize("folder", ["/tmp", "/var/tmp"])
+def test_a_pipe_in_a_folder_that_each_service_has_for_itself_is_a_fault_of_the_service_only(
+    tmp_path: Path, folder: str
+) -> None:
+    assert not examined(tmp_path, audio={"device": f"pipe:{fifo(tmp_path / 'pipe')}"})
+    service = Config.model_validate({"audio": {"device": f"pipe:{folder}/pipe"}})
     found = config_files.examine_pipe("audio.device", service.audio.device, service)
-    assert (found.verdict, found.detail) == ("fault", f"the service cannot see {pipe}: it has its own /tmp")
+    assert (found.verdict, found.detail) == ("fault", f"the service cannot see {folder}/pipe: it has its own {folder}")
     assert "Snapcast in docs/sound.md" in (found.fix or "")
 
 

@@ -291,7 +291,7 @@ def test_a_lost_connection_ends_what_was_asked_and_everything_is_known_again(sta
     stage.connection.disconnect()
     found = render.wait(20.0)
     assert isinstance(found, RenderFailure)
-    assert found.kind is FailureKind.GONE
+    assert found.kind is FailureKind.DISCONNECTED
     assert found.detail.startswith("the connection to the broker at")
     board.script = SHORT
     eventually(lambda: stage.names() == ["kitchen"], "the board, known again")
@@ -303,4 +303,4 @@ def test_without_a_connection_nothing_waits(broker: Broker) -> None:
     problem = "the boards are not known, because the broker has not answered yet; see that it runs"
     assert requester.problem() == problem
     assert requester.any_ready() == requester.ready_boards(None, None) == []
-    assert requester.render("kitchen", SEGMENT, 20.0).wait(0.0) == RenderFailure(FailureKind.GONE, problem)
+    assert requester.render("kitchen", SEGMENT, 20.0).wait(0.0) == RenderFailure(FailureKind.DISCONNECTED, problem)

@@ -17,7 +17,7 @@ from ishowtts.engines import VoiceInfo
 from ishowtts.errors import Cancelled, EngineUnavailable, SynthesisError, WorkerDied
 from ishowtts.model import IsCancelled, Line, Reason, Rejection, Segment, SoundFormat, Utterance
 from ishowtts.playback.post_processing import PostProcessor
-from ishowtts.speech import open_render
+from ishowtts.speech import open_render, render_task
 from ishowtts.speech.render_service import RenderCounts
 from ishowtts.util.samples import resample
 from support.render_bench import RenderBench, Requester
@@ -255,7 +255,8 @@ def test_a_render_waits_for_an_engine_until_its_time_is_over(bench: RenderBench)
     patient.end()
 
 
-def test_what_ends_a_worker_is_tried_once_more(bench: RenderBench) -> None:
+def test_what_ends_a_worker_is_tried_once_more(bench: RenderBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render_task, "_MIN_RETRY_S", 0.02)
     bench.engine.errors = [WorkerDied("the worker was killed")]
     bench.ask("Once.").end()
     bench.engine.errors = [WorkerDied("the worker was killed"), WorkerDied("the worker was killed again")]

@@ -140,8 +140,8 @@ def examine_pipe(key: str, device: str, settings: Config) -> Finding:
     """Look whether a device `pipe:PATH` is a FIFO that the daemon may write. It is not opened."""
     path = Path(device.removeprefix("pipe:"))
     is_service = settings.state_dir.is_relative_to(SERVICE_DIR)
-    if is_service and named_pipe.is_in_private_tmp(path):
-        hidden = f"the service cannot see {path}: it has its own {path.parents[-2]}"
+    if is_service and (folder := named_pipe.private_tmp(path)) is not None:
+        hidden = f"the service cannot see {path}: it has its own {folder}"
         return Finding(key, "fault", hidden, "make the pipe in another folder: see Snapcast in docs/sound.md")
     if (problem := named_pipe.fifo_problem(path)) is not None:
         return Finding(key, "fault", *problem)

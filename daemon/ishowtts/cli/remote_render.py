@@ -89,23 +89,21 @@ class RemoteRender:
         payload = request_payload(
             text, format=taker.requested, voice=voice, language=language, speed=speed, ttl_s=wait_s
         )
-        is_over = False
         try:
-            if not self._client.publish(f"{self._root}/render", payload.decode(), properties=self._properties):
-                is_over = True
-                raise BrokerError(
-                    f"nothing takes renders at {self._root}; is the name right, does the appliance run, "
-                    "and is its version this one?"
-                )
-            found = self._receive(taker, wait_s)
-            is_over = True
-            return found
+            is_taken = self._client.publish(f"{self._root}/render", payload.decode(), properties=self._properties)
+            found = self._receive(taker, wait_s) if is_taken else None
         except LineError:
-            is_over = True
-            raise
-        finally:
-            if not is_over and not self._client.lost:
+            raise  # the appliance has ended it
+        except BaseException:
+            if not self._client.lost:
                 self._cancel()
+            raise
+        if found is None:
+            raise BrokerError(
+                f"nothing takes renders at {self._root}; is the name right, does the appliance run, "
+                "and is its version this one?"
+            )
+        return found
 
     def _refuse_unable(self) -> None:
         """Raise BrokerError if the appliance is known to render nothing."""

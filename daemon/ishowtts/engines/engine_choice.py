@@ -49,9 +49,7 @@ def choose_engine(config: Config) -> EngineChoice:
     later = [kind for kind in section.fallbacks if _ORDER.index(kind) > _ORDER.index(primary.kind)]
     if missing is None:
         return replace(primary, order=(primary.kind, *later))
-    is_named = (
-        isinstance(section.fallback, list) and "hibari" in section.fallback and section.kind in ("auto", "f5", "remote")
-    )
+    is_named = isinstance(section.fallback, list) and "hibari" in section.fallback and section.kind in _BEFORE_HIBARI
     order = (primary.kind, *(kind for kind in later if kind != "hibari"))
     return replace(primary, order=order, package_problem=missing if is_named else primary.package_problem)
 

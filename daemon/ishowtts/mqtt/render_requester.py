@@ -177,7 +177,7 @@ class RenderRequester:
         with self._lock:
             self._renders[render.correlation] = render
         if not self._publish(render, "render", payload, render.correlation, math.ceil(timeout_s)):
-            self._end(render, RenderFailure(FailureKind.GONE, self._down or "the broker cannot be reached"))
+            self._end(render, RenderFailure(FailureKind.DISCONNECTED, self._down or "the broker cannot be reached"))
         elif board not in self._heard_s:
             self._probe(render)  # a board of an earlier version does not answer: its silence means nothing
         return render
@@ -310,7 +310,7 @@ class RenderRequester:
         with self._lock:
             renders, self._renders = list(self._renders.values()), {}
         for render in renders:
-            render.end(RenderFailure(FailureKind.GONE, reason))
+            render.end(RenderFailure(FailureKind.DISCONNECTED, reason))
         self._on_change()
 
 

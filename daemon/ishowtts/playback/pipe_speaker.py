@@ -17,9 +17,9 @@ from ishowtts.util import named_pipe
 from ishowtts.util.samples import FloatPcm, to_int16
 
 # What snapserver reads unless its configuration says otherwise: 48000:16:2.
-RATE_HZ, _CHANNELS = 48_000, 2
+_RATE_HZ, _CHANNELS = 48_000, 2
 _FRAME_BYTES = 2 * _CHANNELS
-_BYTES_PER_S = RATE_HZ * _FRAME_BYTES
+_BYTES_PER_S = _RATE_HZ * _FRAME_BYTES
 # snapserver takes 20 ms every 20 ms, more after it was late, and plays silence for what is missing then. Measured with
 # four busy loops on two cores, in 16 s: 3 gaps with 50 ms ahead, none with 100 ms.
 _AHEAD_S = 0.1
@@ -78,7 +78,7 @@ class PipeSpeaker:
                 self.close()
                 raise SpeakerError(away)
             time.sleep(_POLL_S)
-        self._converter = StreamResampler(rate_hz, RATE_HZ)
+        self._converter = StreamResampler(rate_hz, _RATE_HZ)
 
     def write(self, block: Samples) -> None:
         """Writes one block, when at most 100 ms are in the pipe with it, and waits as a device would."""

@@ -20,7 +20,7 @@ def fifo_problem(path: Path) -> tuple[str, str] | None:
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
-        hint = ", in another folder if this is a service" if is_in_private_tmp(path) else ""
+        hint = ", in another folder if this is a service" if private_tmp(path) is not None else ""
         return f"the pipe {path} does not exist", f"start the program that makes it, or run mkfifo {path}{hint}"
     except OSError as error:
         return f"the pipe {path} cannot be reached ({error.strerror})", "let this user search its folders"
@@ -31,9 +31,9 @@ def fifo_problem(path: Path) -> tuple[str, str] | None:
     return f"{path} is not a named pipe", "name another path after pipe:, or remove it and run mkfifo"
 
 
-def is_in_private_tmp(path: Path) -> bool:
-    """Whether the path is in a folder that a service with `PrivateTmp=` has for itself: it sees no other program's."""
-    return any(path.is_relative_to(folder) for folder in _PRIVATE_TMP)
+def private_tmp(path: Path) -> Path | None:
+    """Returns the folder above a path of which a service with `PrivateTmp=` has its own; `None` if there is none."""
+    return next((folder for folder in _PRIVATE_TMP if path.is_relative_to(folder)), None)
 
 
 def open_for_writing(path: Path) -> int:

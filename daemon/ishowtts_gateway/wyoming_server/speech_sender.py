@@ -17,7 +17,7 @@ from ishowtts_gateway.wyoming_server.event_writer import EventWriter
 from ishowtts_gateway.wyoming_server.sentence_splitter import SentenceSplitter
 from ishowtts_gateway.wyoming_server.voice_list import VoiceChoice
 
-CHUNK_BYTES = 8192
+_CHUNK_BYTES = 8192
 """Of one `audio-chunk`: 0.17 s at 24 kHz."""
 _SILENT_RATE_HZ = 24_000
 """Of a text that has nothing to speak."""
@@ -121,8 +121,8 @@ class SpeechSender:
     async def _send(self, sound: bytes, rate_hz: int) -> None:
         if sound and not self._is_started:
             await self._start(rate_hz)
-        for start in range(0, len(sound), CHUNK_BYTES):
-            chunk = AudioChunk(rate_hz, _WIDTH_BYTES, 1, sound[start : start + CHUNK_BYTES])
+        for start in range(0, len(sound), _CHUNK_BYTES):
+            chunk = AudioChunk(rate_hz, _WIDTH_BYTES, 1, sound[start : start + _CHUNK_BYTES])
             await self._writer.send(chunk.event())
 
     async def _start(self, rate_hz: int) -> None:

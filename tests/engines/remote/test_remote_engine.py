@@ -18,6 +18,7 @@ from ishowtts.model import Segment
 SOUND = RenderedSound(np.ones(2400, np.int16), 24_000, "anna", "f5")
 BUSY = RenderFailure(FailureKind.BUSY, "busy: it has 32 renders")
 GONE = RenderFailure(FailureKind.GONE, "it went offline")
+DISCONNECTED = RenderFailure(FailureKind.DISCONNECTED, "the connection to the broker ended")
 TEXT = RenderFailure(FailureKind.TEXT, "failed: nothing to speak")
 VOICE = RenderFailure(FailureKind.VOICE, "unknown_voice: there is no voice anna")
 GAP = RenderFailure(FailureKind.REFUSED, "its reply has a gap")
@@ -209,8 +210,9 @@ def test_a_board_that_was_late_is_left_out_for_a_time_that_grows() -> None:
     assert engine.counts() == {"one": BoardCounts(rendered=1, late=7)}
 
 
-def test_a_busy_board_is_asked_again_for_the_next_segment() -> None:
-    boards = Boards({"one": BUSY})
+@pytest.mark.parametrize("answer", [BUSY, DISCONNECTED])
+def test_a_board_that_is_not_at_fault_is_asked_again_for_the_next_segment(answer: Answer) -> None:
+    boards = Boards({"one": answer})
     engine = engine_of(boards)
     for _ in range(2):
         with pytest.raises(EngineUnavailable):

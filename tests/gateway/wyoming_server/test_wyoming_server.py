@@ -240,6 +240,8 @@ def test_an_error_of_the_appliance_is_passed_on(
 def test_a_busy_appliance_is_asked_again(run: Run, board: ScriptedBoard, monkeypatch: pytest.MonkeyPatch) -> None:
     busy = Script(fault="error", reason="busy", detail="32 renders wait already")
 
+    monkeypatch.setattr(speech_sender, "_FIRST_PAUSE_S", 0.05)
+
     async def scenario(site: WyomingSite) -> None:
         board.script = busy
         speaking = asyncio.ensure_future(site.synthesize("Hello."))

@@ -15,8 +15,10 @@ class FailureKind(Enum):
 
     BUSY = "busy"
     """It has no room, or it stops. It is not at fault."""
+    DISCONNECTED = "disconnected"
+    """Our own connection to the broker ended. No board is at fault."""
     GONE = "gone"
-    """It is offline, or the connection to the broker ended."""
+    """It is offline, or nothing takes its requests."""
     REFUSED = "refused"
     """It does not accept the request, or its sound cannot be used."""
     TEXT = "text"
