@@ -89,6 +89,18 @@ def test_a_request_that_is_refused_can_be_answered(start, requester: Client) -> 
     eventually(lambda: parts(requester) == [error])
 
 
+def test_a_requester_is_told_that_its_broker_takes_no_parts_of_sound(start, requester: Client) -> None:
+    link = start()
+    link.link._renders[0].connection.session._client.broker_max_packet_bytes = 20_000
+    ask(requester)
+    ((_, reply),) = rendered(link)
+    assert send(reply, RenderQueued(0), HEAD, RenderSound(0, b"\0\1" * 16_384)) == [True, True, False]
+    assert reply.gone == "the broker does not take messages of this size"
+    eventually(lambda: len(parts(requester)) == 3)
+    error = parts(requester)[-1]
+    assert (error.reason, "raise its max_packet_size to 40000" in error.detail) == ("failed", True)
+
+
 def test_a_request_without_a_usable_way_back_is_dropped_with_a_sentence(
     start, requester: Client, caplog: pytest.LogCaptureFixture
 ) -> None:

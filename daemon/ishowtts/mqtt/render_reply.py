@@ -11,6 +11,9 @@ from ishowtts.mqtt.publisher import PendingPublish, PublishAnswer
 from ishowtts.mqtt.render_parts import EXPIRY_S, PART_PROPERTY, SEQ_PROPERTY, RenderEnd, RenderError, RenderSound
 from ishowtts.mqtt.session import Session
 
+_TOO_LARGE = RenderError(
+    "failed", "the broker takes no messages as large as a part of the sound; raise its max_packet_size to 40000"
+)
 _LAST_PARTS = (RenderEnd.part, RenderError.part)
 
 
@@ -96,6 +99,7 @@ class RenderReply:
                 self._last_sent = sent
             self._unconfirmed += is_sound
         if sent.mid is None:
+            self._tell(_TOO_LARGE)
             self.lost("the broker does not take messages of this size")
         return self.gone is None
 
@@ -111,6 +115,11 @@ class RenderReply:
     def wait(self, deadline_s: float) -> bool:
         """Wait until the broker has the last part, if it was sent. Returns whether it has by then (monotonic)."""
         return self._last_sent is None or self._last_sent.wait(deadline_s)
+
+    def _tell(self, error: RenderError) -> None:
+        """Publish the reason before nothing can be sent any more: the requester would wait for the sound."""
+        properties = self._properties(error.part, None)
+        self._session.publish(self.key.topic, error.payload(), qos=1, retain=False, properties=properties, retry=False)
 
     def _properties(self, part: str, seq: int | None) -> MessageProperties:
         number = () if seq is None else ((SEQ_PROPERTY, str(seq)),)

@@ -150,8 +150,8 @@ class RenderAttempt:
         self._pieces.clear()
         self._budget.release(self)
 
-    async def changed(self, timeout_s: float) -> None:
-        """Wait until something has come, for at most this time."""
+    async def changed(self, timeout_s: float) -> bool:
+        """Wait until something has come, for at most this time. Returns whether it has."""
         if not self._changed.is_set():
             # Not `wait_for`: before Python 3.12 it ignores a cancellation that comes together with the answer.
             waiting = asyncio.ensure_future(self._changed.wait())
@@ -159,7 +159,9 @@ class RenderAttempt:
                 await asyncio.wait({waiting}, timeout=timeout_s)
             finally:
                 waiting.cancel()
+        found = self._changed.is_set()
         self._changed.clear()
+        return found
 
     def _begin(self, head: RenderHead) -> None:
         if self.head is not None:

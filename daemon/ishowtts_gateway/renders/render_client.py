@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -209,6 +210,15 @@ class RenderClient:
                 RenderRefused(503, "unreachable", f"{attempt.device} takes no renders now: it is not connected")
             )
 
+    async def probe(self, attempt: RenderAttempt) -> None:
+        """Cancel a render that does not exist. If nobody subscribes to that, the appliance has died."""
+        try:
+            reached = await self._publish_cancel(attempt, secrets.token_bytes(16))
+        except GatewayError:
+            return  # what is wrong with the connection ends the attempt
+        if not reached:
+            attempt.fail(RenderRefused(502, "unreachable", f"{attempt.device} is not connected any more; try again"))
+
     def finish(self, attempt: RenderAttempt, client: str) -> None:
         """Forget an attempt. If the appliance may still work on it, cancel it there."""
         if self._attempts.pop((attempt.response_topic, attempt.correlation), None) is None:
@@ -233,15 +243,18 @@ class RenderClient:
 
     async def _cancel(self, attempt: RenderAttempt) -> None:
         try:
-            await self._link.publish(
-                f"{attempt.root}/render/cancel",
-                b"",
-                response_topic=attempt.response_topic,
-                correlation=attempt.correlation,
-                expiry_s=_EXPIRY_S,
-            )
+            await self._publish_cancel(attempt, attempt.correlation)
         except GatewayError as error:
             log.debug("a render is not cancelled: %s", error)
+
+    async def _publish_cancel(self, attempt: RenderAttempt, correlation: bytes) -> bool:
+        return await self._link.publish(
+            f"{attempt.root}/render/cancel",
+            b"",
+            response_topic=attempt.response_topic,
+            correlation=correlation,
+            expiry_s=_EXPIRY_S,
+        )
 
     def _no_board(self, boards: Sequence[BoardFacts], voice: str | None, language: str | None) -> RenderRefused:
         if voice is not None and any(why_not(board) is None for board in boards):
@@ -272,6 +285,9 @@ class _TextRender:
     async def ask(self, attempt: RenderAttempt) -> None:
         self.owner.start(attempt, self.client)
         await self.owner.publish(attempt, self.payload)
+
+    async def probe(self, attempt: RenderAttempt) -> None:
+        await self.owner.probe(attempt)
 
     def leave(self, attempt: RenderAttempt) -> None:
         self.owner.finish(attempt, self.client)

@@ -17,6 +17,9 @@ _ANSWER_S = 10.0
 _NEXT_SOUND_S = 60.0
 """Between two parts. Lines of the appliance's own loudspeaker go first, and a segment may take 30 s of computing."""
 
+_PROBE_S = 2.0
+"""The will of an appliance that has died comes after 10 s. The broker knows at once that nobody subscribes there."""
+
 
 class RenderBoards(Protocol):
     """What a stream needs of the client."""
@@ -26,6 +29,9 @@ class RenderBoards(Protocol):
 
     async def ask(self, attempt: RenderAttempt) -> None:
         """Publish the request."""
+
+    async def probe(self, attempt: RenderAttempt) -> None:
+        """Ask the broker if the appliance is still there. If it is not, the attempt fails."""
 
     def leave(self, attempt: RenderAttempt) -> None:
         """Forget an attempt, and cancel it if it runs."""
@@ -120,7 +126,8 @@ class RenderStream:
         if left_s <= 0:
             attempt.fail(RenderRefused(504, "unreachable", f"{attempt.device} {late}"))
             return
-        await attempt.changed(left_s)
+        if not await attempt.changed(min(left_s, _PROBE_S)):
+            await self._boards.probe(attempt)
 
     def _leave(self) -> None:
         if self._attempt is not None:

@@ -151,6 +151,27 @@ def test_another_board_renders_if_one_has_no_sound(make_board: Any, run: Any, fa
     assert len(spare.asked) == 1
 
 
+@pytest.mark.parametrize("after_parts", [0, 1])
+def test_a_board_that_has_died_is_noticed_before_its_will(
+    make_board: Any, run: Any, after_parts: int, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("ishowtts_gateway.renders.render_stream._PROBE_S", 0.05)
+    board = make_board(script=Script(fault="no_end", after_parts=after_parts), state={"queue_depth": 0})
+    make_board("hall", state={"queue_depth": 9})
+
+    async def scenario(client: RenderClient) -> None:
+        reading = asyncio.ensure_future(read(client))
+        await until(lambda: board.asked)
+        board._client.unsubscribe(f"{board.root}/render/cancel")
+        if after_parts:
+            with pytest.raises(GatewayError, match="kitchen is not connected any more"):
+                await reading
+        else:
+            assert len(await reading) == 0.6 * SECOND
+
+    run(scenario, boards=2)
+
+
 def test_a_board_that_is_forgotten_before_it_is_asked_is_passed_over(
     make_board: Any, run: Any, monkeypatch: Any
 ) -> None:
