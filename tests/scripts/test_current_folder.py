@@ -95,7 +95,8 @@ def test_the_worker_does_not(hostile: HostileFolder) -> None:
 def test_the_torch_check_of_the_doctor_does_not(hostile: HostileFolder, stub_torch: str) -> None:
     from ishowtts.cli import doctor
 
-    found = [finding.detail for finding in doctor._torch(Config())]
+    needs_torch = Config(engine={"kind": "f5"})
+    found = [finding.detail for finding in doctor._torch(needs_torch)]
     assert (len(found), stub_torch in found[0], hostile.imported) == (1, True, [])
 
 
