@@ -152,7 +152,15 @@ def test_a_closed_stdout_is_no_fault_of_a_file(render: Render, monkeypatch: pyte
     assert (status, err) == (2, "ishowtts render: stdout is closed; redirect it, or name a file with --out\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.fixture(params=[signal.SIGTERM, signal.SIGHUP])
+def number(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
+    """A signal that nobody handles, whatever other tests have left."""
+    found: signal.Signals = request.param
+    before = signal.signal(found, signal.SIG_DFL)
+    yield found
+    signal.signal(found, before or signal.SIG_DFL)
+
+
 def test_a_signal_ends_it_as_ctrl_c_does(
     render: Render, board: ScriptedBoard, tmp_path: Path, number: signal.Signals
 ) -> None:
