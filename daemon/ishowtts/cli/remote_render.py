@@ -23,7 +23,7 @@ _ANSWER_S = 10.0
 _MARGIN_S = 10.0
 # A segment may take as long as engine.deadlines.segment_s, 120 s unless it is configured.
 _NEXT_PART_S = 150.0
-_MOST_BYTES = 1 << 30
+_MOST_BYTES = 1_000_000_000
 # Names of users of the broker that can stand in a topic.
 _USER = re.compile(r"[^/+#\x00-\x20\x7f-\x9f]{1,64}")
 
@@ -119,33 +119,27 @@ class RemoteRender:
     def _receive(self, taker: SoundTaker, wait_s: float) -> tuple[RenderHead, RenderEnd]:
         """Hand out the sound until the end."""
         from ishowtts.mqtt.render_parts import RenderEnd, RenderError, RenderHead, RenderQueued, RenderSound
+        from ishowtts.mqtt.reply_order import BrokenReply, ReplyOrder
 
-        head: RenderHead | None = None
-        count = size_bytes = 0
+        order = ReplyOrder(taker.requested, _MOST_BYTES)
         for part in self._parts(wait_s):
-            if isinstance(part, RenderQueued) and part.waiting and head is None:
+            try:
+                is_new = order.take(part)
+            except BrokenReply as error:
+                raise BrokerError(f"{error}; try again") from error
+            if not is_new:
+                continue
+            if isinstance(part, RenderQueued) and part.waiting and order.head is None:
                 print(f"ishowtts: {part.waiting} renders are before this one", file=sys.stderr)
-            elif isinstance(part, RenderHead) and head is None:
-                if part.format is not taker.requested:
-                    raise BrokerError(f"the appliance sends {part.format.value}, not {taker.requested.value}")
-                head = part
-                taker.begin(head.rate_hz)
-            elif isinstance(part, RenderSound) and part.seq >= count:  # else it was delivered twice
-                size_bytes += len(part.data)
-                if head is None or part.seq > count or size_bytes > _MOST_BYTES:
-                    raise self._incomplete()
+            elif isinstance(part, RenderHead):
+                taker.begin(part.rate_hz)
+            elif isinstance(part, RenderSound):
                 taker.write(part.data)
-                count += 1
             elif isinstance(part, RenderError):
                 raise LineError(f"{part.reason}: {part.detail}")
-            elif isinstance(part, RenderEnd):
-                if head is None or part.parts != count:
-                    raise self._incomplete()
-                return head, part
+            elif isinstance(part, RenderEnd) and order.head is not None:
+                return order.head, part
         raise BrokerError("no sound came")
-
-    def _incomplete(self) -> BrokerError:
-        return BrokerError("a part of the sound is missing (max_queued_messages of the broker?); try again")
 
     def _parts(self, wait_s: float) -> Iterator[RenderPart]:
         """Yield the parts of the reply. Raises BrokerError if the next one does not come in time."""

@@ -11,7 +11,8 @@ import numpy as np
 
 from ishowtts.engines.remote.board_link import FailureKind, RenderedSound, RenderFailure
 from ishowtts.model import SoundFormat
-from ishowtts.mqtt.render_parts import RenderEnd, RenderError, RenderHead, RenderPart, RenderQueued, RenderSound
+from ishowtts.mqtt.render_parts import RenderEnd, RenderError, RenderPart, RenderQueued, RenderSound
+from ishowtts.mqtt.reply_order import BrokenReply, ReplyOrder
 
 _MAX_SOUND_BYTES = 16_000_000
 _PROBE_INTERVAL_S = 1.0
@@ -51,9 +52,8 @@ class RequestedRender:
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._result: RenderedSound | RenderFailure | None = None
-        self._head: RenderHead | None = None
+        self._order = ReplyOrder(SoundFormat.PCM, _MAX_SOUND_BYTES)
         self._sound: list[bytes] = []
-        self._bytes = 0
 
     def wait(self, timeout_s: float) -> RenderedSound | RenderFailure | None:
         """Wait for the result; `None` if there is none after this time."""
@@ -78,39 +78,38 @@ class RequestedRender:
 
     def take(self, part: RenderPart | None) -> bool:
         """Take a part of the reply. Returns whether it was the last."""
-        if part is None or self._has(part):
-            return False  # a later version may have other parts, and at QoS 1 a message may come twice
+        if part is None:
+            return False  # a later version may have other parts
+        try:
+            is_new = self._order.take(part)
+        except BrokenReply:
+            self._refuse()
+            return True
+        if not is_new:
+            return False
         if isinstance(part, RenderQueued):
             self.waiting = part.waiting
-            return False
-        if isinstance(part, RenderHead) and part.format is SoundFormat.PCM:
-            self._head = part
-            return False
-        if isinstance(part, RenderSound) and self._head is not None and part.seq == len(self._sound):
+        elif isinstance(part, RenderSound):
             self._sound.append(part.data)
-            self._bytes += len(part.data)
-            if self._bytes <= _MAX_SOUND_BYTES:
-                return False
-        if isinstance(part, RenderError):
+        elif isinstance(part, RenderError):
             kind = _KINDS.get(part.reason, FailureKind.REFUSED)
             self.end(RenderFailure(kind, f"it answers {part.reason}", part.detail))
-        elif isinstance(part, RenderEnd) and self._head is not None and self._is_complete(part):
-            samples = np.frombuffer(b"".join(self._sound), dtype="<i2").astype(np.int16)
-            self.end(RenderedSound(samples, self._head.rate_hz, part.voice, part.engine, part.cached))
-        else:
-            # A part is missing, is not where it may be, or is too much: the rest is of no use.
-            self.end(RenderFailure(FailureKind.REFUSED, "its reply has a gap, or breaks the protocol"))
-            self._withdraw(self)
-        return True
+        elif isinstance(part, RenderEnd):
+            self._finish(part)
+        return self._ended.is_set()
 
-    def _has(self, part: RenderPart) -> bool:
-        """Whether this part has come before."""
-        if isinstance(part, RenderHead):
-            return self._head is not None
-        return isinstance(part, RenderSound) and part.seq < len(self._sound)
+    def _finish(self, end: RenderEnd) -> None:
+        head, sound = self._order.head, b"".join(self._sound)
+        if head is None or not sound or len(sound) % 2:
+            self._refuse()
+            return
+        samples = np.frombuffer(sound, dtype="<i2").astype(np.int16)
+        self.end(RenderedSound(samples, head.rate_hz, end.voice, end.engine, end.cached))
 
-    def _is_complete(self, end: RenderEnd) -> bool:
-        return end.parts == len(self._sound) and self._bytes > 0 and self._bytes % 2 == 0
+    def _refuse(self) -> None:
+        """End the render: what has come and what still comes is of no use."""
+        self.end(RenderFailure(FailureKind.REFUSED, "its reply has a gap, or breaks the protocol"))
+        self._withdraw(self)
 
 
 def new_correlation() -> bytes:

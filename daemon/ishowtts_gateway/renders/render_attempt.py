@@ -8,10 +8,11 @@ from collections import deque
 from collections.abc import Mapping
 
 from ishowtts.model import SoundFormat
-from ishowtts.mqtt.render_parts import RenderEnd, RenderError, RenderHead, RenderPart, RenderQueued
+from ishowtts.mqtt.render_parts import RenderEnd, RenderError, RenderHead, RenderPart, RenderSound
+from ishowtts.mqtt.reply_order import BrokenReply, ReplyOrder
 from ishowtts_gateway.gateway_error import GatewayError
 
-_MAX_SOUND_BYTES = 64 << 20
+_MAX_SOUND_BYTES = 64_000_000
 """Of one render. 4096 characters take about 5 minutes: 14 MB at 24 kHz."""
 _STATUS: Mapping[str, int] = {
     **dict.fromkeys(("empty", "bad_utf8", "bad_json", "bad_field", "unknown_voice", "filtered"), 400),
@@ -83,7 +84,7 @@ class RenderAttempt:
         response_topic, correlation: Where its replies come, and their Correlation Data.
         answered: Whether anything came.
         settled: Whether the appliance has sent `end` or `error`: it does not work on it any more.
-        head, end: As they came.
+        end: As it came.
         error: Why there is no more sound.
 
     Args:
@@ -100,15 +101,17 @@ class RenderAttempt:
         self.correlation = secrets.token_bytes(16)
         self.answered = False
         self.settled = False
-        self.head: RenderHead | None = None
         self.end: RenderEnd | None = None
         self.error: GatewayError | None = None
-        self._format = sound_format
+        self._order = ReplyOrder(sound_format, _MAX_SOUND_BYTES)
         self._budget = budget
         self._pieces: deque[bytes] = deque()
-        self._next_seq = 0
-        self._bytes = 0
         self._changed = asyncio.Event()
+
+    @property
+    def head(self) -> RenderHead | None:
+        """What the sound is; `None` before it has come."""
+        return self._order.head
 
     @property
     def over(self) -> bool:
@@ -121,14 +124,10 @@ class RenderAttempt:
             return
         self.answered = True
         self.settled = isinstance(part, (RenderEnd, RenderError))
-        if isinstance(part, RenderError):
-            self.fail(RenderRefused(_STATUS.get(part.reason, 502), part.reason, f"{self.device}: {part.detail}"))
-        elif isinstance(part, RenderEnd):
-            self._finish(part)
-        elif isinstance(part, RenderHead):
-            self._begin(part)
-        elif not isinstance(part, RenderQueued):
-            self._add(part.seq, part.data)
+        try:
+            self._use(part)
+        except BrokenReply as error:
+            self.fail(RenderRefused(502, "failed", f"{self.device}: {error}; try again"))
         self._changed.set()
 
     def fail(self, error: GatewayError) -> None:
@@ -163,33 +162,14 @@ class RenderAttempt:
         self._changed.clear()
         return found
 
-    def _begin(self, head: RenderHead) -> None:
-        if self.head is not None:
+    def _use(self, part: RenderPart) -> None:
+        """Use a part, unless it has come before. Raises BrokenReply."""
+        if not self._order.take(part):
             return
-        if head.format is not self._format:
-            self._break(f"it sends {head.format.value} and not {self._format.value}")
-        else:
-            self.head = head
-
-    def _add(self, seq: int, piece: bytes) -> None:
-        if seq < self._next_seq:
-            return  # the broker delivered it twice
-        if seq > self._next_seq or self.head is None:
-            self._break("a part of the sound was lost")
-            return
-        self._bytes += len(piece)
-        if self._bytes > _MAX_SOUND_BYTES:
-            self._break(f"it sends more than {_MAX_SOUND_BYTES >> 20} MB of sound")
-            return
-        self._next_seq += 1
-        self._pieces.append(piece)
-        self._budget.hold(self, len(piece))
-
-    def _finish(self, end: RenderEnd) -> None:
-        if self.head is None or end.parts != self._next_seq:
-            self._break("a part of the sound was lost")
-        else:
-            self.end = end
-
-    def _break(self, why: str) -> None:
-        self.fail(RenderRefused(502, "failed", f"{self.device}: {why}; try again"))
+        if isinstance(part, RenderError):
+            self.fail(RenderRefused(_STATUS.get(part.reason, 502), part.reason, f"{self.device}: {part.detail}"))
+        elif isinstance(part, RenderEnd):
+            self.end = part
+        elif isinstance(part, RenderSound):
+            self._pieces.append(part.data)
+            self._budget.hold(self, len(part.data))

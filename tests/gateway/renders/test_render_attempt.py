@@ -29,12 +29,12 @@ def attempt(*parts: RenderPart | None, max_bytes: int = 1000) -> RenderAttempt:
 @pytest.mark.parametrize(
     ("parts", "says"),
     [
-        ([HEAD, sound(0), sound(2)], "a part of the sound was lost"),
-        ([HEAD, sound(1)], "a part of the sound was lost"),
-        ([sound(0)], "a part of the sound was lost"),
-        ([HEAD, sound(0), end(2)], "a part of the sound was lost"),
-        ([end(0)], "a part of the sound was lost"),
-        ([RenderHead(SoundFormat.MP3, 24_000, "f5", "anna")], "it sends mp3 and not pcm"),
+        ([HEAD, sound(0), sound(2)], "a part of the sound is missing"),
+        ([HEAD, sound(1)], "a part of the sound is missing"),
+        ([sound(0)], "a part of the sound is missing"),
+        ([HEAD, sound(0), end(2)], "a part of the sound is missing"),
+        ([end(0)], "a part of the sound is missing"),
+        ([RenderHead(SoundFormat.MP3, 24_000, "f5", "anna")], "the appliance sends mp3, not pcm"),
         ([RenderQueued(3), RenderError("busy", "later"), HEAD, sound(0)], "later"),
     ],
 )

@@ -195,8 +195,8 @@ def test_a_board_that_is_forgotten_before_it_is_asked_is_passed_over(
         (Script(fault="error", reason="new_one"), (502, "kitchen: ")),
         (Script(fault="error", after_parts=1), (502, "kitchen: ")),
         (Script(fault="dies", after_parts=1), (502, "kitchen went offline")),
-        (Script(fault="gap", after_parts=1), (502, "kitchen: a part of the sound was lost")),
-        (Script(fault="gap", after_parts=3), (502, "kitchen: a part of the sound was lost")),
+        (Script(fault="gap", after_parts=1), (502, "kitchen: a part of the sound is missing")),
+        (Script(fault="gap", after_parts=3), (502, "kitchen: a part of the sound is missing")),
         (Script(fault="no_end", after_parts=2), (504, "kitchen has sent no sound for")),
     ],
 )

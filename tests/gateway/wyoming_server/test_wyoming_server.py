@@ -229,7 +229,7 @@ def test_an_error_of_the_appliance_is_passed_on(
         assert (heard.code, heard.is_closed, heard.sounds) == ("bad-request", True, [])
         board.script = Script(segments=9, fault="gap", after_parts=4)
         heard = await site.synthesize("Hello.")
-        assert heard.error == "kitchen: a part of the sound was lost; try again"
+        assert heard.error == "kitchen: a part of the sound is missing (max_queued_messages of the broker?); try again"
         assert (heard.code, heard.is_closed) == ("failed", True)
         assert len(heard.sound) >= 4 * len(tone("pcm", 0.2))  # what came before is not held back
 
