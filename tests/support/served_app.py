@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import json
 import socket
-import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, cast
+from typing import cast
 
 from ishowtts_gateway.appliances.appliance_directory import ApplianceDirectory
 from ishowtts_gateway.appliances.appliance_requests import ApplianceRequests
@@ -20,6 +18,7 @@ from ishowtts_gateway.http.http_server import HttpServer, bind
 from ishowtts_gateway.http.tls_certificate import TlsCertificate
 from ishowtts_gateway.metrics.prometheus_metrics import Metrics
 from ishowtts_gateway.renders.render_client import RenderClient
+from support.served_loop import ServedLoop
 from support.waiting import eventually
 
 
@@ -37,7 +36,7 @@ class Reply:
         return cast(str, json.loads(self.body)["error"])
 
 
-class ServedApp:
+class ServedApp(ServedLoop):
     """`with ServedApp() as app: app.get("/health")`.
 
     Args:
@@ -62,34 +61,14 @@ class ServedApp:
         self._tls = tls
         self._requests = cast(ApplianceRequests, requests)
         self._renders = cast(RenderClient, renders)
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="served-app")
-        self._started = threading.Event()
+        super().__init__("served-app")
 
     def __enter__(self) -> ServedApp:
-        self._thread.start()
-        assert self._started.wait(20)
+        self.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.stop()
-
-    def stop(self) -> None:
-        """End it as the gateway ends."""
-        self.loop.call_soon_threadsafe(self._stopped.set)
-        self._thread.join(20)
-        assert not self._thread.is_alive()
-
-    def run(self, work: Callable[[], Any]) -> Any:
-        """Call a function on the loop, where directory and server live."""
-
-        async def call() -> Any:
-            return work()
-
-        return self.wait(call())
-
-    def wait(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Run a coroutine on the loop."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(20)
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Reply:
         """Send GET."""
@@ -122,15 +101,12 @@ class ServedApp:
         eventually(lambda: self.server.connections == count, f"{count} connections, not {self.server.connections},")
 
     async def _serve(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        self._stopped = asyncio.Event()
         app = make_app(self._rules, self.directory, self._requests, self._renders, Metrics(self.directory))
         (listener,) = bind_free(self.host)
         self.port: int = listener.getsockname()[1]
         self.server = HttpServer(app, [listener], self._tls)
         self.server.start()
-        self._started.set()
-        await self._stopped.wait()
+        await self._until_stopped()
         self.directory.close()
         await self.server.stop()
 
