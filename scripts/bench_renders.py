@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from ishowtts.model import SoundFormat
-from ishowtts.mqtt.render_parts import RenderEnd, RenderError, RenderSound, parse_part, request_payload
+from ishowtts.mqtt.renders.render_parts import RenderEnd, RenderError, RenderSound, parse_part, request_payload
 from ishowtts.status.speech_figures import percentile
 from support.appliance import Appliance
 from support.broker import Broker

@@ -28,7 +28,7 @@ from ishowtts.mqtt.line_payload import LineLimits
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.mqtt.link_handlers import MqttHandlers
 from ishowtts.mqtt.mqtt_options import MqttOptions
-from ishowtts.mqtt.render_requester import RenderRequester
+from ishowtts.mqtt.renders.render_requester import RenderRequester
 from ishowtts.mqtt.stored_identity import with_stored_identity
 from ishowtts.playback.build_player import (
     ChosenSpeaker,

@@ -1,1 +1,1 @@
-"""The gateway: a web page, an API, metrics and a terminal view of appliances, which it knows only over MQTT."""
+"""The gateway: page, API, metrics, speech for other programs, terminal view. It knows appliances only over MQTT."""

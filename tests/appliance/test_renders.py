@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ishowtts.model import SoundFormat
-from ishowtts.mqtt.render_parts import RenderEnd, RenderError, RenderHead, RenderPart, RenderSound, parse_part
+from ishowtts.mqtt.renders.render_parts import RenderEnd, RenderError, RenderHead, RenderPart, RenderSound, parse_part
 from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client

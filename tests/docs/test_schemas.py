@@ -18,7 +18,7 @@ from ishowtts.board import BoardReading
 from ishowtts.model import FINAL_EVENTS, AlertName, Outcome, Reason, SoundFormat
 from ishowtts.mqtt.command_payload import COMMANDS
 from ishowtts.mqtt.fields import COMMAND_FIELDS, LINE_FIELDS
-from ishowtts.mqtt.render_payload import RENDER_FIELDS
+from ishowtts.mqtt.renders.render_payload import RENDER_FIELDS
 from ishowtts.playback.audibility import SilentCause
 from ishowtts.status.payloads import name_in_telemetry
 from support import payload_check

@@ -16,7 +16,7 @@ from ishowtts.mqtt.line_payload import LineLimits
 from ishowtts.mqtt.link import MqttLink
 from ishowtts.mqtt.link_handlers import MqttHandlers
 from ishowtts.mqtt.mqtt_options import MqttOptions
-from ishowtts.mqtt.render_reply import RenderKey, RenderReply
+from ishowtts.mqtt.renders.render_reply import RenderKey, RenderReply
 from ishowtts.mqtt.response_topic import Reply
 from support.broker import Broker
 from support.hostile_broker import HostileBroker

@@ -16,7 +16,7 @@ from ishowtts.mqtt.fields import COMMAND_FIELDS, LINE_FIELDS
 from ishowtts.mqtt.json_faults import looks_like_object
 from ishowtts.mqtt.line_payload import LineLimits, parse_line
 from ishowtts.mqtt.publish_packet import MessageProperties
-from ishowtts.mqtt.render_payload import RENDER_FIELDS, parse_render
+from ishowtts.mqtt.renders.render_payload import RENDER_FIELDS, parse_render
 from ishowtts.text import is_speakable
 from support.payload_check import schemas, validator
 

@@ -15,7 +15,7 @@ from ishowtts.engines.remote.remote_engine import RemoteEngine
 from ishowtts.errors import Cancelled
 from ishowtts.model import AlertName, Segment
 from ishowtts.mqtt.mqtt_options import MqttOptions
-from ishowtts.mqtt.render_requester import RenderRequester
+from ishowtts.mqtt.renders.render_requester import RenderRequester
 from support.appliance import Appliance
 from support.broker import ShippedBroker
 from support.certificates import Authority

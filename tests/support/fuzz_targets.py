@@ -31,8 +31,8 @@ from ishowtts.mqtt.event_sender import event_payload
 from ishowtts.mqtt.history_payload import HistoryRequest
 from ishowtts.mqtt.line_payload import LineLimits, parse_line
 from ishowtts.mqtt.publish_packet import MalformedPacket, MessageProperties, read_publish
-from ishowtts.mqtt.render_parts import RenderEnd, RenderError, RenderHead, RenderQueued, parse_part
-from ishowtts.mqtt.render_payload import parse_render
+from ishowtts.mqtt.renders.render_parts import RenderEnd, RenderError, RenderHead, RenderQueued, parse_part
+from ishowtts.mqtt.renders.render_payload import parse_render
 from ishowtts.mqtt.voice_payload import parse_voice_request
 from ishowtts.policies import Policies
 from ishowtts.policies.blocked_words import WordList

@@ -14,8 +14,8 @@ import numpy as np
 
 from ishowtts.limits import RENDER_PART_BYTES
 from ishowtts.model import Line, Rejection, RenderRequest, SoundFormat
-from ishowtts.mqtt.render_reply import RenderKey
-from ishowtts.speech.render_service import RenderService
+from ishowtts.mqtt.renders.render_reply import RenderKey
+from ishowtts.speech.renders.render_service import RenderService
 from support.speech_harness import Harness
 from support.waiting import eventually
 

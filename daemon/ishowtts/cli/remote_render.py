@@ -17,7 +17,7 @@ from ishowtts.util.logs import visible
 
 if TYPE_CHECKING:
     from ishowtts.mqtt.client import Message, ShortLivedClient
-    from ishowtts.mqtt.render_parts import RenderEnd, RenderHead, RenderPart
+    from ishowtts.mqtt.renders.render_parts import RenderEnd, RenderHead, RenderPart
 
 _ANSWER_S = 10.0
 _MARGIN_S = 10.0
@@ -81,7 +81,7 @@ class RemoteRender:
             BrokerError: the appliance is offline, does not answer, or sent a part of the sound only.
             LineError: the appliance refuses the text, or cannot speak it.
         """
-        from ishowtts.mqtt.render_parts import request_payload
+        from ishowtts.mqtt.renders.render_parts import request_payload
 
         self._client.subscribe(self._reply_topic)
         self._view = read_view(self._client, self._root, ("info", "state"))
@@ -107,7 +107,7 @@ class RemoteRender:
 
     def _refuse_unable(self) -> None:
         """Raise BrokerError if the appliance is known to render nothing."""
-        from ishowtts.mqtt.render_boards import BoardFacts, why_not
+        from ishowtts.mqtt.renders.render_boards import BoardFacts, why_not
 
         view = self._view
         if view.availability is None and not view.info:
@@ -118,8 +118,8 @@ class RemoteRender:
 
     def _receive(self, taker: SoundTaker, wait_s: float) -> tuple[RenderHead, RenderEnd]:
         """Hand out the sound until the end."""
-        from ishowtts.mqtt.render_parts import RenderEnd, RenderError, RenderHead, RenderQueued, RenderSound
-        from ishowtts.mqtt.reply_order import BrokenReply, ReplyOrder
+        from ishowtts.mqtt.renders.render_parts import RenderEnd, RenderError, RenderHead, RenderQueued, RenderSound
+        from ishowtts.mqtt.renders.reply_order import BrokenReply, ReplyOrder
 
         order = ReplyOrder(taker.requested, _MOST_BYTES)
         for part in self._parts(wait_s):
@@ -143,7 +143,7 @@ class RemoteRender:
 
     def _parts(self, wait_s: float) -> Iterator[RenderPart]:
         """Yield the parts of the reply. Raises BrokerError if the next one does not come in time."""
-        from ishowtts.mqtt.render_parts import RenderQueued, parse_part
+        from ishowtts.mqtt.renders.render_parts import RenderQueued, parse_part
 
         limit_s = _ANSWER_S
         while True:

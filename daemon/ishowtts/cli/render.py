@@ -25,7 +25,7 @@ from ishowtts.util.logs import visible
 
 if TYPE_CHECKING:
     from ishowtts.config import Config
-    from ishowtts.mqtt.render_parts import RenderEnd, RenderHead
+    from ishowtts.mqtt.renders.render_parts import RenderEnd, RenderHead
 
 _USUAL_WAIT_S, _MAX_WAIT_S = 60.0, 3600.0
 

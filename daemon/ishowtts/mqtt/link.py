@@ -20,7 +20,7 @@ from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.outside_topics import OutsideTopics
 from ishowtts.mqtt.paho_client import ConnectionRole
 from ishowtts.mqtt.publish_packet import ReceivedMessage
-from ishowtts.mqtt.render_connection import RenderConnection
+from ishowtts.mqtt.renders.render_connection import RenderConnection
 from ishowtts.mqtt.retained_publisher import RetainedPublisher
 from ishowtts.mqtt.session import Session, SessionHandlers
 from ishowtts.mqtt.topics import RetainedName, Topics, lines_of

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from ishowtts.model import Acknowledge, Arrival, Command, Delivery, Rejection, RenderRequest, VoiceRequest
 from ishowtts.mqtt.history_payload import HistoryRequest
-from ishowtts.mqtt.render_reply import RenderKey, RenderReply
-from ishowtts.mqtt.render_requester import RenderRequester
+from ishowtts.mqtt.renders.render_reply import RenderKey, RenderReply
+from ishowtts.mqtt.renders.render_requester import RenderRequester
 from ishowtts.mqtt.response_topic import Reply
 
 

@@ -1,4 +1,4 @@
-"""From a line that arrived to a line that was heard: intake, scheduler, outbox."""
+"""From a line that arrived to a line that was heard: intake, scheduler, outbox. `renders` makes sound for others."""
 
 from ishowtts.speech.fallback import FallbackSynthesizer
 from ishowtts.speech.intake import Intake

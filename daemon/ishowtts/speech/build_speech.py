@@ -14,7 +14,7 @@ from ishowtts.playback.build_player import build_post_processor
 from ishowtts.playback.player import Player
 from ishowtts.speech.default_voice import DefaultVoice
 from ishowtts.speech.fallback import FallbackSynthesizer
-from ishowtts.speech.render_service import RenderService
+from ishowtts.speech.renders.render_service import RenderService
 from ishowtts.speech.scheduler import Scheduler
 from ishowtts.speech.segment_renderer import SpeechResources
 from ishowtts.speech.speech_policy import SpeechPolicy

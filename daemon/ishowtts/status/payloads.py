@@ -22,7 +22,7 @@ from ishowtts.mqtt.link import MqttLink
 from ishowtts.playback.audibility import Silence, SilentCause, ordered
 from ishowtts.playback.player import Player
 from ishowtts.speech import SchedulerStatus
-from ishowtts.speech.render_service import RenderService
+from ishowtts.speech.renders.render_service import RenderService
 from ishowtts.status.speech_figures import percentile, rounded
 from ishowtts.status.telemetry import Telemetry
 

@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Mapping
 
 from ishowtts.model import SoundFormat
-from ishowtts.mqtt.render_parts import RenderEnd, RenderError, RenderHead, RenderPart, RenderSound
-from ishowtts.mqtt.reply_order import BrokenReply, ReplyOrder
+from ishowtts.mqtt.renders.render_parts import RenderEnd, RenderError, RenderHead, RenderPart, RenderSound
+from ishowtts.mqtt.renders.reply_order import BrokenReply, ReplyOrder
 from ishowtts_gateway.gateway_error import GatewayError
 
 _MAX_SOUND_BYTES = 64_000_000

@@ -13,8 +13,8 @@ from functools import partial
 
 from ishowtts.limits import LANGUAGE_TAG, NAME, RENDER_CHARS
 from ishowtts.model import SoundFormat
-from ishowtts.mqtt.render_boards import BoardFacts, rank_boards, texts_in, why_not
-from ishowtts.mqtt.render_parts import parse_part, request_payload
+from ishowtts.mqtt.renders.render_boards import BoardFacts, rank_boards, texts_in, why_not
+from ishowtts.mqtt.renders.render_parts import parse_part, request_payload
 from ishowtts_gateway.appliances.appliance_directory import ApplianceDirectory
 from ishowtts_gateway.appliances.appliance_record import OFFLINE, ApplianceRecord
 from ishowtts_gateway.appliances.broker_link import BrokerLink

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol
 
-from ishowtts.mqtt.render_parts import RenderEnd, RenderHead
+from ishowtts.mqtt.renders.render_parts import RenderEnd, RenderHead
 from ishowtts_gateway.renders.render_attempt import RenderAttempt, RenderRefused
 
 FIRST_SOUND_S = 60.0

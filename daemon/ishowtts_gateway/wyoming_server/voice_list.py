@@ -13,7 +13,7 @@ from wyoming.tts import SynthesizeVoice
 
 from ishowtts import __version__
 from ishowtts.limits import LANGUAGE_TAG, LANGUAGE_TAG_CHARS, NAME
-from ishowtts.mqtt.render_boards import renders_for_others, texts_in
+from ishowtts.mqtt.renders.render_boards import renders_for_others, texts_in
 from ishowtts_gateway.appliances.appliance_directory import ApplianceDirectory
 from ishowtts_gateway.wyoming_server.event_reader import WyomingProtocolError
 from ishowtts_gateway.wyoming_server.event_writer import event_bytes

@@ -9,7 +9,7 @@ from typing import Any
 from ishowtts.cli.doctor.rendering_boards import board_findings, examine_boards
 from ishowtts.cli.doctor.speech_parts import examine_voices
 from ishowtts.config import Config
-from ishowtts.mqtt.board_watch import BoardWatch
+from ishowtts.mqtt.renders.board_watch import BoardWatch
 
 INFO = {"engines": ["f5"], "voices": ["anna"], "limits": {"renders": 32}}
 STATE = {"state": "ready", "engines": ["f5"]}

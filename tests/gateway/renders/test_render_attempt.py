@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ishowtts.model import SoundFormat
-from ishowtts.mqtt.render_parts import RenderEnd, RenderError, RenderHead, RenderPart, RenderQueued, RenderSound
+from ishowtts.mqtt.renders.render_parts import RenderEnd, RenderError, RenderHead, RenderPart, RenderQueued, RenderSound
 from ishowtts_gateway.renders.render_attempt import RenderAttempt, SoundBudget
 
 HEAD = RenderHead(SoundFormat.PCM, 24_000, "f5", "anna")

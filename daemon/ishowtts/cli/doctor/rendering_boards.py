@@ -13,8 +13,8 @@ from ishowtts.errors import BrokerError, ConfigError
 from ishowtts.util.known_names import listed
 
 if TYPE_CHECKING:
-    from ishowtts.mqtt.board_watch import BoardWatch
     from ishowtts.mqtt.client import ShortLivedClient
+    from ishowtts.mqtt.renders.board_watch import BoardWatch
 
 _MOST_ROWS = 20
 _FIX = "look at its state, and run `ishowtts doctor` there"
@@ -22,8 +22,8 @@ _FIX = "look at its state, and run `ishowtts doctor` there"
 
 def examine_boards(settings: Config) -> Iterator[Finding]:
     """Name the boards that would render now, and say of each other why it would not."""
-    from ishowtts.mqtt.board_watch import BoardWatch
-    from ishowtts.mqtt.render_requester import NEEDS_MQTT5
+    from ishowtts.mqtt.renders.board_watch import BoardWatch
+    from ishowtts.mqtt.renders.render_requester import NEEDS_MQTT5
 
     if settings.engine.kind != "remote":
         return

@@ -1,4 +1,4 @@
-"""What the engine `remote` needs of the connection to the boards. `mqtt/render_requester` implements it."""
+"""What the engine `remote` needs of the connection to the boards. `mqtt/renders/render_requester` implements it."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ishowtts.mqtt.mqtt_options import MqttOptions
-from ishowtts.mqtt.render_parts import RenderEnd
-from ishowtts.mqtt.render_reply import RenderReply
+from ishowtts.mqtt.renders.render_parts import RenderEnd
+from ishowtts.mqtt.renders.render_reply import RenderReply
 from support import broker_scripts as scripts
 from support import mqtt_packets as mqtt
 from support.hostile_broker import HostileBroker

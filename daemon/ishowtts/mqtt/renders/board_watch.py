@@ -10,7 +10,7 @@ from typing import Any
 from ishowtts.config import Config
 from ishowtts.limits import NAME, RESERVED_NAMES
 from ishowtts.mqtt import strict_json
-from ishowtts.mqtt.render_boards import BoardFacts, rank_boards, renders_for_others, texts_in, why_not
+from ishowtts.mqtt.renders.render_boards import BoardFacts, rank_boards, renders_for_others, texts_in, why_not
 from ishowtts.text.scripts import base_language
 from ishowtts.util.known_names import listed
 from ishowtts.util.rate_limit import RateLimit

@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from ishowtts.speech.open_render import OpenRender
+from ishowtts.speech.renders.open_render import OpenRender
 from ishowtts.speech.synthesis_thread import Job
 
 _MAX_UNSENT_S = 2.0  # the next segment of a render is made once no more of its sound than this is unsent

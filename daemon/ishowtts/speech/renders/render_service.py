@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ishowtts.model import Line, Reason, Rejection, RenderRequest
-from ishowtts.mqtt.render_parts import RenderError
-from ishowtts.mqtt.render_reply import RenderKey
-from ishowtts.speech.open_render import OpenRender, RenderOutcome, RenderOutlet, send
-from ishowtts.speech.render_turns import RenderTurns
+from ishowtts.mqtt.renders.render_parts import RenderError
+from ishowtts.mqtt.renders.render_reply import RenderKey
+from ishowtts.speech.renders.open_render import OpenRender, RenderOutcome, RenderOutlet, send
+from ishowtts.speech.renders.render_turns import RenderTurns
 from ishowtts.speech.segment_renderer import SpeechResources
 from ishowtts.speech.synthesis_thread import Job
 from ishowtts.util.callbacks import ChangeSignal

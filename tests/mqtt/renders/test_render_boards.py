@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ishowtts.mqtt.render_boards import BoardFacts, rank_boards, why_not
+from ishowtts.mqtt.renders.render_boards import BoardFacts, rank_boards, why_not
 
 INFO: dict[str, Any] = {
     "engine": "f5",

@@ -11,8 +11,8 @@ import pytest
 
 from ishowtts.model import Rejection, RenderRequest, SoundFormat
 from ishowtts.mqtt.duplicate_guard import GuardTimeouts
-from ishowtts.mqtt.render_parts import RenderEnd, RenderError, RenderHead, RenderQueued, RenderSound, parse_part
-from ishowtts.mqtt.render_reply import RenderKey, RenderReply
+from ishowtts.mqtt.renders.render_parts import RenderEnd, RenderError, RenderHead, RenderQueued, RenderSound, parse_part
+from ishowtts.mqtt.renders.render_reply import RenderKey, RenderReply
 from support.client import Client
 from support.waiting import eventually
 
@@ -145,7 +145,7 @@ def test_a_render_is_cancelled_by_its_key(start, requester: Client) -> None:
 def test_a_flood_of_cancels_is_answered_within_a_limit(
     start, requester: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ishowtts.mqtt.render_connection._MAX_ANSWERED", 3)
+    monkeypatch.setattr("ishowtts.mqtt.renders.render_connection._MAX_ANSWERED", 3)
     link = start()
     for number in range(9):
         ask(requester, "", f"other {number}".encode(), topic=f"{TOPIC}/cancel")
@@ -169,8 +169,8 @@ def test_a_request_that_comes_twice_is_rendered_once(start, requester: Client) -
 def test_a_client_that_floods_does_not_keep_out_another(
     start, requester: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("ishowtts.mqtt.render_connection._MAX_OPEN_OF_CLIENT", 3)
-    monkeypatch.setattr("ishowtts.mqtt.render_connection._MAX_OPEN", 5)
+    monkeypatch.setattr("ishowtts.mqtt.renders.render_connection._MAX_OPEN_OF_CLIENT", 3)
+    monkeypatch.setattr("ishowtts.mqtt.renders.render_connection._MAX_OPEN", 5)
     link = start()
     for number in range(5):
         ask(requester, correlation=b"%d" % number)

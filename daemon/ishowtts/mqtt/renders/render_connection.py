@@ -17,9 +17,9 @@ from ishowtts.mqtt.line_payload import LineLimits
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.paho_client import ConnectionRole
 from ishowtts.mqtt.publish_packet import ReceivedMessage
-from ishowtts.mqtt.render_parts import RenderError
-from ishowtts.mqtt.render_payload import parse_render
-from ishowtts.mqtt.render_reply import RenderKey, RenderReply
+from ishowtts.mqtt.renders.render_parts import RenderError
+from ishowtts.mqtt.renders.render_payload import parse_render
+from ishowtts.mqtt.renders.render_reply import RenderKey, RenderReply
 from ishowtts.mqtt.response_topic import BadResponseTopic, checked_reply_to
 from ishowtts.mqtt.session import Session, SessionHandlers
 from ishowtts.mqtt.topics import Topics

@@ -10,11 +10,11 @@ from enum import Enum
 from typing import Protocol
 
 from ishowtts.model import RenderRequest
-from ishowtts.mqtt.render_parts import RenderEnd, RenderError, RenderHead, RenderPart, RenderQueued, RenderSound
-from ishowtts.mqtt.render_reply import RenderKey
-from ishowtts.speech.render_task import MadeSegment, RenderTask
+from ishowtts.mqtt.renders.render_parts import RenderEnd, RenderError, RenderHead, RenderPart, RenderQueued, RenderSound
+from ishowtts.mqtt.renders.render_reply import RenderKey
+from ishowtts.speech.renders.render_task import MadeSegment, RenderTask
+from ishowtts.speech.renders.sound_stream import SoundStream
 from ishowtts.speech.segment_renderer import SpeechResources
-from ishowtts.speech.sound_stream import SoundStream
 from ishowtts.util.logs import Untrusted
 
 log = logging.getLogger(__name__)

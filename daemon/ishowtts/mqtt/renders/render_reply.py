@@ -8,7 +8,14 @@ from dataclasses import dataclass
 
 from ishowtts.mqtt.publish_packet import MessageProperties
 from ishowtts.mqtt.publisher import PendingPublish, PublishAnswer
-from ishowtts.mqtt.render_parts import EXPIRY_S, PART_PROPERTY, SEQ_PROPERTY, RenderEnd, RenderError, RenderSound
+from ishowtts.mqtt.renders.render_parts import (
+    EXPIRY_S,
+    PART_PROPERTY,
+    SEQ_PROPERTY,
+    RenderEnd,
+    RenderError,
+    RenderSound,
+)
 from ishowtts.mqtt.session import Session
 
 _TOO_LARGE = RenderError(

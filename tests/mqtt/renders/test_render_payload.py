@@ -11,8 +11,8 @@ from ishowtts.limits import RENDER_CHARS
 from ishowtts.model import Reason, Rejection, RenderRequest, SoundFormat
 from ishowtts.mqtt.line_payload import LineLimits
 from ishowtts.mqtt.publish_packet import MessageProperties
-from ishowtts.mqtt.render_parts import request_payload
-from ishowtts.mqtt.render_payload import parse_render
+from ishowtts.mqtt.renders.render_parts import request_payload
+from ishowtts.mqtt.renders.render_payload import parse_render
 
 LIMITS = LineLimits(100, lambda: ["anna"], "ishowtts/reply/", chimes=lambda: ["bell"])
 

@@ -10,8 +10,8 @@ import numpy as np
 from ishowtts.limits import RENDER_PART_BYTES
 from ishowtts.model import Line, RenderRequest, Samples, Segment, Utterance
 from ishowtts.playback.post_processing import PostProcessor
-from ishowtts.speech.render_task import MadeSegment
-from ishowtts.speech.sound_stream import SoundStream
+from ishowtts.speech.renders.render_task import MadeSegment
+from ishowtts.speech.renders.sound_stream import SoundStream
 from ishowtts.util.samples import resample
 
 RATE_HZ = 24_000

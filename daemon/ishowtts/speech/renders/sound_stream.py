@@ -12,8 +12,8 @@ from ishowtts.errors import OperatorFileError
 from ishowtts.limits import RENDER_PART_BYTES
 from ishowtts.model import RenderRequest, Samples, Utterance
 from ishowtts.speech.engine_seam import EDGE_FADE_S, after_other_engine
-from ishowtts.speech.render_task import MadeSegment
-from ishowtts.speech.segment_joiner import SegmentJoiner
+from ishowtts.speech.renders.render_task import MadeSegment
+from ishowtts.speech.renders.segment_joiner import SegmentJoiner
 from ishowtts.speech.segment_renderer import SpeechResources
 from ishowtts.util.samples import FloatPcm, resample, to_int16
 from ishowtts.util.sound_encoder import SoundEncoder, build_encoder, encodable_rate_hz, slices

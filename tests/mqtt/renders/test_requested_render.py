@@ -6,8 +6,8 @@ import pytest
 
 from ishowtts.engines.remote.board_link import FailureKind, RenderedSound, RenderFailure
 from ishowtts.model import SoundFormat
-from ishowtts.mqtt.render_parts import RenderEnd, RenderError, RenderHead, RenderPart, RenderQueued, RenderSound
-from ishowtts.mqtt.requested_render import RequestedRender
+from ishowtts.mqtt.renders.render_parts import RenderEnd, RenderError, RenderHead, RenderPart, RenderQueued, RenderSound
+from ishowtts.mqtt.renders.requested_render import RequestedRender
 
 HEAD = RenderHead(SoundFormat.PCM, 24_000, "f5", "anna")
 ONE, TWO = RenderSound(0, b"\1\0"), RenderSound(1, b"\2\0")

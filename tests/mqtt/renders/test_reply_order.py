@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ishowtts.model import SoundFormat
-from ishowtts.mqtt.render_parts import RenderEnd, RenderError, RenderHead, RenderPart, RenderQueued, RenderSound
-from ishowtts.mqtt.reply_order import BrokenReply, ReplyOrder
+from ishowtts.mqtt.renders.render_parts import RenderEnd, RenderError, RenderHead, RenderPart, RenderQueued, RenderSound
+from ishowtts.mqtt.renders.reply_order import BrokenReply, ReplyOrder
 
 HEAD = RenderHead(SoundFormat.PCM, 24_000, "f5", "anna")
 FIRST, SECOND, THIRD = (RenderSound(seq, b"12") for seq in range(3))

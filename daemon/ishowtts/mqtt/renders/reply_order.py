@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ishowtts.model import SoundFormat
-from ishowtts.mqtt.render_parts import RenderEnd, RenderHead, RenderPart, RenderSound
+from ishowtts.mqtt.renders.render_parts import RenderEnd, RenderHead, RenderPart, RenderSound
 
 
 class BrokenReply(ValueError):

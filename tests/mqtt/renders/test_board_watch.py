@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ishowtts.mqtt import board_watch
-from ishowtts.mqtt.board_watch import BoardWatch
+from ishowtts.mqtt.renders import board_watch
+from ishowtts.mqtt.renders.board_watch import BoardWatch
 
 INFO = {
     "engine": "f5",

@@ -14,11 +14,11 @@ from ishowtts.engines.remote.board_link import FailureKind, RenderedSound, Rende
 from ishowtts.engines.remote.remote_engine import RemoteEngine
 from ishowtts.errors import Cancelled, EngineUnavailable
 from ishowtts.model import Segment, Utterance
-from ishowtts.mqtt import render_requester, requested_render
-from ishowtts.mqtt.board_watch import BoardWatch
 from ishowtts.mqtt.connection import Connection
 from ishowtts.mqtt.mqtt_options import MqttOptions
-from ishowtts.mqtt.render_requester import RenderRequester
+from ishowtts.mqtt.renders import render_requester, requested_render
+from ishowtts.mqtt.renders.board_watch import BoardWatch
+from ishowtts.mqtt.renders.render_requester import RenderRequester
 from support.broker import Broker
 from support.scripted_board import RATE_HZ, Fault, Script, ScriptedBoard, tone
 from support.waiting import eventually

@@ -17,8 +17,8 @@ from ishowtts.engines import VoiceInfo
 from ishowtts.errors import Cancelled, EngineUnavailable, SynthesisError, WorkerDied
 from ishowtts.model import IsCancelled, Line, Reason, Rejection, Segment, SoundFormat, Utterance
 from ishowtts.playback.post_processing import PostProcessor
-from ishowtts.speech import open_render, render_task
-from ishowtts.speech.render_service import RenderCounts
+from ishowtts.speech.renders import open_render, render_task
+from ishowtts.speech.renders.render_service import RenderCounts
 from ishowtts.util.samples import resample
 from support.render_bench import RenderBench, Requester
 from support.speech_harness import RATE_HZ, ToneEngine, tone

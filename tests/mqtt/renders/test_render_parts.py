@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ishowtts.limits import RENDER_PART_BYTES
 from ishowtts.model import SoundFormat
-from ishowtts.mqtt.render_parts import (
+from ishowtts.mqtt.renders.render_parts import (
     RenderEnd,
     RenderError,
     RenderHead,

@@ -11,8 +11,8 @@ import numpy as np
 
 from ishowtts.engines.remote.board_link import FailureKind, RenderedSound, RenderFailure
 from ishowtts.model import SoundFormat
-from ishowtts.mqtt.render_parts import RenderEnd, RenderError, RenderPart, RenderQueued, RenderSound
-from ishowtts.mqtt.reply_order import BrokenReply, ReplyOrder
+from ishowtts.mqtt.renders.render_parts import RenderEnd, RenderError, RenderPart, RenderQueued, RenderSound
+from ishowtts.mqtt.renders.reply_order import BrokenReply, ReplyOrder
 
 _MAX_SOUND_BYTES = 16_000_000
 _PROBE_INTERVAL_S = 1.0

@@ -17,15 +17,15 @@ from ishowtts.config import Config
 from ishowtts.engines.remote.board_link import FailureKind, ReadyBoard, RenderFailure
 from ishowtts.engines.remote.remote_engine import RemoteEngine
 from ishowtts.model import Acknowledge, Segment, SoundFormat
-from ishowtts.mqtt.board_watch import BoardWatch
 from ishowtts.mqtt.connection import Connection
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.paho_client import ConnectionRole
 from ishowtts.mqtt.publish_packet import MessageProperties, ReceivedMessage
 from ishowtts.mqtt.publisher import PublishAnswer
-from ishowtts.mqtt.render_boards import ONLINE, BoardFacts, recent_rtf
-from ishowtts.mqtt.render_parts import parse_part, request_payload
-from ishowtts.mqtt.requested_render import RequestedRender, new_correlation
+from ishowtts.mqtt.renders.board_watch import BoardWatch
+from ishowtts.mqtt.renders.render_boards import ONLINE, BoardFacts, recent_rtf
+from ishowtts.mqtt.renders.render_parts import parse_part, request_payload
+from ishowtts.mqtt.renders.requested_render import RequestedRender, new_correlation
 from ishowtts.mqtt.session import SessionHandlers
 
 log = logging.getLogger(__name__)
