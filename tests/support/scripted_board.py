@@ -321,9 +321,10 @@ class _Render:
         """Publish a reply as soon as fewer than 8 are unconfirmed."""
         with self._changed:
             self._changed.wait_for(lambda: self._ends() or self._unconfirmed < _WINDOW, _DEADLINE_S)
-            if self._ends():
-                self._stop()
-            self._unconfirmed += 1
+            ends = self._ends()
+            self._unconfirmed += not ends
+        if ends:
+            self._stop()
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         properties.CorrelationData = self._asked.key[1]
         properties.MessageExpiryInterval = 60
@@ -335,15 +336,20 @@ class _Render:
         return self._over or not self._client.is_connected()
 
     def _stop(self) -> None:
-        if self._cancelled:
-            self._over = self._cancelled = False
+        """End the render. The lock must be free: `publish` waits for paho's thread, and that for the lock."""
+        with self._changed:
+            cancelled = self._cancelled
+            if cancelled:
+                self._over = self._cancelled = False
+        if cancelled:
             self._send("error", {"reason": "cancelled", "detail": "the requester has cancelled it"})
         raise _Ended
 
     def _wait(self, seconds: float) -> None:
         with self._changed:
-            if seconds and self._changed.wait_for(self._ends, seconds):
-                self._stop()
+            ends = bool(seconds) and self._changed.wait_for(self._ends, seconds)
+        if ends:
+            self._stop()
 
 
 class _Ended(Exception):
