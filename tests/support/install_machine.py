@@ -1,0 +1,165 @@
+"""A root folder as a machine for install.sh, with a stand-in for each program that changes a system."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = [
+    "install.sh",
+    "scripts/common.sh",
+    *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "scripts/install").iterdir()),
+]
+
+SYSTEM_PATH = re.compile(r"(?<![\w$.*}])/(?:boot|etc|home|lib|opt|root|run|srv|sys|usr|var)/")
+UNCHANGED = ("/usr/bin/env", "/usr/bin/python3", "/usr/sbin/nologin")
+
+# One file under many names. It notes each call in $MACHINE/calls, and changes nothing except in $MACHINE.
+STAND_IN = r"""#!/bin/bash
+name=${0##*/}
+place() { mkdir -p "${1%/*}" && cp "$MACHINE/programs/stand-in" "$1"; }
+case "$name $1" in
+    # These only ask, or act on files that the tests look at.
+    "id "* | "getent "* | "dpkg-query "* | "systemctl is-enabled" | "install "* | "chown "* | "python3 -c") ;;
+    *) echo "$name $*" >>"$MACHINE/calls" ;;
+esac
+[ ! -e "$MACHINE/fails/$name" ] && [ ! -e "$MACHINE/fails/$name $1" ] || exit 1
+[ "$name $1" != "systemctl is-enabled" ] || [ ! -e "$MACHINE/fails/disabled $3" ] || exit 1
+case $name in
+    id) if [ "$1" = -u ]; then cat "$MACHINE/uid"; else [ -e "$MACHINE/users/$1" ]; fi ;;
+    getent) grep -qx "$2" "$MACHINE/groups" ;;
+    dpkg-query) if grep -qx "${!#}" "$MACHINE/packages"; then echo -n installed; else exit 1; fi ;;
+    useradd) touch "$MACHINE/users/${!#}" ;;
+    userdel) rm "$MACHINE/users/$1" ;;
+    systemctl)
+        # As ExecStopPost of the clocks does, which runs before the program goes.
+        if [ "$1 $3" = "disable ishowtts-clocks.service" ]; then
+            "$MACHINE/opt/ishowtts/venv/bin/ishowtts" clocks restore
+        fi
+        ;;
+    python3)
+        case "$1 $2" in
+            "-m venv") place "$3/bin/python" ;;
+            "-c import sys;"*)
+                "$PYTHON_HERE" -ISc "import sys; sys.version_info = $(cat "$MACHINE/version"); exec(sys.argv[1])" "$2"
+                exit
+                ;;
+        esac
+        ;;
+    python) if [ "$1 $2" = "-m pip" ]; then place "${0%/*}/uv"; fi ;;
+    uv)
+        if [[ $* == *natural.txt ]] && [ -e "$MACHINE/fails/natural" ]; then exit 1; fi
+        if [[ $* == *"--reinstall-package ishowtts"* ]]; then place "${0%/*}/ishowtts"; fi
+        ;;
+    install)
+        words=()
+        for word in "$@"; do
+            case $before in -o) word=${word/ishowtts/nobody} ;; -g) word=${word/ishowtts/nogroup} ;; esac
+            words+=("$word")
+            before=$word
+        done
+        exec /usr/bin/install "${words[@]}"
+        ;;
+    chown) exec /usr/bin/chown "${1/ishowtts:ishowtts/nobody:nogroup}" "${@:2}" ;;
+esac
+"""
+PROGRAMS = [
+    "apt-get", "chown", "dpkg-query", "getent", "id", "install", "python3", "runuser", "sudo", "systemctl", "useradd",
+    "userdel", "usermod",
+]  # fmt: skip
+
+
+class InstallMachine:
+    """A root folder. install.sh finds its paths below it, and a stand-in for each program that changes a system."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._checkout = root / "checkout"
+        self._calls = root / "calls"
+        for folder in ("checkout/scripts/install", "programs", "users", "fails", "etc/systemd/system",
+                       "run/systemd/system", "usr/local/bin", "opt", "var/lib", "var/cache"):  # fmt: skip
+            (root / folder).mkdir(parents=True)
+        for name in SCRIPTS:
+            self._copy(name)
+        for name in ("systemd", "config", "daemon"):
+            (self._checkout / name).symlink_to(ROOT / name)
+        stand_in = root / "programs/stand-in"
+        stand_in.write_text(STAND_IN)
+        stand_in.chmod(0o755)
+        for name in PROGRAMS:
+            (root / "programs" / name).symlink_to("stand-in")
+        self._calls.touch()
+        (root / "uid").write_text("0\n")
+        (root / "version").write_text("(3, 10, 12)")
+        (root / "groups").write_text("audio\nvideo\nrender\n")
+        (root / "packages").write_text("".join(f"{name}\n" for name in self._needed_packages()))
+        self.command = self.path("/usr/local/bin/ishowtts")
+        self.config = self.path("/etc/ishowtts/config.yaml")
+        self.units = self.path("/etc/systemd/system")
+        self.drop_ins = self.units / "ishowtts.service.d"
+        self.gateway_drop_ins = self.units / "ishowtts-gateway.service.d"
+        self.data = self.path("/var/lib/ishowtts")
+
+    def path(self, path: str) -> Path:
+        return self.root / path.lstrip("/")
+
+    def _copy(self, name: str) -> None:
+        text = (ROOT / name).read_text()
+        moved = SYSTEM_PATH.sub(lambda found: f"{self.root}{found.group()}", text)
+        for path in UNCHANGED:
+            moved = moved.replace(f"{self.root}{path}", path)
+        copy = self._checkout / name
+        copy.write_text(moved)
+        copy.chmod(0o755)
+
+    def _needed_packages(self) -> list[str]:
+        found = re.search(r"apt_install (.*?[^\\])\n", (ROOT / "scripts/install/program.sh").read_text(), re.DOTALL)
+        assert found
+        return found.group(1).replace("\\\n", " ").split()
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run install.sh; its output names the paths as if the root folder were /."""
+        self._calls.write_text("")
+        done = subprocess.run(
+            [self._checkout / "install.sh", *arguments],
+            env={
+                "PATH": f"{self.root}/programs:/usr/bin:/bin", "MACHINE": str(self.root),
+                "PYTHON": str(self.root / "programs/python3"), "PYTHON_HERE": sys.executable, **environment,
+            },
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        done.stdout, done.stderr = (text.replace(str(self.root), "") for text in (done.stdout, done.stderr))
+        return done
+
+    def install(self, *arguments: str, **environment: str) -> str:
+        done = self.run(*arguments, **environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def fail(self, program: str) -> None:
+        """From now on PROGRAM ends with 1; it may name the first argument too, as in `systemctl disable`."""
+        (self.root / "fails" / program).touch()
+
+    @property
+    def calls(self) -> list[str]:
+        """What the last run asked of the system, in order."""
+        return self._calls.read_text().replace(str(self.root), "").splitlines()
+
+    def called(self, program: str) -> list[str]:
+        return [call for call in self.calls if call.startswith(f"{program} ")]
+
+    def tree(self) -> dict[str, tuple[object, ...]]:
+        """Everything below the root folder except the notes of calls, with owner, mode and content."""
+        found: dict[str, tuple[object, ...]] = {}
+        for path in set(self.root.rglob("*")) - {self._calls, self.root / "uid"}:
+            state = path.lstat()
+            content = path.readlink() if path.is_symlink() else path.read_bytes() if path.is_file() else None
+            found[str(path)] = (state.st_uid, state.st_gid, state.st_mode, content)
+        return found
+
+    def owner(self, path: str) -> tuple[int, int, str]:
+        found = self.path(path).lstat()
+        return found.st_uid, found.st_gid, oct(found.st_mode & 0o7777)
