@@ -3,6 +3,7 @@
 
 DATA=/var/lib/ishowtts
 CACHE=/var/cache/ishowtts
+CONFIG=/etc/ishowtts/config.yaml
 
 install_configuration() {  # makes the folders, the configuration and the chimes
     step install -d -m 0755 /etc/ishowtts

@@ -24,7 +24,8 @@ remove() {
     for secret in "${SECRETS[@]}"; do ours+=("$DROP_INS/$secret.conf"); done
     for secret in "${GATEWAY_SECRETS[@]}"; do ours+=("$GATEWAY_DROP_INS/$secret.conf"); done
     for secret in "${SECRETS[@]}" "${GATEWAY_SECRETS[@]}"; do others+=(! -name "$secret.conf"); done
-    step rm -rf "${ours[@]}" "$AVAHI_SERVICE" /opt/ishowtts
+    cd /  # this script may run from there
+    step rm -rf "${ours[@]}" "$AVAHI_SERVICE" "$BASE"
     if is_our_link; then step rm "$COMMAND"; fi
     systemd_step daemon-reload
     for user in ishowtts-gateway ishowtts; do
@@ -32,12 +33,13 @@ remove() {
             step userdel "$user" || echo "the user $user stays, because one of its processes still runs"
         fi
     done
-    local kept=(/etc/ishowtts "$DATA" "$CACHE")
+    local kept=(/etc/ishowtts "$DATA" "$CACHE" "${LOG%/*}")
     # Other drop-ins are the operator's: `systemctl edit` makes them.
     for folder in "$DROP_INS" "$GATEWAY_DROP_INS"; do
         if [ ! -d "$folder" ]; then continue; fi
         if [ -n "$(find "$folder" "${others[@]}")" ]; then kept+=("$folder"); else step rmdir "$folder"; fi
     done
+    step rm -f "$LOCK"
     if [ "$purge" = yes ]; then
         step rm -rf "${kept[@]}"
     else

@@ -2,6 +2,7 @@
 # Installs the users, the units and their drop-ins. install.sh sources this file.
 
 UNITS=/etc/systemd/system
+FORMER_UNITS=/etc/systemd/system     # earlier versions put ours there
 DROP_INS=$UNITS/ishowtts.service.d
 GATEWAY_DROP_INS=$UNITS/ishowtts-gateway.service.d
 UNIT_FILES=(ishowtts.service ishowtts-clocks.service ishowtts-clocks-repair.path ishowtts-clocks-repair.service
