@@ -5,8 +5,7 @@ DATA=/var/lib/ishowtts
 CACHE=/var/cache/ishowtts
 
 install_configuration() {  # makes the folders, the configuration and the chimes
-    step install -d -m 0755 /etc/ishowtts
-    if is_old_layout "$DATA" && [ -e "$UNITS/ishowtts.service" ]; then systemd_step stop ishowtts.service; fi
+    if is_old_layout "$DATA" && { [ -e "$UNITS/ishowtts.service" ] || has_former_units; }; then systemd_step stop ishowtts.service; fi
     make_folders "$DATA" "$CACHE" ishowtts ishowtts
     if [ -e /etc/ishowtts/config.yaml ]; then
         echo "kept: /etc/ishowtts/config.yaml"

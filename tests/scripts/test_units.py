@@ -282,7 +282,8 @@ def test_a_drop_in_passes_the_secret_of_its_own_name_to_the_service(name: str) -
 
 
 def test_there_is_a_table_for_each_file() -> None:
-    assert {path.name for path in (ROOT / "systemd").iterdir()} == {*UNITS, *(f"{name}.conf" for name in SECRETS)}
+    files = {path.name for path in (ROOT / "systemd").iterdir() if path.is_file()}
+    assert files == {*UNITS, *(f"{name}.conf" for name in SECRETS)}
 
 
 def test_the_service_may_write_where_the_default_configuration_writes() -> None:

@@ -32,7 +32,8 @@ case $name in
     id) if [ "$1" = -u ]; then cat "$MACHINE/uid"; else [ -e "$MACHINE/users/$1" ]; fi ;;
     getent) grep -qx "$2" "$MACHINE/groups" ;;
     dpkg-query) if grep -qx "${!#}" "$MACHINE/packages"; then echo -n installed; else exit 1; fi ;;
-    useradd) touch "$MACHINE/users/${!#}" ;;
+    systemd-sysusers) for user in $(sed -n 's/^u \([^ ]*\) .*/\1/p' "$1"); do touch "$MACHINE/users/$user"; done ;;
+    systemd-tmpfiles) exec /usr/bin/systemd-tmpfiles --root="$MACHINE" "$@" ;;
     userdel) rm "$MACHINE/users/$1" ;;
     systemctl)
         # As ExecStopPost of the clocks does, which runs before the program goes.
@@ -67,8 +68,8 @@ case $name in
 esac
 """
 PROGRAMS = [
-    "apt-get", "chown", "dpkg-query", "getent", "id", "install", "python3", "runuser", "sudo", "systemctl", "useradd",
-    "userdel", "usermod",
+    "apt-get", "chown", "dpkg-query", "getent", "id", "install", "python3", "runuser", "sudo", "systemctl",
+    "systemd-sysusers", "systemd-tmpfiles", "userdel",
 ]  # fmt: skip
 
 
@@ -80,8 +81,12 @@ class InstallMachine:
         self._checkout = root / "checkout"
         self._calls = root / "calls"
         for folder in ("checkout/scripts/install", "programs", "users", "fails", "etc/systemd/system",
-                       "run/systemd/system", "usr/local/bin", "opt", "var/lib", "var/cache"):  # fmt: skip
+                       "run/systemd/system", "usr/local/bin", "usr/local/lib", "opt", "var/lib",
+                       "var/cache"):  # fmt: skip
             (root / folder).mkdir(parents=True)
+        # systemd-tmpfiles asks these for the user of the service.
+        (root / "etc/passwd").write_text("root:x:0:0::/:\nishowtts:x:65534:65534::/:\n")
+        (root / "etc/group").write_text("root:x:0:\nishowtts:x:65534:\n")
         for name in SCRIPTS:
             self._copy(name)
         for name in ("systemd", "config", "daemon"):
@@ -98,9 +103,10 @@ class InstallMachine:
         (root / "packages").write_text("".join(f"{name}\n" for name in self._needed_packages()))
         self.command = self.path("/usr/local/bin/ishowtts")
         self.config = self.path("/etc/ishowtts/config.yaml")
-        self.units = self.path("/etc/systemd/system")
-        self.drop_ins = self.units / "ishowtts.service.d"
-        self.gateway_drop_ins = self.units / "ishowtts-gateway.service.d"
+        self.units = self.path("/usr/local/lib/systemd/system")
+        self.former_units = self.path("/etc/systemd/system")
+        self.drop_ins = self.former_units / "ishowtts.service.d"
+        self.gateway_drop_ins = self.former_units / "ishowtts-gateway.service.d"
         self.data = self.path("/var/lib/ishowtts")
 
     def path(self, path: str) -> Path:
