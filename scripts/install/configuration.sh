@@ -3,6 +3,13 @@
 
 DATA=/var/lib/ishowtts
 CACHE=/var/cache/ishowtts
+CONFIG=/etc/ishowtts/config.yaml
+
+config_file() {  # config_file ARGUMENT...: runs config_file.py, which needs the YAML library of a release
+    local python=$VENV/bin/python
+    if [ ! -x "$python" ]; then python=$(running_release)/bin/python; fi
+    if [ -x "$python" ]; then "$python" -I scripts/install/config_file.py "$@"; fi
+}
 
 install_configuration() {  # makes the folders, the configuration and the chimes
     if is_old_layout "$DATA" && { [ -e "$UNITS/ishowtts.service" ] || has_former_units; }; then systemd_step stop ishowtts.service; fi

@@ -40,7 +40,8 @@ add_users() {  # makes the users, with the groups that this machine has
 }
 
 has_former_units() {  # whether an earlier version put its units into /etc/systemd/system
-    [ ! -L "$FORMER_UNITS/ishowtts.service" ] && grep -qs '^ExecStart=/opt/ishowtts/venv/' "$FORMER_UNITS/ishowtts.service"
+    [ ! -L "$FORMER_UNITS/ishowtts.service" ] &&
+        grep -qs "^ExecStart=/opt/ishowtts/venv/" "$FORMER_UNITS/ishowtts.service"
 }
 
 install_units() {
@@ -55,10 +56,11 @@ install_units() {
     done
     install_drop_ins "$DROP_INS" "${SECRETS[@]}"
     install_drop_ins "$GATEWAY_DROP_INS" "${GATEWAY_SECRETS[@]}"
+    install_device_drop_ins
 }
 
 our_drop_ins() {  # prints the names of the drop-ins that this script makes
-    printf '%s.conf\n' "${SECRETS[@]}" "${GATEWAY_SECRETS[@]}"
+    printf '%s.conf\n' "${SECRETS[@]}" "${GATEWAY_SECRETS[@]}" "${DEVICE_DROP_INS[@]}"
 }
 
 has_other_drop_ins() {  # has_other_drop_ins FOLDER: whether it has any of the operator, as `systemctl edit` makes them

@@ -70,3 +70,60 @@ def test_the_units_of_an_earlier_version_move_and_those_of_the_operator_stay(mac
     assert "kept: /etc/systemd/system/ishowtts.service, which systemd uses instead" in machine.install()
     machine.install("--uninstall", "--purge")
     assert former.read_text() == "[Service]\nExecStart=/opt/mine\n"
+
+
+def test_the_delay_before_a_restart_grows_where_systemd_can(machine: InstallMachine) -> None:
+    places = [folder / "restart-delay.conf" for folder in (machine.drop_ins, machine.gateway_drop_ins)]
+    for version, is_there in {"253": False, "254": True, "249": False}.items():
+        (machine.root / "systemd").write_text(f"{version}\n")
+        machine.install("--no-start")
+        assert [path.exists() for path in places] == [is_there, is_there], version
+
+
+def test_jetson_stats_gets_its_group_only_if_wanted_and_there(machine: InstallMachine) -> None:
+    drop_in = machine.drop_ins / "jetson-stats.conf"
+    machine.install("--no-start")
+    assert not drop_in.exists()
+    machine.config.write_text("board:\n  jetson_stats: true\n")
+    assert "no group jtop" in machine.install("--no-start")
+    assert not drop_in.exists()
+    (machine.root / "groups").write_text("audio\njtop\n")
+    machine.install("--no-start")
+    assert drop_in.read_bytes() == (ROOT / "systemd/jetson-stats.conf").read_bytes()
+    machine.config.write_text("board: {jetson_stats: false}\n")
+    machine.install("--no-start")
+    assert not drop_in.exists(), "the service would be root for nothing"
+
+
+CLASSES = """Character devices:
+ 10 misc
+116 alsa
+226 drm
+240 nvidia-nvlink
+505 nvhost-gpu
+
+Block devices:
+ 10 sd
+"""
+
+
+def test_only_nodes_that_the_unit_does_not_allow_by_their_class_are_listed(tmp_path: Path) -> None:
+    device = tmp_path / "dev"
+    for name, major in {
+        "nvmap": 10, "nvhost-gpu": 505, "nvgpu/igpu0/ctrl": 505, "nvgpu/igpu0/odd name": 10, "host1x-fence": 10,
+        "dri/renderD128": 226, "snd/timer": 116, "snd/odd": 10, "kvm": 10,
+    }.items():  # fmt: skip
+        node = device / name
+        node.parent.mkdir(parents=True, exist_ok=True)
+        os.mknod(node, 0o20600, os.makedev(major, 1))
+    (device / "nvlink.log").write_text("a file")
+    (tmp_path / "devices").write_text(CLASSES)
+
+    def listed(folder: Path) -> list[str]:
+        program = f". scripts/install/devices.sh; set -euo pipefail; unlisted_devices {folder} {tmp_path / 'devices'}"
+        done = subprocess.run(["bash", "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.stderr == ""
+        return [line.removeprefix(f"{folder}/") for line in done.stdout.splitlines()]
+
+    assert listed(device) == ["host1x-fence", "nvmap", "snd/odd"]
+    assert listed(tmp_path / "empty") == []

@@ -244,6 +244,15 @@ UNITS = {
     "ishowtts-clocks-repair.path": REPAIR_PATH,
     "ishowtts-clocks-repair.service": REPAIR,
 }
+DROP_INS: dict[str, dict[str, str]] = {
+    "restart-delay.conf": {
+        "RestartSteps=5": "a crash at each start would take a core every 2 s, for ever",
+        "RestartMaxDelaySec=20": "the delay would not grow; a longer one is silence after a rare crash, months later",
+    },
+    "jetson-stats.conf": {"SupplementaryGroups=jtop": "jetson-stats answers its group alone"},
+}
+"""Those that install.sh adds where the device has what they need."""
+
 SECRETS = [
     "mqtt-username", "mqtt-password", "mqtt-tls-key", "gateway-mqtt-username", "gateway-mqtt-password", "gateway-token",
 ]  # fmt: skip
@@ -281,9 +290,14 @@ def test_a_drop_in_passes_the_secret_of_its_own_name_to_the_service(name: str) -
     assert directives(ROOT / f"systemd/{name}.conf") == [("Service", f"LoadCredential={name}:/etc/ishowtts/{name}")]
 
 
+@pytest.mark.parametrize("name", DROP_INS)
+def test_a_drop_in_of_the_device_has_each_directive_with_its_reason(name: str) -> None:
+    assert directives(ROOT / "systemd" / name) == [("Service", line) for line in DROP_INS[name]]
+
+
 def test_there_is_a_table_for_each_file() -> None:
     files = {path.name for path in (ROOT / "systemd").iterdir() if path.is_file()}
-    assert files == {*UNITS, *(f"{name}.conf" for name in SECRETS)}
+    assert files == {*UNITS, *DROP_INS, *(f"{name}.conf" for name in SECRETS)}
 
 
 def test_the_service_may_write_where_the_default_configuration_writes() -> None:

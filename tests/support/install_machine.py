@@ -23,8 +23,8 @@ name=${0##*/}
 place() { mkdir -p "${1%/*}" && cp "$MACHINE/programs/stand-in" "$1"; }
 case "$name $1" in
     # These only ask, or act on files that the tests look at.
-    "id "* | "getent "* | "dpkg-query "* | "systemctl is-enabled") ;;
-    "install "* | "chown "* | "python3 -c" | "sync "*) ;;
+    "id "* | "getent "* | "dpkg-query "* | "systemctl is-enabled" | "systemctl --version") ;;
+    "install "* | "chown "* | "python3 -c" | "python -I" | "sync "*) ;;
     *) echo "$name $*" >>"$MACHINE/calls" ;;
 esac
 [ ! -e "$MACHINE/fails/$name" ] && [ ! -e "$MACHINE/fails/$name $1" ] || exit 1
@@ -37,6 +37,7 @@ case $name in
     systemd-tmpfiles) exec /usr/bin/systemd-tmpfiles --root="$MACHINE" "$@" ;;
     userdel) rm "$MACHINE/users/$1" ;;
     systemctl)
+        if [ "$1" = --version ]; then echo "systemd $(cat "$MACHINE/systemd") (its build)"; fi
         # As ExecStopPost of the clocks does, which runs before the program goes.
         if [ "$1 $3" = "disable ishowtts-clocks.service" ]; then
             "$MACHINE/opt/ishowtts/current/bin/ishowtts" clocks restore
@@ -51,7 +52,10 @@ case $name in
                 ;;
         esac
         ;;
-    python) if [ "$1 $2" = "-m pip" ]; then place "${0%/*}/uv"; fi ;;
+    python)
+        if [ "$1 $2" = "-m pip" ]; then place "${0%/*}/uv"; fi
+        if [ "$1 $2" = "-I scripts/install/config_file.py" ]; then exec "$PYTHON_HERE" "$@"; fi
+        ;;
     uv)
         if [[ $* == *natural.txt ]] && [ -e "$MACHINE/fails/natural" ]; then exit 1; fi
         if [[ $* == *"--reinstall-package ishowtts"* ]]; then place "${0%/*}/ishowtts"; fi
@@ -100,6 +104,7 @@ class InstallMachine:
         self._calls.touch()
         (root / "uid").write_text("0\n")
         (root / "version").write_text("(3, 10, 12)")
+        (root / "systemd").write_text("252\n")
         (root / "groups").write_text("audio\nvideo\nrender\n")
         (root / "packages").write_text("".join(f"{name}\n" for name in self._needed_packages()))
         self.command = self.path("/usr/local/bin/ishowtts")
