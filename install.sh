@@ -83,6 +83,8 @@ cd "$(dirname "$(readlink -f "$0")")"  # a link leads here from /opt/ishowtts
 . scripts/install/configuration.sh
 # shellcheck source=scripts/install/units.sh
 . scripts/install/units.sh
+# shellcheck source=scripts/install/devices.sh
+. scripts/install/devices.sh
 # shellcheck source=scripts/install/remove.sh
 . scripts/install/remove.sh
 # The system's Python. The service cannot read one in a user's home.

@@ -1,6 +1,6 @@
 """Reads, copies and renames the file of the queue, for install.sh, which runs this as the user of the service.
 
-Usage: queue_file.py path CONFIG | version FILE | copy FILE TARGET | move FILE TARGET
+Usage: queue_file.py version FILE | copy FILE TARGET | move FILE TARGET
 """
 
 from __future__ import annotations
@@ -10,21 +10,6 @@ import sqlite3
 import sys
 import urllib.parse
 from pathlib import Path
-
-DEFAULT_STATE = Path("/var/lib/ishowtts/state")
-NAME = "inbox.sqlite"
-
-
-def path(config: Path) -> Path:
-    """File of the queue, which `state_dir` of the configuration places."""
-    import yaml  # a package of the release: the other commands need none
-
-    try:
-        keys = yaml.safe_load(config.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        keys = None  # the daemon names the fault
-    state = keys.get("state_dir") if isinstance(keys, dict) else None
-    return Path(state if isinstance(state, str) else DEFAULT_STATE) / NAME
 
 
 def version(file: Path) -> int:
@@ -87,8 +72,6 @@ def main(words: list[str]) -> int:
     """Runs one command; a fault is one sentence and exit status 1."""
     try:
         match words:
-            case ["path", config]:
-                print(path(Path(config)))
             case ["version", file]:
                 print(version(Path(file)))
             case ["copy", file, target]:

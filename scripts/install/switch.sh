@@ -24,9 +24,10 @@ on_queue() {  # on_queue COMMAND...: runs queue_file.py as the service, which ow
 }
 
 find_queue() {  # sets `queue` to the file of the queue, or to nothing if there is none
-    queue=''
-    if id ishowtts >/dev/null 2>&1; then queue=$(on_queue path "$CONFIG" 2>/dev/null) || queue=''; fi
-    [ -n "$queue" ] && [ -e "$queue" ] || queue=''
+    local folder
+    folder=$(config_file value "$CONFIG" state_dir)
+    queue=${folder:-$DATA/state}/inbox.sqlite
+    [ -e "$queue" ] || queue=''
 }
 
 is_queue_too_new() {  # is_queue_too_new RELEASE: whether a later version wrote the queue's file; sets queue_version
@@ -114,7 +115,7 @@ switch_release() {  # makes $VENV the current release, and starts it
 }
 
 install_units_of() {  # install_units_of RELEASE: installs its units, and removes those that only another release has
-    local unit here=$PWD
+    local unit here=$PWD UNIT_FILES=("${UNIT_FILES[@]}")
     for unit in "$RELEASES"/*/share/ishowtts/systemd/*.{service,path}; do
         unit=${unit##*/}
         if [ ! -e "$1/share/ishowtts/systemd/$unit" ] && [ -e "$UNITS/$unit" ]; then
@@ -124,6 +125,7 @@ install_units_of() {  # install_units_of RELEASE: installs its units, and remove
     done
     # In a dry run the new release is not there; this folder has the same files.
     if [ -d "$1/share/ishowtts" ]; then cd "$1/share/ishowtts"; fi
+    mapfile -t UNIT_FILES < <(cd systemd && compgen -G "ishowtts*.service" && compgen -G "ishowtts*.path")
     install_units
     cd "$here"
     systemd_step daemon-reload

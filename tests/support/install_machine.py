@@ -24,7 +24,7 @@ place() { mkdir -p "${1%/*}" && cp "$MACHINE/programs/stand-in" "$1"; }
 case "$name $1" in
     # These only ask, or act on files that the tests look at.
     "runuser "*) [[ $* == *queue_file.py* ]] || echo "$name $*" >>"$MACHINE/calls" ;;
-    "id "* | "getent "* | "dpkg-query "* | "systemctl is-enabled") ;;
+    "id "* | "getent "* | "dpkg-query "* | "systemctl is-enabled" | "systemctl --version") ;;
     "install "* | "chown "* | "python3 -c" | "sync "* | "python -I") ;;
     *) echo "$name $*" >>"$MACHINE/calls" ;;
 esac
@@ -34,9 +34,11 @@ case $name in
     id) if [ "$1" = -u ]; then cat "$MACHINE/uid"; else [ -e "$MACHINE/users/$1" ]; fi ;;
     getent) grep -qx "$2" "$MACHINE/groups" ;;
     dpkg-query) if grep -qx "${!#}" "$MACHINE/packages"; then echo -n installed; else exit 1; fi ;;
-    useradd) touch "$MACHINE/users/${!#}" ;;
+    systemd-sysusers) for user in $(sed -n 's/^u \([^ ]*\) .*/\1/p' "$1"); do touch "$MACHINE/users/$user"; done ;;
+    systemd-tmpfiles) exec /usr/bin/systemd-tmpfiles --root="$MACHINE" "$@" ;;
     userdel) rm "$MACHINE/users/$1" ;;
     systemctl)
+        if [ "$1" = --version ]; then echo "systemd $(cat "$MACHINE/systemd") (its build)"; fi
         # As ExecStopPost of the clocks does, which runs before the program goes.
         if [ "$1 $3" = "disable ishowtts-clocks.service" ]; then
             "$MACHINE/opt/ishowtts/current/bin/ishowtts" clocks restore
@@ -54,7 +56,7 @@ case $name in
     python)
         case "$1 $2 $3" in
             "-m pip "*) place "${0%/*}/uv" ;;
-            *queue_file.py*) exec "$PYTHON_HERE" "$@" ;;
+            *queue_file.py* | *config_file.py*) exec "$PYTHON_HERE" "$@" ;;
             "-I -c from ishowtts.inbox.migrations "*) cat "$MACHINE/queue-version" ;;
         esac
         ;;
@@ -77,7 +79,7 @@ esac
 """
 PROGRAMS = [
     "apt-get", "chown", "dpkg-query", "getent", "id", "install", "journalctl", "python3", "runuser", "sudo", "sync",
-    "systemctl", "useradd", "userdel", "usermod",
+    "systemctl", "systemd-sysusers", "systemd-tmpfiles", "userdel",
 ]  # fmt: skip
 
 
@@ -89,8 +91,12 @@ class InstallMachine:
         self._checkout = root / "checkout"
         self._calls = root / "calls"
         for folder in ("checkout/scripts/install", "programs", "users", "fails", "etc/systemd/system",
-                       "run/systemd/system", "usr/local/bin", "var/log", "opt", "var/lib", "var/cache"):  # fmt: skip
+                       "run/systemd/system", "usr/local/bin", "usr/local/lib", "opt", "var/lib",
+                       "var/cache", "var/log"):  # fmt: skip
             (root / folder).mkdir(parents=True)
+        # systemd-tmpfiles asks these for the user of the service.
+        (root / "etc/passwd").write_text("root:x:0:0::/:\nishowtts:x:65534:65534::/:\n")
+        (root / "etc/group").write_text("root:x:0:\nishowtts:x:65534:\n")
         for name in SCRIPTS:
             self._copy(name)
         for name in ("systemd", "config", "daemon", "pyproject.toml"):
@@ -104,13 +110,15 @@ class InstallMachine:
         (root / "uid").write_text("0\n")
         (root / "queue-version").write_text("6\n")
         (root / "version").write_text("(3, 10, 12)")
+        (root / "systemd").write_text("252\n")
         (root / "groups").write_text("audio\nvideo\nrender\n")
         (root / "packages").write_text("".join(f"{name}\n" for name in self._needed_packages()))
         self.command = self.path("/usr/local/bin/ishowtts")
         self.config = self.path("/etc/ishowtts/config.yaml")
-        self.units = self.path("/etc/systemd/system")
-        self.drop_ins = self.units / "ishowtts.service.d"
-        self.gateway_drop_ins = self.units / "ishowtts-gateway.service.d"
+        self.units = self.path("/usr/local/lib/systemd/system")
+        self.former_units = self.path("/etc/systemd/system")
+        self.drop_ins = self.former_units / "ishowtts.service.d"
+        self.gateway_drop_ins = self.former_units / "ishowtts-gateway.service.d"
         self.data = self.path("/var/lib/ishowtts")
         self.releases = self.path("/opt/ishowtts/releases")
         self.current = self.path("/opt/ishowtts/current")
