@@ -227,16 +227,14 @@ def run_as_service(path: str, stream: int) -> None:
 
 def test_a_program_whose_standard_error_is_the_journal_logs_with_fields(journal: NativeSocket, stderr: Stderr) -> None:
     run_as_service(journal.path, stderr.fd)
-    assert stderr.lines() == []
+    assert stderr.lines() == ["<3>a setting is wrong", "<3>in two ways"]
     found = journal.records()
     assert [(each["PRIORITY"][0], each["MESSAGE"][0].split("\n")[0]) for each in found] == [
-        ("3", "a setting is wrong"),
-        ("3", "in two ways"),
         ("6", "tea"),
         ("4", "of the gateway"),
         ("2", "the process ends with an exception"),
     ]
-    assert found[2]["ISHOWTTS_LINE_ID"] == ["tea-2"]
+    assert found[0]["ISHOWTTS_LINE_ID"] == ["tea-2"]
 
 
 @pytest.fixture(scope="module")

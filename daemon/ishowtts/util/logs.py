@@ -221,19 +221,15 @@ def set_up_worker(kind: str) -> None:
 
 
 def tell(text: str, level: int = logging.ERROR) -> None:
-    """Writes a message of a command to standard error, with control characters escaped; in the journal it is a record.
+    """Writes a message of a command to standard error, with control characters escaped; in the journal with its level.
+
+    It does not go to journald's socket: if a process ends at once, journald no longer finds the unit of a datagram.
 
     Args:
         text: It may have several lines.
     """
-    if journald.is_stderr():
-        logger = logging.getLogger("ishowtts")
-        if not logger.handlers:
-            set_up("info", private=is_private())
-        for line in text.split("\n"):
-            logger.log(level, "%s", line, stacklevel=2)
-    else:
-        print("\n".join(map(visible, text.split("\n"))), file=sys.stderr, flush=True)
+    start = f"<{_SYSLOG[level]}>" if journald.is_stderr() else ""
+    print("\n".join(start + visible(line) for line in text.split("\n")), file=sys.stderr, flush=True)
 
 
 def is_private() -> bool:
