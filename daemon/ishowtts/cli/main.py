@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, str] = {
     "voices": "list, add, remove and try voices",
     "chimes": "list the chimes that lines can name",
     "devices": "list the sound devices of this machine; --test plays a tone",
+    "backup": "write queue, voices, chimes and configuration into one archive, while the daemon runs",
     "ha": "show or remove the message by which Home Assistant finds the appliance",
     "clocks": "lock the clocks with jetson_clocks, or restore them",
     "bench": "for developers: measure the F5 engine and compare it with upstream",
