@@ -53,13 +53,15 @@ while [ $# -gt 0 ]; do
 done
 [ "$purge" = no ] || [ "$uninstall" = yes ] || refuse "--purge needs --uninstall"
 
-cd "$(dirname "$0")"
+cd "$(dirname "$(readlink -f "$0")")"  # a link leads here from /opt/ishowtts
 # shellcheck source=scripts/common.sh
 . scripts/common.sh
 # shellcheck source=scripts/install/steps.sh
 . scripts/install/steps.sh
 # shellcheck source=scripts/install/folders.sh
 . scripts/install/folders.sh
+# shellcheck source=scripts/install/releases.sh
+. scripts/install/releases.sh
 # shellcheck source=scripts/install/program.sh
 . scripts/install/program.sh
 # shellcheck source=scripts/install/configuration.sh
@@ -71,6 +73,7 @@ cd "$(dirname "$0")"
 # The system's Python. The service cannot read one in a user's home.
 python=${PYTHON:-/usr/bin/python3}
 
+umask 022  # the service runs what root installs
 if [ "$dry_run" = no ] && [ "$(id -u)" != 0 ]; then
     die "this needs root: run sudo ./install.sh; --dry-run shows the steps without root"
 fi
@@ -88,12 +91,19 @@ if [ "$f5" = yes ] && is_jetpack6 && [ -z "$torch" ]; then
     refuse "JetPack 6 needs NVIDIA's torch: name its folder or index with --torch"
 fi
 supported_python "$python" || die "$python is not Python 3.10 to 3.13; name one with PYTHON=/path/to/python3"
-add_users
-step runuser -u ishowtts -- "$python" -c "" || die "the user ishowtts cannot run $python; name another with PYTHON="
+step runuser -u nobody -- "$python" -c "" ||
+    die "only root can run $python, so the service cannot; name another with PYTHON="
+install_packages
+new_release
 install_program
-mapfile -t units < <(units_to_enable)
-install_command
+install_share
+complete_release
+add_users
 install_configuration
+mapfile -t units < <(units_to_enable)
+switch_release
+install_command
+remember_f5
 install_units
 systemd_step daemon-reload
 if [ "$start" = yes ]; then

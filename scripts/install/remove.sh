@@ -6,7 +6,9 @@ COMMAND=/usr/local/bin/ishowtts
 AVAHI_SERVICE=/etc/avahi/services/ishowtts-wyoming.service
 
 is_our_link() {  # whether $COMMAND is the link that this script makes
-    [ "$(readlink "$COMMAND")" = "$VENV/bin/ishowtts" ]
+    local target
+    target=$(readlink "$COMMAND") || return 1
+    [ "$target" = "$CURRENT/bin/ishowtts" ] || [ "$target" = "$FORMER_VENV/bin/ishowtts" ]
 }
 
 remove() {

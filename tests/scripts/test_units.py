@@ -14,7 +14,7 @@ from ishowtts.cli import main
 from ishowtts.cli.clocks import OTHER_MODE
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = "/opt/ishowtts/venv/bin/ishowtts"
+PROGRAM = "/opt/ishowtts/current/bin/ishowtts"
 CONFIG = "/etc/ishowtts/config.yaml"
 
 Reasons = dict[str, dict[str, str]]
@@ -343,7 +343,7 @@ def test_the_units_and_the_program_agree_on_the_files_of_the_clocks() -> None:
 @pytest.fixture
 def staged(tmp_path: Path) -> Path:
     """A root folder in which the units find their program."""
-    program = tmp_path / "opt/ishowtts/venv/bin/ishowtts"
+    program = tmp_path / "opt/ishowtts/current/bin/ishowtts"
     program.parent.mkdir(parents=True)
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)

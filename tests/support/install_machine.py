@@ -23,7 +23,8 @@ name=${0##*/}
 place() { mkdir -p "${1%/*}" && cp "$MACHINE/programs/stand-in" "$1"; }
 case "$name $1" in
     # These only ask, or act on files that the tests look at.
-    "id "* | "getent "* | "dpkg-query "* | "systemctl is-enabled" | "install "* | "chown "* | "python3 -c") ;;
+    "id "* | "getent "* | "dpkg-query "* | "systemctl is-enabled") ;;
+    "install "* | "chown "* | "python3 -c" | "sync "*) ;;
     *) echo "$name $*" >>"$MACHINE/calls" ;;
 esac
 [ ! -e "$MACHINE/fails/$name" ] && [ ! -e "$MACHINE/fails/$name $1" ] || exit 1
@@ -37,7 +38,7 @@ case $name in
     systemctl)
         # As ExecStopPost of the clocks does, which runs before the program goes.
         if [ "$1 $3" = "disable ishowtts-clocks.service" ]; then
-            "$MACHINE/opt/ishowtts/venv/bin/ishowtts" clocks restore
+            "$MACHINE/opt/ishowtts/current/bin/ishowtts" clocks restore
         fi
         ;;
     python3)
@@ -67,8 +68,8 @@ case $name in
 esac
 """
 PROGRAMS = [
-    "apt-get", "chown", "dpkg-query", "getent", "id", "install", "python3", "runuser", "sudo", "systemctl", "useradd",
-    "userdel", "usermod",
+    "apt-get", "chown", "dpkg-query", "getent", "id", "install", "python3", "runuser", "sudo", "sync", "systemctl",
+    "useradd", "userdel", "usermod",
 ]  # fmt: skip
 
 
@@ -84,7 +85,7 @@ class InstallMachine:
             (root / folder).mkdir(parents=True)
         for name in SCRIPTS:
             self._copy(name)
-        for name in ("systemd", "config", "daemon"):
+        for name in ("systemd", "config", "daemon", "pyproject.toml"):
             (self._checkout / name).symlink_to(ROOT / name)
         stand_in = root / "programs/stand-in"
         stand_in.write_text(STAND_IN)
@@ -102,6 +103,9 @@ class InstallMachine:
         self.drop_ins = self.units / "ishowtts.service.d"
         self.gateway_drop_ins = self.units / "ishowtts-gateway.service.d"
         self.data = self.path("/var/lib/ishowtts")
+        self.releases = self.path("/opt/ishowtts/releases")
+        self.current = self.path("/opt/ishowtts/current")
+        self.previous = self.path("/opt/ishowtts/previous")
 
     def path(self, path: str) -> Path:
         return self.root / path.lstrip("/")
@@ -133,6 +137,10 @@ class InstallMachine:
         )  # fmt: skip
         done.stdout, done.stderr = (text.replace(str(self.root), "") for text in (done.stdout, done.stderr))
         return done
+
+    def release(self) -> str:
+        """Folder of the release that `current` names, as the machine sees it."""
+        return str(self.current.resolve(strict=True)).removeprefix(str(self.root))
 
     def install(self, *arguments: str, **environment: str) -> str:
         done = self.run(*arguments, **environment)
