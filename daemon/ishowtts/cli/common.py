@@ -18,7 +18,7 @@ from ishowtts import DEFAULT_CONFIG
 from ishowtts.errors import ConfigError, EngineError, FatalError, LineError
 from ishowtts.limits import VOLUME
 from ishowtts.util import logs
-from ishowtts.util.logs import visible
+from ishowtts.util.logs import tell, visible
 
 if TYPE_CHECKING:
     from ishowtts.config import Config  # with pydantic it takes 0.2 s to import, and `--help` does not need it
@@ -42,7 +42,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
     if path == Path(DEFAULT_CONFIG):
         _use_credentials_of_the_service(path.parent)
     for warning in settings.warnings:
-        print(visible(warning), file=sys.stderr)
+        tell(warning, logging.WARNING)
     return settings
 
 
