@@ -55,14 +55,14 @@ class LogFormatter(logging.Formatter):
 
     def __init__(self, layout: str, *, private: bool = False, priorities: bool = False) -> None:
         super().__init__(layout)
-        self._private = private
+        self.private = private
         self._priorities = priorities
 
     def format(self, record: logging.LogRecord) -> str:
         """Formats the record as one line. The lines of a traceback follow, indented."""
         bare = copy.copy(record)
         bare.exc_info = bare.exc_text = bare.stack_info = None
-        if self._private:
+        if self.private:
             if isinstance(record.args, tuple):
                 bare.args = tuple(_shown(value) for value in record.args)
             bare.msg = _shown(record.msg)
@@ -79,7 +79,7 @@ class LogFormatter(logging.Formatter):
         for one in reversed(chain):
             for entry in traceback.format_tb(one.__traceback__):
                 yield from entry.rstrip("\n").split("\n")
-            yield type(one).__name__ if self._private else f"{type(one).__name__}: {one}"
+            yield type(one).__name__ if self.private else f"{type(one).__name__}: {one}"
 
 
 def set_up(level: str, *, private: bool) -> None:
@@ -107,6 +107,15 @@ def set_up_worker(kind: str) -> None:
     text = f"{kind} worker: " + "%(levelname)s: %(name)s: %(message)s"
     formatter = LogFormatter(text, private=is_private(), priorities="JOURNAL_STREAM" in os.environ)
     logging.basicConfig(level=logging.INFO, handlers=[_handler(formatter)])
+
+
+def set_private(private: bool) -> None:
+    """Hides from now on what publishers wrote, or shows it. Child processes that start later inherit it."""
+    os.environ[_PRIVATE] = str(int(private))
+    for name in ("", "ishowtts", "ishowtts_gateway"):
+        for handler in logging.getLogger(name).handlers:
+            if isinstance(handler.formatter, LogFormatter):
+                handler.formatter.private = private
 
 
 def is_private() -> bool:
