@@ -81,7 +81,7 @@ def test_its_alsa_configuration_plays_sound(tmp_path: Path) -> None:
 def test_systemd_accepts_its_drop_ins(tmp_path: Path, drop_in: str) -> None:
     program = shutil.which("true")
     unit = (ROOT / "systemd/ishowtts.service").read_text()
-    (tmp_path / "ishowtts.service").write_text(unit.replace("/opt/ishowtts/venv/bin/ishowtts", str(program)))
+    (tmp_path / "ishowtts.service").write_text(unit.replace("/opt/ishowtts/current/bin/ishowtts", str(program)))
     (tmp_path / "ishowtts-clocks.service").write_text(f"[Service]\nType=oneshot\nExecStart={program}\n")
     extra = tmp_path / "ishowtts.service.d"
     extra.mkdir()

@@ -32,24 +32,18 @@ def test_the_copy_that_is_run_names_no_path_outside_the_root_folder(machine: Ins
 
 def test_a_fresh_installation_takes_these_steps_in_this_order(machine: InstallMachine) -> None:
     machine.install()
-    venv = "/opt/ishowtts/venv"
+    venv = machine.release()
     uv = f"uv pip install --quiet --python {venv}/bin/python --no-deps"
     assert machine.calls == [
-        "useradd --system --user-group --home-dir /nonexistent --no-create-home "
-        "--shell /usr/sbin/nologin ishowtts-gateway",
-        "useradd --system --user-group --home-dir /var/lib/ishowtts/state --no-create-home "
-        "--shell /usr/sbin/nologin ishowtts",
-        "usermod -aG audio ishowtts",
-        "usermod -aG video ishowtts",
-        "usermod -aG render ishowtts",
-        "runuser -u ishowtts -- /programs/python3 -c ",
+        "runuser -u nobody -- /programs/python3 -c ",
         f"python3 -m venv {venv}",
         "python -m pip install --quiet --disable-pip-version-check --require-hashes -r daemon/requirements/uv.txt",
         f"{uv} --require-hashes -r daemon/requirements/linux.txt",
         f"{uv} --require-hashes -r daemon/requirements/natural.txt",
         f"{uv} --no-build-isolation --reinstall-package ishowtts .",
-        f"uv pip uninstall --quiet --python {venv}/bin/python ishowtts-bench",
         f"python -m compileall -qq -j 0 {venv}/lib",
+        "systemd-sysusers /usr/local/lib/sysusers.d/ishowtts.conf",
+        "systemd-tmpfiles --create /usr/local/lib/tmpfiles.d/ishowtts.conf",
         "ishowtts chimes --make --config /etc/ishowtts/config.yaml",
         "systemctl daemon-reload",
         "systemctl enable ishowtts.service ishowtts-clocks.service ishowtts-clocks-repair.path",
@@ -78,15 +72,14 @@ def test_the_benches_are_installed_only_if_asked_for(machine: InstallMachine) ->
     assert not left_over.exists()
     assert machine.called("uv")[-1].endswith("--reinstall-package ishowtts-bench ./daemon/ishowtts_bench")
     machine.install()
-    assert machine.called("uv")[-1].endswith(" ishowtts-bench")
-    assert machine.called("uv pip uninstall") == machine.called("uv")[-1:]
+    assert not any("ishowtts-bench" in call for call in machine.called("uv"))
 
 
 def test_without_the_natural_voice_the_installation_goes_on_and_says_so_once(machine: InstallMachine) -> None:
-    assert (
-        "+ /opt/ishowtts/venv/bin/uv pip install --python /opt/ishowtts/venv/bin/python --no-deps "
-        "--require-hashes -r daemon/requirements/natural.txt\n" in machine.install("--dry-run")
-    )
+    assert re.search(
+        r"^\+ (/opt/ishowtts/releases/\S+)/bin/uv pip install --python \1/bin/python --no-deps "
+        r"--require-hashes -r daemon/requirements/natural\.txt$", machine.install("--dry-run"), re.MULTILINE,
+    )  # fmt: skip
     assert "natural voice" not in machine.install()
     machine.fail("natural")
     output = machine.install()
@@ -106,23 +99,19 @@ def test_speech_recognition_is_installed_if_asked_for_and_upgraded_later(machine
     assert not any(call.endswith(lock) for call in machine.called("uv"))
     machine.install("--with-transcription")
     assert any(call.endswith(lock) for call in machine.called("uv"))
-    (machine.path("/opt/ishowtts/venv") / "lib/python3.11/site-packages/faster_whisper").mkdir(parents=True)
+    (machine.current / "lib/python3.11/site-packages/faster_whisper").mkdir(parents=True)
     machine.install()
     assert any(call.endswith(lock) for call in machine.called("uv"))
 
 
 def test_neither_f5_nor_torch_is_installed_if_not_wanted_and_later_upgrades_keep_it(machine: InstallMachine) -> None:
-    venv = machine.path("/opt/ishowtts/venv")
-
     def locks(*arguments: str) -> set[str]:
         machine.install(*arguments)
         return set(re.findall(r"requirements/(\w+)\.txt", " ".join(machine.called("uv pip install"))))
 
     assert "core" in machine.install("--without-f5", "--dry-run")
     assert locks() == {"linux", "natural"}
-    (venv / "lib/python3.11/site-packages/torch").mkdir(parents=True)
     assert locks("--without-f5") == {"core", "natural"}
-    assert not (venv / "lib/python3.11/site-packages/torch").exists()
     assert locks() == {"core", "natural"}
     assert locks("--with-f5") == {"linux", "natural"}
     assert locks() == {"linux", "natural"}
@@ -133,7 +122,7 @@ def test_neither_f5_nor_torch_is_installed_if_not_wanted_and_later_upgrades_keep
 
 def test_a_fresh_installation_leaves_command_configuration_units_and_folders(machine: InstallMachine) -> None:
     machine.install()
-    assert machine.command.readlink() == machine.path("/opt/ishowtts/venv/bin/ishowtts")
+    assert machine.command.readlink() == machine.current / "bin/ishowtts"
     assert machine.config.read_bytes() == (ROOT / "config/ishowtts.yaml").read_bytes()
     assert machine.owner("/etc/ishowtts/config.yaml") == (0, 0, "0o644")
     assert {path.name for path in machine.units.iterdir()} == {
@@ -170,14 +159,15 @@ def test_a_dry_run_prints_the_steps_of_the_real_run_and_changes_nothing(
     assert machine.tree() == before
     (machine.root / "uid").write_text("0\n")
     real = machine.install(*arguments)
-    assert steps(dry) == steps(real) != []
+    assert steps(dry) == steps("\n".join(machine.log())) != []
     assert "dry run" not in real
     assert not [line for line in steps(dry) if line.startswith(("+ make_venv", "+ install_", "+ apt_install"))]
     assert not [line for line in steps(dry) if line.endswith("-c ")], "each can be typed as it stands"
 
 
 def steps(output: str) -> list[str]:
-    return [line for line in output.splitlines() if line.startswith("+ ")]
+    """The steps; the time in the name of the new release differs from run to run."""
+    return [re.sub(r"\d{8}T\d{6}Z[.\d]*", "TIME", line) for line in output.splitlines() if line.startswith("+ ")]
 
 
 def test_an_upgrade_keeps_configuration_and_user_and_restarts_the_service(machine: InstallMachine) -> None:
@@ -189,7 +179,6 @@ def test_an_upgrade_keeps_configuration_and_user_and_restarts_the_service(machin
     assert machine.config.read_text() == "device: {name: kitchen}\n"
     assert (machine.data / "state/inbox.sqlite").read_text() == "lines"
     assert (machine.units / "ishowtts.service").read_bytes() == (ROOT / "systemd/ishowtts.service").read_bytes()
-    assert machine.called("useradd") == machine.called("python3 -m") == []
     assert machine.called("systemctl")[-1] == "systemctl restart ishowtts.service"
     assert "systemctl stop ishowtts.service" not in machine.calls, "the service speaks until the new version is there"
 
@@ -200,10 +189,11 @@ def test_an_upgrade_from_the_old_layout_stops_the_service_before_its_queue_moves
     (machine.data / "state").rmdir()
     os.chown(machine.data, NOBODY, NOBODY)
     (machine.data / "inbox.sqlite").write_text("lines")
-    output = machine.install()
+    machine.install()
     assert machine.config.read_text() == f"state_dir: {machine.data}/state\n"
     assert (machine.data / "state/inbox.sqlite").read_text() == "lines"
-    assert output.index("systemctl stop ishowtts.service") < output.index("mv -n -T")
+    log = "\n".join(machine.log())
+    assert log.index("systemctl stop ishowtts.service") < log.index("mv -n -T")
 
 
 @pytest.mark.parametrize("kind", ["file", "link"])
@@ -253,12 +243,6 @@ def test_the_gateway_is_off_until_the_operator_enables_it(machine: InstallMachin
     assert machine.called("systemctl try-restart") == []
 
 
-def test_the_user_joins_the_groups_that_exist(machine: InstallMachine) -> None:
-    (machine.root / "groups").write_text("video\naudio\n")
-    machine.install()
-    assert machine.called("usermod") == ["usermod -aG audio ishowtts", "usermod -aG video ishowtts"]
-
-
 def test_only_packages_that_are_missing_are_asked_of_apt(machine: InstallMachine) -> None:
     machine.install()
     assert machine.called("apt-get") == []
@@ -281,7 +265,7 @@ def test_without_a_running_systemd_files_are_installed_and_removed(machine: Inst
     machine.install()
     assert (machine.units / "ishowtts.service").exists()
     machine.install("--uninstall")
-    assert list(machine.units.iterdir()) == []
+    assert not machine.units.exists()
     assert machine.called("systemctl") == []
 
 
@@ -308,9 +292,9 @@ def test_a_removal_restores_the_clocks_and_keeps_what_is_the_operators(machine: 
     assert {path.removeprefix(str(machine.root)) for path in machine.tree().keys() - before.keys()} == {
         "/etc/ishowtts", "/etc/ishowtts/config.yaml", "/var/cache/ishowtts", "/var/lib/ishowtts",
         "/var/lib/ishowtts/chimes", "/var/lib/ishowtts/state", "/var/lib/ishowtts/state/inbox.sqlite",
-        "/var/lib/ishowtts/voices",
+        "/var/lib/ishowtts/voices", "/var/log/ishowtts", "/var/log/ishowtts/install.log",
     }  # fmt: skip
-    assert "kept: /etc/ishowtts /var/lib/ishowtts /var/cache/ishowtts" in output
+    assert "kept: /etc/ishowtts /var/lib/ishowtts /var/cache/ishowtts /var/log/ishowtts" in output
 
 
 def test_a_removal_goes_on_if_the_broker_does_not_answer(machine: InstallMachine) -> None:
@@ -382,7 +366,7 @@ def test_another_jetpack_takes_the_stock_torch(machine: InstallMachine) -> None:
     machine.path("/etc/nv_tegra_release").write_text("# R38 (release), REVISION: 2.0\n")
     machine.install()
     assert machine.called("uv")[0].endswith("-r daemon/requirements/linux.txt")
-    assert len(machine.called("uv")) == 4
+    assert len(machine.called("uv")) == 3
 
 
 @pytest.mark.parametrize(
@@ -401,7 +385,7 @@ def test_a_python_that_the_service_cannot_run_is_refused_before_the_program_is_i
 ) -> None:
     machine.fail("runuser")
     done = machine.run()
-    assert (done.returncode, "the user ishowtts cannot run" in done.stderr) == (1, True)
+    assert (done.returncode, "only root can run" in done.stderr) == (1, True)
     assert not machine.path("/opt/ishowtts").exists()
 
 

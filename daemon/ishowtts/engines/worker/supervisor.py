@@ -16,7 +16,7 @@ from ishowtts.engines.worker.waker import Waker
 from ishowtts.engines.worker.worker_connection import Deadlines, WorkerConnection, WorkerExit
 from ishowtts.engines.worker.worker_process import ShutdownTimeouts, WorkerProcess
 from ishowtts.errors import EngineUnavailable, IShowError, VoiceError, WorkerDied
-from ishowtts.util import logs
+from ishowtts.util.logs import is_private, log_fields
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +87,7 @@ class Supervisor:
     ) -> None:
         self._kind = kind
         self._thread_name = f"engine-supervisor of {kind}"
+        self._log_fields = log_fields(engine=kind)
         self._options = options
         self._deadlines = deadlines
         self._shutdown_timeouts = shutdown_timeouts
@@ -122,7 +123,8 @@ class Supervisor:
         thread.join(timeouts.leave_s + timeouts.abort_s + 2 * timeouts.reap_s + 5)
         with self._lock:
             if thread.is_alive():
-                log.error("the thread %s does not stop; it is left running with its worker", self._thread_name)
+                stays = "the thread %s does not stop; it is left running with its worker"
+                log.error(stays, self._thread_name, extra=self._log_fields)
                 return
             if self._thread is thread:
                 waker.close()
@@ -220,7 +222,7 @@ class Supervisor:
     def _run_worker(self, waker: Waker) -> WorkerExit:
         """Runs one worker from its start to its end."""
         self._update_status(state=EngineState.STARTING, detail=None, progress=None, warm_s=None)
-        private = logs.is_private()
+        private = is_private()
         try:
             process = WorkerProcess(self._kind)
         except WorkerDied as error:
@@ -235,7 +237,7 @@ class Supervisor:
         )
         with self._lock:
             self._connection = connection
-        if logs.is_private() is not private:  # changed since the process began
+        if is_private() is not private:  # changed since the process began
             connection.set_log_private(not private)
         self._update_status(pid=process.pid)
         worker_exit = WorkerExit(f"the thread {self._thread_name} failed", hung=True)
@@ -251,7 +253,7 @@ class Supervisor:
             self._wait_for_unkillable(process, worker_exit, waker)
         reason = f"{worker_exit.reason} ({process.exit_cause()})"
         if not waker.stopping:
-            log.error("%s worker %d: %s", self._kind, process.pid, reason)
+            log.error("%s worker %d: %s", self._kind, process.pid, reason, extra=self._log_fields)
         return replace(worker_exit, reason=reason)
 
     def _enter_phase(self, phase: str, progress: Progress | None) -> None:
@@ -262,7 +264,7 @@ class Supervisor:
         if ready is None:
             self._update_status(state=EngineState(phase), progress=progress)
         else:
-            log.info("the engine %s is ready after %.1f s", ready.name, ready.warm_s)
+            log.info("the engine %s is ready after %.1f s", ready.name, ready.warm_s, extra=self._log_fields)
             self._update_status(
                 state=EngineState.READY,
                 name=ready.name,
@@ -277,7 +279,7 @@ class Supervisor:
             f"{self._kind} worker {process.pid} cannot be killed, so no new worker is started; "
             f"restart the board to fix it ({worker_exit.reason})"
         )
-        log.critical("%s", detail)
+        log.critical("%s", detail, extra=self._log_fields)
         self._update_status(state=EngineState.PARKED, detail=detail, last_death=worker_exit.reason, progress=None)
         while not waker.stopping and not process.reap(self._shutdown_timeouts.reap_s):
             pass
