@@ -1,0 +1,347 @@
+"""Boots a root folder with its own systemd in a container, as the machine on which the appliance runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+
+from support.booted.roots import NORMAL_USER
+from support.waiting import eventually
+
+_BOOT_S = 60.0
+_SHUTDOWN_S = 30.0
+_SIGRTMIN_POWER_OFF = signal.SIGRTMIN + 4
+_NAMESPACES = ("-m", "-p", "-i", "-u", "-n", "-C")
+_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LANG": "C.UTF-8",
+    "TERM": "dumb",
+    "DEBIAN_FRONTEND": "noninteractive",
+}
+_MAX_LINKS = 40
+
+
+def reason_unavailable() -> str:
+    """Say why no machine can boot here; empty if one can."""
+    if os.geteuid() != 0:
+        return "booted machines need root"
+    missing = [name for name in ("systemd-nspawn", "nsenter", "mount") if not shutil.which(name)]
+    if missing:
+        return f"booted machines need {' and '.join(missing)}"
+    if _unified_cgroup() is None:
+        return "booted machines need cgroup v2, which this machine does not have mounted"
+    with tempfile.TemporaryDirectory(prefix="ishowtts-overlay-") as folder:
+        places = {name: Path(folder) / name for name in ("lower", "upper", "work", "merged")}
+        for place in places.values():
+            place.mkdir()
+        if not _mount_overlay(places["lower"], places["upper"], places["work"], places["merged"]):
+            return "booted machines need overlay mounts, which this machine refuses"
+        _unmount(places["merged"])
+    return ""
+
+
+class BootedMachine:
+    """A container with its own systemd, over a root folder that it does not change.
+
+    The root folder stays as it is: changes go to a temporary folder, which is removed at the end. They survive `kill`,
+    `shutdown` and `boot`, as on a disk. The machine has a loopback interface and no other network.
+
+    Args:
+        base: A root folder of `base_root`.
+        binds: Folder or file of the host to its place in the machine, read-only there.
+    """
+
+    def __init__(self, base: Path, *, binds: Mapping[Path, str] | None = None) -> None:
+        self._base = base
+        self._binds = dict(binds or {})
+        self._name = f"ishowtts-{uuid.uuid4().hex[:10]}"
+        self._folder = Path(tempfile.mkdtemp(prefix="ishowtts-booted-"))
+        self._merged = self._folder / "merged"
+        self._console = self._folder / "console.log"
+        self._cgroup = _required_cgroup() / self._name
+        self._nspawn: subprocess.Popen[bytes] | None = None
+        self._systemd_pid = 0
+
+    def __enter__(self) -> BootedMachine:
+        upper, work = self._folder / "upper", self._folder / "work"
+        for place in (upper, work, self._merged):
+            place.mkdir()
+        if not _mount_overlay(self._base, upper, work, self._merged):
+            raise RuntimeError(f"no overlay could be mounted over {self._base}")
+        try:
+            self.boot()
+        except BaseException:
+            self._remove()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._remove()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether its systemd runs."""
+        return self._systemd_pid > 0 and self._nspawn is not None and self._nspawn.poll() is None
+
+    @property
+    def console(self) -> str:
+        """What systemd has written to the console, over all boots."""
+        return self._console.read_text(errors="replace")
+
+    def boot(self) -> None:
+        """Start systemd, and wait until it has started all units, or has given up on some."""
+        if self.is_up:
+            raise RuntimeError("the machine is up already")
+        self._cgroup.mkdir(exist_ok=True)
+        binds = [f"--bind-ro={source}:{target}" for source, target in self._binds.items()]
+        command = ["systemd-nspawn", "--quiet", "--boot", "--keep-unit", "--register=no", "--private-network",
+                   "--link-journal=no", "--resolv-conf=off", "--timezone=off", "--console=read-only",
+                   f"--machine={self._name}", "--hostname=appliance", *binds, "-D", str(self._merged)]  # fmt: skip
+        # Containers in one cgroup would take the other's services for their own.
+        joining = 'echo $$ >"$0" && exec "$@"'
+        with self._console.open("ab") as console:
+            self._nspawn = subprocess.Popen(
+                ["sh", "-c", joining, str(self._cgroup / "cgroup.procs"), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+                start_new_session=True,
+            )
+        eventually(self._has_systemd, "systemd in the container", _BOOT_S)
+        eventually(self._has_started, "the end of the boot", _BOOT_S)
+
+    def run(
+        self,
+        *command: str,
+        check: bool = True,
+        timeout_s: float = 60.0,
+        env: Mapping[str, str] | None = None,
+        stdin: str = "",
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command as root. Past the deadline, it and what it started in its process group are killed."""
+        return self._run([*command], check, timeout_s, env, stdin)
+
+    def shell(
+        self, script: str, check: bool = True, timeout_s: float = 60.0, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a bash script as root. It ends at the first command that fails."""
+        return self.run("bash", "-euo", "pipefail", "-c", script, check=check, timeout_s=timeout_s, env=env)
+
+    def user(
+        self,
+        *command: str,
+        check: bool = True,
+        timeout_s: float = 60.0,
+        env: Mapping[str, str] | None = None,
+        stdin: str = "",
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command as a normal user, who may use `sudo`."""
+        home = {"HOME": f"/home/{NORMAL_USER}", "USER": NORMAL_USER, **(env or {})}
+        return self._run(["runuser", "-u", NORMAL_USER, "--", *command], check, timeout_s, home, stdin)
+
+    def start(self, *command: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """Start a command as root and return at once. It ends with the machine at the latest."""
+        return subprocess.Popen(
+            self._entering(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**_ENVIRONMENT, "HOME": "/root", **(env or {})},
+            start_new_session=True,
+        )
+
+    def path(self, inside: str) -> Path:
+        """Return the place on the host of a file in the machine, also of one in /run or /tmp while it is up.
+
+        Links on the way are followed as in the machine. A link at the end of the path is not followed.
+        """
+        root = Path(f"/proc/{self._systemd_pid}/root") if self.is_up else self._merged
+        names = [name for name in inside.split("/") if name]
+        found: list[str] = []
+        links = 0
+        while names:
+            name = names.pop(0)
+            if name in {".", ".."}:
+                found = found[:-1] if name == ".." else found
+                continue
+            place = root.joinpath(*found, name)
+            if names and place.is_symlink():
+                links += 1
+                if links > _MAX_LINKS:
+                    raise OSError(f"{inside}: too many links")
+                target = str(place.readlink())
+                if target.startswith("/"):
+                    found = []
+                names = [*(part for part in target.split("/") if part), *names]
+                continue
+            found.append(name)
+        return root.joinpath(*found)
+
+    def journal(self, unit: str, *arguments: str) -> str:
+        """Return the messages of a unit, of all boots that are in the journal."""
+        return self.run("journalctl", "--no-pager", "-o", "cat", "-u", unit, *arguments).stdout
+
+    def wait_until(self, condition: Callable[[], object], what: str = "it", timeout_s: float = 20.0) -> None:
+        """Wait for a condition; it starts commands, so it is asked ten times a second."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < deadline, f"{what} did not come about within {timeout_s:.0f} s"
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """End everything in the machine at once and without notice, as a power cut does. Files that it wrote stay."""
+        if self._nspawn is None:
+            return
+        if self._systemd_pid:
+            # The kernel ends the whole PID namespace with its first process. The end of nspawn would leave it running.
+            _kill(self._systemd_pid)
+        else:
+            for pid in _children(self._nspawn.pid):
+                _kill(pid)
+        try:
+            self._nspawn.wait(_SHUTDOWN_S)
+        except subprocess.TimeoutExpired:
+            self._nspawn.kill()
+            self._nspawn.wait()
+        self._nspawn, self._systemd_pid = None, 0
+        self._remove_cgroups()
+
+    def shutdown(self) -> None:
+        """Power off: systemd stops all units in order."""
+        if not self.is_up or self._nspawn is None:
+            return
+        os.kill(self._systemd_pid, _SIGRTMIN_POWER_OFF)
+        try:
+            self._nspawn.wait(_SHUTDOWN_S)
+        finally:
+            self.kill()
+
+    def reboot(self) -> None:
+        """Power off, and boot again."""
+        self.shutdown()
+        self.boot()
+
+    def _entering(self, command: tuple[str, ...] | list[str]) -> list[str]:
+        if not self.is_up:
+            raise RuntimeError("the machine is off")
+        return ["nsenter", "-t", str(self._systemd_pid), *_NAMESPACES, "--", *command]
+
+    def _run(
+        self, command: list[str], check: bool, timeout_s: float, env: Mapping[str, str] | None, stdin: str
+    ) -> subprocess.CompletedProcess[str]:
+        process = subprocess.Popen(
+            self._entering(command),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env={**_ENVIRONMENT, "HOME": "/root", **(env or {})},
+            start_new_session=True,
+        )
+        try:
+            stdout, stderr = process.communicate(stdin, timeout=timeout_s)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            raise
+        done = subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+        if check and done.returncode:
+            # A CalledProcessError would not show what the command said.
+            raise AssertionError(f"{' '.join(command)}: status {done.returncode}\n{stdout[-4000:]}\n{stderr[-4000:]}")
+        return done
+
+    def _has_systemd(self) -> bool:
+        nspawn = self._nspawn
+        assert nspawn is not None
+        assert nspawn.poll() is None, f"systemd-nspawn ended with {nspawn.returncode}:\n{self.console[-2000:]}"
+        for pid in _children(nspawn.pid):
+            if _pid_inside(pid) == 1:
+                self._systemd_pid = pid
+                return Path(f"/proc/{pid}/root/run/systemd/private").exists()
+        return False
+
+    def _has_started(self) -> bool:
+        state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
+        return state in {"running", "degraded"}
+
+    def _remove(self) -> None:
+        self.kill()
+        _unmount(self._merged)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _remove_cgroups(self) -> None:
+        if self._cgroup.is_dir():
+            for folder, _, _ in sorted(os.walk(self._cgroup), reverse=True):
+                eventually(lambda folder=folder: _remove_cgroup(Path(folder)), f"the end of {folder}")
+
+
+def _unified_cgroup() -> Path | None:
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, place, kind, *_ = line.split()
+        if kind == "cgroup2":
+            return Path(place)
+    return None
+
+
+def _required_cgroup() -> Path:
+    place = _unified_cgroup()
+    if place is None:
+        raise RuntimeError("no cgroup v2 is mounted")
+    return place
+
+
+def _remove_cgroup(folder: Path) -> bool:
+    try:
+        folder.rmdir()
+    except OSError:
+        return False  # its processes have been killed, and the kernel has not removed all of them yet
+    return True
+
+
+def _mount_overlay(lower: Path, upper: Path, work: Path, merged: Path) -> bool:
+    options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+    command = ["mount", "-t", "overlay", "overlay", "-o", options, str(merged)]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def _unmount(place: Path) -> None:
+    if place.is_mount():
+        # Lazily: a process of the host may still look into it.
+        subprocess.run(["umount", "--lazy", str(place)], check=True, capture_output=True)
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _pid_inside(pid: int) -> int:
+    """Return the number that a process has in its own PID namespace; 0 if it is gone or not in one of its own."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    numbers = next(line.split()[1:] for line in text.splitlines() if line.startswith("NSpid:"))
+    return int(numbers[-1]) if len(numbers) > 1 else 0
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
