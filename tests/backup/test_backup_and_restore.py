@@ -173,14 +173,15 @@ def test_the_configuration_that_is_here_can_stay(board: FilledAppliance, archive
     assert after["state/chimes/ding.wav"] == b"new"
 
 
-def test_a_restore_through_pipes(
-    board: FilledAppliance, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
-) -> None:
+def test_a_restore_through_pipes(board: FilledAppliance, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    pipe = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr("sys.stdout", pipe)
     assert main(board.arguments("backup", "-")) == 0
-    made = capsysbinary.readouterr()
-    assert b"not in it: passwords, tokens and keys" in made.err
+    assert "not in it: passwords, tokens and keys" in capsys.readouterr().err
     other = fill(board.folder, "other")
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(made.out)))
+    pipe.seek(0)
+    monkeypatch.undo()
+    monkeypatch.setattr("sys.stdin", pipe)
     assert main(other.arguments("restore", "-")) == 0
     assert setting(other, "stamp") == "old"
 
