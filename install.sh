@@ -5,7 +5,7 @@ set -euo pipefail
 usage() {
     cat <<'TEXT'
 Usage: install.sh [--dry-run] [--no-start] [--bench] [--with-transcription | --without-transcription]
-                  [--torch WHEELS] [--without-f5 | --with-f5] [--offline DIR]
+                  [--torch WHEELS] [--without-f5 | --with-f5] [--offline DIR] [--ignore-gpu]
        install.sh --uninstall [--purge] [--dry-run]
 
   --dry-run       print every step and change nothing (does not need root)
@@ -18,6 +18,7 @@ Usage: install.sh [--dry-run] [--no-start] [--bench] [--with-transcription | --w
   --without-f5    install neither F5 nor torch: for a stage, whose speech other boards render (docs/stage.md), or where
                   the natural voice is enough; later upgrades keep it, until --with-f5
   --offline DIR   use no network: every package comes from DIR, which scripts/bundle has made on a machine like this one
+  --ignore-gpu    upgrade even if the new version cannot use the GPU, which the present one can
   --uninstall     remove the program, the units and the users; keep configuration and state
   --purge         with --uninstall: also remove configuration, state and caches
 TEXT
@@ -28,13 +29,14 @@ refuse() {
     exit 2
 }
 
-dry_run=no start=yes bench=no transcription='' uninstall=no purge=no torch='' f5='' offline=''
+dry_run=no start=yes bench=no transcription='' uninstall=no purge=no torch='' f5='' offline='' ignore_gpu=no
 while [ $# -gt 0 ]; do
     case $1 in
         --dry-run) dry_run=yes ;;
         --no-start) start=no ;;
         --bench) bench=yes ;;
         --with-transcription) transcription=yes ;;
+        --ignore-gpu) ignore_gpu=yes ;;
         --without-transcription) transcription=no ;;
         --without-f5) f5=no ;;
         --with-f5) f5=yes ;;
@@ -77,6 +79,8 @@ if [ -z "$offline" ] && [ -e manifest ]; then offline=$PWD; fi  # this is the in
 . scripts/install/program.sh
 # shellcheck source=scripts/install/torch.sh
 . scripts/install/torch.sh
+# shellcheck source=scripts/install/gpu.sh
+. scripts/install/gpu.sh
 # shellcheck source=scripts/install/offline.sh
 . scripts/install/offline.sh
 # shellcheck source=scripts/install/configuration.sh
@@ -111,6 +115,7 @@ install_packages
 new_release
 install_program
 install_share
+check_gpu
 complete_release
 add_users
 install_configuration
@@ -129,6 +134,7 @@ if [ "$dry_run" = yes ]; then
     echo "dry run: nothing was changed"
 else
     echo "installed; 'systemctl status ishowtts' shows the service, 'sudo ishowtts doctor' lists what is missing"
+    say_gpu_fault
     if ! is_enabled ishowtts-gateway.service; then
         echo "for a page at http://127.0.0.1:8770/: sudo systemctl enable --now ishowtts-gateway (docs/gateway.md)"
     fi

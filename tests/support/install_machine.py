@@ -14,8 +14,8 @@ SCRIPTS = [
     *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "scripts/install").iterdir()),
 ]
 
-SYSTEM_PATH = re.compile(r"(?<![\w$.*}])/(?:boot|etc|home|lib|opt|root|run|srv|sys|usr|var)/")
-UNCHANGED = ("/usr/bin/env", "/usr/bin/python3", "/usr/sbin/nologin")
+SYSTEM_PATH = re.compile(r"(?<![\w$.*}])/(?:boot|dev|etc|home|lib|opt|root|run|srv|sys|usr|var)/")
+UNCHANGED = ("/dev/null", "/usr/bin/env", "/usr/bin/python3", "/usr/sbin/nologin")
 
 # One file under many names. It notes each call in $MACHINE/calls, and changes nothing except in $MACHINE.
 STAND_IN = r"""#!/bin/bash
@@ -40,6 +40,10 @@ case $name in
             --print-architecture) echo amd64 ;;
             *--configure*) rm -f "$MACHINE/interrupted" ;;
         esac
+        ;;
+    setpriv)
+        cat "$MACHINE/gpu"
+        exit "$(cat "$MACHINE/gpu-status")"
         ;;
     useradd) touch "$MACHINE/users/${!#}" ;;
     userdel) rm "$MACHINE/users/$1" ;;
@@ -77,8 +81,8 @@ case $name in
 esac
 """
 PROGRAMS = [
-    "apt-get", "chown", "df", "dpkg", "dpkg-query", "getent", "id", "install", "python3", "runuser", "sudo", "sync",
-    "systemctl", "useradd", "userdel", "usermod",
+    "apt-get", "chown", "df", "dpkg", "dpkg-query", "getent", "id", "install", "python3", "runuser", "setpriv", "sudo",
+    "sync", "systemctl", "useradd", "userdel", "usermod",
 ]  # fmt: skip
 
 
