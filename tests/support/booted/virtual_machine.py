@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import os
@@ -11,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -106,51 +105,56 @@ class VirtualMachine:
         self._monitor.receive(deadline)  # the greeting
         self._execute("qmp_capabilities")
         self._agent = _LineSocket(agent, deadline, self._qemu)
-        self._request({"command": ["true"], "user": None, "timeout_s": 60, "input": ""}, deadline)
+        self._request({"command": ["true"], "env": {}, "timeout_s": _BOOT_S, "stdin": ""}, deadline)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it is switched on."""
+        return self._qemu is not None and self._qemu.poll() is None
+
+    @property
+    def console(self) -> str:
+        """What has been written to the console, over all boots."""
+        log = self.folder / "console.log"
+        return log.read_text(errors="replace") if log.exists() else ""
 
     def run(
         self,
         *command: str,
         check: bool = True,
-        timeout_s: float = 60,
-        user: str | None = None,
-        stdin: str | bytes = "",
+        timeout_s: float = 120.0,
+        env: Mapping[str, str] | None = None,
+        stdin: str = "",
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a command as root or as a user, and returns what it printed."""
-        data = stdin.encode() if isinstance(stdin, str) else stdin
-        request = {
-            "command": command,
-            "user": user,
-            "timeout_s": timeout_s,
-            "input": base64.b64encode(data).decode(),
-        }
+        """Runs a command as root. Past the deadline it is killed."""
+        request = {"command": command, "env": dict(env or {}), "timeout_s": timeout_s, "stdin": stdin}
         reply = self._request(request, time.monotonic() + timeout_s + _GRACE_S)
         if "error" in reply:
             raise TimeoutError(f"{shlex.join(command)}: {reply['error']}")
-        stdout, stderr = (base64.b64decode(reply[name]).decode(errors="replace") for name in ("stdout", "stderr"))
+        stdout, stderr = reply["stdout"], reply["stderr"]
         if check and reply["status"] != 0:
-            raise AssertionError(f"{shlex.join(command)}: exit status {reply['status']}\n{stdout}{stderr}")
+            raise AssertionError(f"{shlex.join(command)}: status {reply['status']}\n{stdout[-4000:]}\n{stderr[-4000:]}")
         return subprocess.CompletedProcess(command, reply["status"], stdout, stderr)
 
-    def shell(self, script: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        """Runs a script of bash, which ends at its first failure."""
-        return self.run("bash", "-euc", script, **options)
+    def shell(
+        self, script: str, check: bool = True, timeout_s: float = 120.0, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a bash script as root. It ends at the first command that fails."""
+        return self.run("bash", "-euo", "pipefail", "-c", script, check=check, timeout_s=timeout_s, env=env)
 
-    def write(self, path: str, content: str | bytes, mode: str = "0644") -> None:
-        """Writes a file of root, and its folder."""
+    def write(self, path: str, content: str, mode: str = "0644") -> None:
+        """Writes a file of root, and makes its folder."""
         self.run("install", "-D", "-m", mode, "/dev/stdin", path, stdin=content)
 
-    def journal(self, unit: str) -> str:
-        """Returns what this unit has logged since the boot, with times that the clock cannot change."""
-        return self.run("journalctl", "-b", "-o", "short-monotonic", "--no-pager", "-u", unit).stdout
+    def journal(self, unit: str, *arguments: str) -> str:
+        """Returns the messages of a unit, of all boots that are in the journal."""
+        return self.run("journalctl", "--no-pager", "-o", "cat", "-u", unit, *arguments).stdout
 
-    def wait_until(self, condition: Callable[[], Any], timeout_s: float = 120, what: str = "") -> Any:
-        """Returns the first true value of the condition."""
+    def wait_until(self, condition: Callable[[], object], what: str = "it", timeout_s: float = 180.0) -> None:
+        """Waits for a condition; it starts commands, so it is asked a few times a second."""
         deadline = time.monotonic() + timeout_s
-        while True:
-            if found := condition():
-                return found
-            assert time.monotonic() < deadline, f"not within {timeout_s} s: {what or condition}"
+        while not condition():
+            assert time.monotonic() < deadline, f"{what} did not come about within {timeout_s:.0f} s"
             time.sleep(0.3)
 
     def plug_in_card(self) -> None:
@@ -184,11 +188,6 @@ class VirtualMachine:
         if self._qemu is not None:
             self.kill()
         self._folder.cleanup()
-
-    def console(self) -> str:
-        """Returns what the machine has printed on its console."""
-        log = self.folder / "console.log"
-        return log.read_text(errors="replace") if log.exists() else ""
 
     def _off(self) -> None:
         assert self._qemu is not None
