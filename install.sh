@@ -6,6 +6,7 @@ usage() {
     cat <<'TEXT'
 Usage: install.sh [--dry-run] [--no-start] [--bench] [--with-transcription]
                   [--torch WHEELS] [--without-f5 | --with-f5]
+       install.sh --rollback [--set-queue-aside] [--no-start] [--dry-run]
        install.sh --uninstall [--purge] [--dry-run]
 
   --dry-run       print every step and change nothing (does not need root)
@@ -17,8 +18,13 @@ Usage: install.sh [--dry-run] [--no-start] [--bench] [--with-transcription]
   --torch WHEELS  required on JetPack 6: a folder or an index with NVIDIA's torch and torchaudio
   --without-f5    install neither F5 nor torch: for a stage, whose speech other boards render (docs/stage.md), or where
                   the natural voice is enough; later upgrades keep it, until --with-f5
-  --uninstall     remove the program, the units and the users; keep configuration and state
-  --purge         with --uninstall: also remove configuration, state and caches
+  --rollback      go back to the version before the last upgrade; again, to the later one
+  --set-queue-aside
+                  with --rollback: if that version cannot read the queue's file, rename the file and begin an empty one
+  --uninstall     remove the program, the units and the users; keep configuration, state and the log
+  --purge         with --uninstall: also remove configuration, state, caches and the log
+
+After an installation, /opt/ishowtts/install.sh --rollback and --uninstall work without this checkout.
 TEXT
 }
 
@@ -27,7 +33,8 @@ refuse() {
     exit 2
 }
 
-dry_run=no start=yes bench=no transcription=no uninstall=no purge=no torch='' f5=''
+arguments=("$@")
+dry_run=no start=yes bench=no transcription=no uninstall=no purge=no rollback=no set_queue_aside=no torch='' f5=''
 while [ $# -gt 0 ]; do
     case $1 in
         --dry-run) dry_run=yes ;;
@@ -38,6 +45,8 @@ while [ $# -gt 0 ]; do
         --with-f5) f5=yes ;;
         --uninstall) uninstall=yes ;;
         --purge) purge=yes ;;
+        --rollback) rollback=yes ;;
+        --set-queue-aside) set_queue_aside=yes ;;
         --torch)
             [ $# -ge 2 ] || refuse "--torch needs a folder or an index"
             torch=$2
@@ -52,6 +61,8 @@ while [ $# -gt 0 ]; do
     shift
 done
 [ "$purge" = no ] || [ "$uninstall" = yes ] || refuse "--purge needs --uninstall"
+[ "$set_queue_aside" = no ] || [ "$rollback" = yes ] || refuse "--set-queue-aside needs --rollback"
+[ "$uninstall" = no ] || [ "$rollback" = no ] || refuse "--uninstall and --rollback exclude each other"
 
 cd "$(dirname "$(readlink -f "$0")")"  # a link leads here from /opt/ishowtts
 # shellcheck source=scripts/common.sh
@@ -62,12 +73,18 @@ cd "$(dirname "$(readlink -f "$0")")"  # a link leads here from /opt/ishowtts
 . scripts/install/folders.sh
 # shellcheck source=scripts/install/releases.sh
 . scripts/install/releases.sh
+# shellcheck source=scripts/install/parts.sh
+. scripts/install/parts.sh
+# shellcheck source=scripts/install/switch.sh
+. scripts/install/switch.sh
 # shellcheck source=scripts/install/program.sh
 . scripts/install/program.sh
 # shellcheck source=scripts/install/configuration.sh
 . scripts/install/configuration.sh
 # shellcheck source=scripts/install/units.sh
 . scripts/install/units.sh
+# shellcheck source=scripts/install/devices.sh
+. scripts/install/devices.sh
 # shellcheck source=scripts/install/remove.sh
 . scripts/install/remove.sh
 # The system's Python. The service cannot read one in a user's home.
@@ -75,12 +92,26 @@ python=${PYTHON:-/usr/bin/python3}
 
 umask 022  # the service runs what root installs
 if [ "$dry_run" = no ] && [ "$(id -u)" != 0 ]; then
-    die "this needs root: run sudo ./install.sh; --dry-run shows the steps without root"
+    die "this needs root: run sudo $0 ${arguments[*]}; --dry-run shows the steps without root"
 fi
 if [ "$uninstall" = yes ]; then
+    begin
+    VENV=$(running_release)
     remove
     exit 0
 fi
+if [ "$rollback" = yes ]; then
+    begin
+    finish_interrupted_switch
+    part check_rollback "Check the version before"
+    part prepare_return "Keep what a return needs"
+    part switch_release "Switch to it, and wait until it is ready"
+    run_parts
+    if [ "$dry_run" = yes ]; then echo "dry run: nothing was changed"; else echo "now: the version $(name_of "$VENV")"; fi
+    exit 0
+fi
+[ -e pyproject.toml ] ||
+    refuse "this copy can only go back (--rollback) or remove (--uninstall); to install a version, run its own install.sh"
 if [ -z "$f5" ]; then
     if [ -e "$WITHOUT_F5" ]; then f5=no; else f5=yes; fi
 fi
@@ -91,30 +122,44 @@ if [ "$f5" = yes ] && is_jetpack6 && [ -z "$torch" ]; then
     refuse "JetPack 6 needs NVIDIA's torch: name its folder or index with --torch"
 fi
 supported_python "$python" || die "$python is not Python 3.10 to 3.13; name one with PYTHON=/path/to/python3"
-step runuser -u nobody -- "$python" -c "" ||
-    die "only root can run $python, so the service cannot; name another with PYTHON="
-install_packages
-new_release
-install_program
-install_share
-complete_release
-add_users
-install_configuration
-mapfile -t units < <(units_to_enable)
-switch_release
-install_command
-remember_f5
-install_units
-systemd_step daemon-reload
-if [ "$start" = yes ]; then
-    systemd_step enable "${units[@]}"
-    systemd_step try-restart ishowtts-gateway.service  # it runs only if the operator has enabled it
-    systemd_step restart ishowtts.service
-fi
+
+check_machine() {  # refuses before anything is changed
+    step runuser -u nobody -- "$python" -c "" ||
+        die "only root can run $python, so the service cannot; name another with PYTHON="
+}
+
+build_release() {
+    new_release
+    install_program
+    install_share
+    complete_release
+}
+
+configure() {
+    prepare_return
+    add_users
+    install_configuration
+}
+
+clean_up() {
+    remember_f5
+    remove_old_releases
+}
+
+begin
+finish_interrupted_switch
+part check_machine "Check this machine"
+part install_packages "Install the packages of the system"
+part build_release "Build the new version beside the present one"
+part configure "Make users, folders and configuration"
+part switch_release "Switch to the new version, and wait until it is ready"
+part clean_up "Remove old versions"
+run_parts
 if [ "$dry_run" = yes ]; then
     echo "dry run: nothing was changed"
 else
-    echo "installed; 'systemctl status ishowtts' shows the service, 'sudo ishowtts doctor' lists what is missing"
+    echo "installed: the version $(name_of "$VENV"); 'systemctl status ishowtts' shows the service," \
+        "'sudo ishowtts doctor' lists what is missing"
     if ! is_enabled ishowtts-gateway.service; then
         echo "for a page at http://127.0.0.1:8770/: sudo systemctl enable --now ishowtts-gateway (docs/gateway.md)"
     fi
