@@ -20,7 +20,7 @@ from support.booted.virtual_disk import BootFiles
 # Not "kvm:tcg": in some virtual machines /dev/kvm opens, but no guest ever starts.
 _ACCELERATOR = os.environ.get("ISHOWTTS_VM_ACCEL", "tcg,thread=multi")
 # Without KVM everything takes about ten times as long, and the tests share their cores.
-_BOOT_S = 240.0
+_BOOT_S = 600.0
 _GRACE_S = 60.0
 
 
@@ -33,6 +33,8 @@ class VirtualMachine:
         clock: The time of its hardware clock at each boot, as in `2001-01-01T00:00:00`. None is the time of the host.
         cache: The cache mode of the disk in QEMU. With `writeback`, a power cut also loses what the machine has
             written to the disk without a flush.
+        counts_instructions: Whether its time passes with the instructions of its only core, 10⁹ a second, so that its
+            times do not depend on the speed and the load of this host.
         sound: The WAV file with what is played on the USB cards of `plug_in_card`.
     """
 
@@ -43,9 +45,11 @@ class VirtualMachine:
         memory_mb: int = 2048,
         clock: str | None = None,
         cache: str = "writeback",
-        network: bool = False,
+        counts_instructions: bool = False,
     ) -> None:
-        self.files, self.memory_mb, self.clock, self.cache, self.network = files, memory_mb, clock, cache, network
+        self._files, self._memory_mb, self._clock, self._cache = files, memory_mb, clock, cache
+        # One instruction takes 1 ns: 2 ** 0.
+        self._speed = ("-smp", "1", "-icount", "shift=0") if counts_instructions else ("-smp", "2")
         self._folder = tempfile.TemporaryDirectory(prefix="ishowtts-vm-")
         self.folder = Path(self._folder.name)
         self.sound = self.folder / "sound.wav"
@@ -57,7 +61,7 @@ class VirtualMachine:
 
     def __enter__(self) -> VirtualMachine:
         subprocess.run(
-            ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", self.files.disk, self._overlay], check=True
+            ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", self._files.disk, self._overlay], check=True
         )
         try:
             self.boot()
@@ -77,26 +81,26 @@ class VirtualMachine:
         agent, monitor = self.folder / "agent", self.folder / "monitor"
         for path in (agent, monitor):
             path.unlink(missing_ok=True)
-        network = ["-nic", "user,restrict=on,model=virtio-net-pci"] if self.network else ["-nic", "none"]
+        accelerator = "tcg" if "-icount" in self._speed else _ACCELERATOR
         with (self.folder / "qemu.log").open("ab") as log:
             self._qemu = subprocess.Popen(
                 [
                     "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35",
-                    "-accel", _ACCELERATOR, "-cpu", "max", "-smp", "2", "-m", str(self.memory_mb),
-                    "-kernel", self.files.kernel, "-initrd", self.files.initramfs,
+                    "-accel", accelerator, "-cpu", "max", *self._speed, "-m", str(self._memory_mb),
+                    "-kernel", self._files.kernel, "-initrd", self._files.initramfs,
                     "-append", "console=ttyS0 quiet mitigations=off random.trust_cpu=on panic=-1",
                     "-no-reboot",
                     "-serial", f"file:{self.folder / 'console.log'}",
-                    "-drive", f"file={self._overlay},if=none,id=disk,cache={self.cache}",
+                    "-drive", f"file={self._overlay},if=none,id=disk,cache={self._cache}",
                     "-device", "virtio-blk-pci,drive=disk",
                     "-device", "virtio-serial-pci",
                     "-chardev", f"socket,id=agent,path={agent},server=on,wait=off",
                     "-device", "virtserialport,chardev=agent,name=ishowtts.agent",
                     "-device", "qemu-xhci,id=usb",
                     "-audiodev", f"wav,id=sound,path={self.sound},out.frequency=48000",
-                    "-rtc", f"base={self.clock or 'utc'}",
+                    "-rtc", f"base={self._clock or 'utc'}",
                     "-qmp", f"unix:{monitor},server=on,wait=off",
-                    *network,
+                    "-nic", "none",
                 ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
