@@ -7,10 +7,12 @@ import json
 import os
 import shutil
 import stat
+import subprocess
 import tarfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -289,6 +291,42 @@ def test_weights_and_recordings_only_if_they_are_wanted(
     shutil.rmtree(board.state / "weights")
     assert main(board.arguments("restore", str(archive))) == 0
     assert (board.state / "weights/F5TTS_v1_Base/model.safetensors").read_text() == "numbers"
+
+
+def test_a_mount_point_is_refused_before_anything_is_changed(
+    board: FilledAppliance, archive: Path, capsys: Capture
+) -> None:
+    before = board.files()
+    place = board.state / "voices"
+    if subprocess.run(["mount", "--bind", place, place], capture_output=True, check=False).returncode != 0:
+        pytest.skip("only root may mount")
+    try:
+        assert main(board.arguments("restore", str(archive))) == 1
+        assert f"{place} is a mount point and cannot be replaced" in capsys.readouterr().err
+    finally:
+        subprocess.run(["umount", place], check=True)
+    assert board.files() == before
+
+
+def test_folders_of_an_overlay(tmp_path: Path, archive: Path) -> None:
+    """Boards with a read-only root have an overlay over it, which cannot rename what is below."""
+    board = fill(tmp_path / "board", "old")
+    with TemporaryDirectory(dir="/dev/shm") as memory:
+        layers = [Path(memory, name) for name in ("upper", "work")]
+        for layer in layers:
+            layer.mkdir()
+        options = f"lowerdir={board.folder},upperdir={layers[0]},workdir={layers[1]}"
+        mount = ["mount", "-t", "overlay", "overlay", "-o", options, str(board.folder)]
+        if (done := subprocess.run(mount, capture_output=True, text=True, check=False)).returncode != 0:
+            pytest.skip(f"there are no overlays here ({done.stderr.strip()})")
+        try:
+            assert main(board.arguments("restore", str(archive))) == 0
+            assert board.files()["state/voices/anna/reference.txt"] == b"new"
+            (aside,) = board.state.glob("voices.before-restore-*")
+            assert (aside / "anna/reference.txt").read_text() == "old"
+            assert not list(board.folder.rglob("*.restore-new"))
+        finally:
+            subprocess.run(["umount", board.folder], check=True)
 
 
 def test_usage_in_words(board: FilledAppliance, archive: Path, capsys: Capture) -> None:
