@@ -6,6 +6,7 @@ usage() {
     cat <<'TEXT'
 Usage: install.sh [--dry-run] [--no-start] [--bench] [--with-transcription | --without-transcription]
                   [--torch WHEELS] [--without-f5 | --with-f5] [--offline DIR] [--ignore-gpu]
+       install.sh --rollback [--set-queue-aside] [--no-start] [--dry-run]
        install.sh --uninstall [--purge] [--dry-run]
 
   --dry-run       print every step and change nothing (does not need root)
@@ -19,8 +20,13 @@ Usage: install.sh [--dry-run] [--no-start] [--bench] [--with-transcription | --w
                   the natural voice is enough; later upgrades keep it, until --with-f5
   --offline DIR   use no network: every package comes from DIR, which scripts/bundle has made on a machine like this one
   --ignore-gpu    upgrade even if the new version cannot use the GPU, which the present one can
-  --uninstall     remove the program, the units and the users; keep configuration and state
-  --purge         with --uninstall: also remove configuration, state and caches
+  --rollback      go back to the version before the last upgrade; again, to the later one
+  --set-queue-aside
+                  with --rollback: if that version cannot read the queue's file, rename the file and begin an empty one
+  --uninstall     remove the program, the units and the users; keep configuration, state and the log
+  --purge         with --uninstall: also remove configuration, state, caches and the log
+
+After an installation, /opt/ishowtts/install.sh --rollback and --uninstall work without this checkout.
 TEXT
 }
 
@@ -29,19 +35,23 @@ refuse() {
     exit 2
 }
 
-dry_run=no start=yes bench=no transcription='' uninstall=no purge=no torch='' f5='' offline='' ignore_gpu=no
+arguments=("$@")
+dry_run=no start=yes bench=no transcription='' uninstall=no purge=no rollback=no set_queue_aside=no torch='' f5=''
+offline='' ignore_gpu=no
 while [ $# -gt 0 ]; do
     case $1 in
         --dry-run) dry_run=yes ;;
         --no-start) start=no ;;
         --bench) bench=yes ;;
         --with-transcription) transcription=yes ;;
-        --ignore-gpu) ignore_gpu=yes ;;
         --without-transcription) transcription=no ;;
+        --ignore-gpu) ignore_gpu=yes ;;
         --without-f5) f5=no ;;
         --with-f5) f5=yes ;;
         --uninstall) uninstall=yes ;;
         --purge) purge=yes ;;
+        --rollback) rollback=yes ;;
+        --set-queue-aside) set_queue_aside=yes ;;
         --torch)
             [ $# -ge 2 ] || refuse "--torch needs a folder or an index"
             torch=$2
@@ -62,9 +72,10 @@ while [ $# -gt 0 ]; do
     shift
 done
 [ "$purge" = no ] || [ "$uninstall" = yes ] || refuse "--purge needs --uninstall"
+[ "$set_queue_aside" = no ] || [ "$rollback" = yes ] || refuse "--set-queue-aside needs --rollback"
+[ "$uninstall" = no ] || [ "$rollback" = no ] || refuse "--uninstall and --rollback exclude each other"
 
 cd "$(dirname "$(readlink -f "$0")")"  # a link leads here from /opt/ishowtts
-if [ -z "$offline" ] && [ -e manifest ]; then offline=$PWD; fi  # this is the installer of a bundle
 # shellcheck source=scripts/common.sh
 . scripts/common.sh
 # shellcheck source=scripts/install/steps.sh
@@ -75,6 +86,10 @@ if [ -z "$offline" ] && [ -e manifest ]; then offline=$PWD; fi  # this is the in
 . scripts/install/releases.sh
 # shellcheck source=scripts/install/parts.sh
 . scripts/install/parts.sh
+# shellcheck source=scripts/install/switch.sh
+. scripts/install/switch.sh
+# shellcheck source=scripts/install/choices.sh
+. scripts/install/choices.sh
 # shellcheck source=scripts/install/program.sh
 . scripts/install/program.sh
 # shellcheck source=scripts/install/torch.sh
@@ -87,6 +102,8 @@ if [ -z "$offline" ] && [ -e manifest ]; then offline=$PWD; fi  # this is the in
 . scripts/install/configuration.sh
 # shellcheck source=scripts/install/units.sh
 . scripts/install/units.sh
+# shellcheck source=scripts/install/devices.sh
+. scripts/install/devices.sh
 # shellcheck source=scripts/install/remove.sh
 . scripts/install/remove.sh
 # The system's Python. The service cannot read one in a user's home.
@@ -94,46 +111,75 @@ python=${PYTHON:-/usr/bin/python3}
 
 umask 022  # the service runs what root installs
 if [ "$dry_run" = no ] && [ "$(id -u)" != 0 ]; then
-    die "this needs root: run sudo ./install.sh; --dry-run shows the steps without root"
+    die "this needs root: run sudo $0 ${arguments[*]}; --dry-run shows the steps without root"
 fi
 if [ "$uninstall" = yes ]; then
+    begin
+    VENV=$(running_release)
     remove
     exit 0
 fi
+if [ "$rollback" = yes ]; then
+    begin
+    finish_interrupted_switch
+    part check_rollback "Check the version before"
+    part prepare_return "Keep what a return needs"
+    part switch_release "Switch to it, and wait until it is ready"
+    run_parts
+    if [ "$dry_run" = yes ]; then echo "dry run: nothing was changed"; else echo "now: the version $(name_of "$VENV")"; fi
+    exit 0
+fi
+if [ -z "$offline" ] && [ -e manifest ]; then offline=$PWD; fi  # this is the installer of a bundle
+[ -e pyproject.toml ] || [ -n "$offline" ] ||
+    refuse "this copy can only go back (--rollback) or remove (--uninstall); to install a version, run its own install.sh"
 if [ -n "$offline" ]; then choose_parts_of_bundle; fi
 choose_parts
 check_torch_choice
 supported_python "$python" || die "$python is not Python 3.10 to 3.13; name one with PYTHON=/path/to/python3"
-step runuser -u nobody -- "$python" -c "" ||
-    die "only root can run $python, so the service cannot; name another with PYTHON="
-if [ -n "$offline" ]; then
-    check_bundle
-    use_bundle
-fi
-check_disk_space
-install_packages
-new_release
-install_program
-install_share
-check_gpu
-complete_release
-add_users
-install_configuration
-mapfile -t units < <(units_to_enable)
-switch_release
-install_command
-remember_f5
-install_units
-systemd_step daemon-reload
-if [ "$start" = yes ]; then
-    systemd_step enable "${units[@]}"
-    systemd_step try-restart ishowtts-gateway.service  # it runs only if the operator has enabled it
-    systemd_step restart ishowtts.service
-fi
+
+check_machine() {  # refuses before anything is changed
+    step runuser -u nobody -- "$python" -c "" ||
+        die "only root can run $python, so the service cannot; name another with PYTHON="
+    if [ -n "$offline" ]; then
+        check_bundle
+        use_bundle
+    fi
+    check_disk_space
+}
+
+build_release() {
+    new_release
+    install_program
+    install_share
+    check_gpu
+    complete_release
+}
+
+configure() {
+    prepare_return
+    add_users
+    install_configuration
+}
+
+clean_up() {
+    remember_f5
+    remove_old_releases
+}
+
+begin
+finish_interrupted_switch
+part check_machine "Check this machine"
+part install_packages "Install the packages of the system"
+part build_release "Build the new version beside the present one"
+part configure "Make users, folders and configuration"
+part switch_release "Switch to the new version, and wait until it is ready"
+part clean_up "Remove old versions"
+run_parts
 if [ "$dry_run" = yes ]; then
     echo "dry run: nothing was changed"
 else
-    echo "installed; 'systemctl status ishowtts' shows the service, 'sudo ishowtts doctor' lists what is missing"
+    echo "installed: the version $(name_of "$VENV"); 'systemctl status ishowtts' shows the service," \
+        "'sudo ishowtts doctor' lists what is missing"
     say_gpu_fault
     if ! is_enabled ishowtts-gateway.service; then
         echo "for a page at http://127.0.0.1:8770/: sudo systemctl enable --now ishowtts-gateway (docs/gateway.md)"

@@ -3,10 +3,16 @@
 
 DATA=/var/lib/ishowtts
 CACHE=/var/cache/ishowtts
+CONFIG=/etc/ishowtts/config.yaml
+
+config_file() {  # config_file ARGUMENT...: runs config_file.py, which needs the YAML library of a release
+    local python=$VENV/bin/python
+    if [ ! -x "$python" ]; then python=$(running_release)/bin/python; fi
+    if [ -x "$python" ]; then "$python" -I scripts/install/config_file.py "$@"; fi
+}
 
 install_configuration() {  # makes the folders, the configuration and the chimes
-    step install -d -m 0755 /etc/ishowtts
-    if is_old_layout "$DATA" && [ -e "$UNITS/ishowtts.service" ]; then systemd_step stop ishowtts.service; fi
+    if is_old_layout "$DATA" && { [ -e "$UNITS/ishowtts.service" ] || has_former_units; }; then systemd_step stop ishowtts.service; fi
     make_folders "$DATA" "$CACHE" ishowtts ishowtts
     if [ -e /etc/ishowtts/config.yaml ]; then
         echo "kept: /etc/ishowtts/config.yaml"

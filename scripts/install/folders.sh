@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Makes the folders of the appliance with their owners. install.sh sources it, and defines `step` and `die`.
+# Makes the folders of the appliance with their owners: systemd/tmpfiles.d/ishowtts.conf lists them. install.sh sources
+# this file, and defines `step` and `die`.
 #
 #   DATA        belongs to root; the service can read it: weights, voices, chimes. The service cannot write here, so it
 #               cannot leave a link that root would follow.
@@ -19,17 +20,19 @@ is_old_layout() {  # is_old_layout DATA: also true if an upgrade was interrupted
 make_folders() {
     local data=$1 cache=$2 user=$3 group=$4 name
     if is_old_layout "$data"; then move_old_layout "$data" "$user" "$group"; fi
-    step install -d -m 0750 -o root -g "$group" "$data"
-    step install -d -m 0700 -o "$user" -g "$group" "$data/state" "$cache"
     # `ishowtts voices add` and `chimes --make` write here. A link that root owns is the operator's choice.
     for name in voices chimes; do
-        if is_root_folder_or_link "$data/$name"; then
-            if [ -L "$data/$name" ]; then continue; fi
-        elif [ -e "$data/$name" ] || [ -L "$data/$name" ]; then
-            die "$data/$name is not a folder that root owns; move it away and run this again"
+        if [ -e "$data/$name" ] || [ -L "$data/$name" ]; then
+            is_root_folder_or_link "$data/$name" ||
+                die "$data/$name is not a folder that root owns; move it away and run this again"
         fi
-        step install -d -m 0755 -o root -g root "$data/$name"
     done
+    # systemd-tmpfiles leaves a folder as it is if its path is a link, as when the operator moved it to a larger disk.
+    if [ -L "$data" ]; then step install -d -m 0750 -o root -g "$group" "$data"; fi
+    if [ -L "$cache" ]; then step install -d -m 0700 -o "$user" -g "$group" "$cache"; fi
+    # Not earlier: at a boot, this file would give the folders of the old layout to root, and their content would stay.
+    step install -D -m 0644 systemd/tmpfiles.d/ishowtts.conf "$TMPFILES"
+    step systemd-tmpfiles --create "$TMPFILES"
 }
 
 is_root_folder_or_link() {  # is_root_folder_or_link PATH

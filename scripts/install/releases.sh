@@ -69,11 +69,19 @@ new_release() {  # makes the folder of the new release, and sets VENV to it
 install_share() {  # copies what a rollback and an uninstall need without a checkout
     local share=$VENV/share/ishowtts
     step install -d -m 0755 "$share/scripts"
-    step cp -R --preserve=mode install.sh systemd config "$share/"
-    step cp -R --preserve=mode scripts/common.sh scripts/install "$share/scripts/"
+    step cp -R install.sh systemd config "$share/"
+    step cp -R scripts/common.sh scripts/install "$share/scripts/"
+    # The checkout may be closed to other users; the service runs a program of it.
+    step chmod -R u=rwX,go=rX "$share"
+}
+
+write_queue_version() {  # write_queue_version RELEASE: notes the newest version of the queue's file that it can read
+    "$1/bin/python" -I -c "from ishowtts.inbox.migrations import VERSION; print(VERSION)" \
+        >"$1/share/ishowtts/queue-version"
 }
 
 complete_release() {  # marks the new release as complete
+    [ "$dry_run" = yes ] || write_queue_version "$VENV"
     # After a power cut the mark must not be there without the files.
     step sync -f "$VENV"
     step touch "$VENV/.complete"
@@ -82,13 +90,4 @@ complete_release() {  # marks the new release as complete
 link_to() {  # link_to TARGET LINK: makes or changes a link at once; a link that is removed first can stay away
     step ln -sfn "$1" "$2.new"
     step mv -f -T "$2.new" "$2"
-}
-
-switch_release() {  # makes the new release the current one
-    local before
-    before=$(running_release)
-    if [ -n "$before" ] && [ "$before" != "$VENV" ]; then link_to "${before#"$BASE/"}" "$PREVIOUS"; fi
-    link_to "${VENV#"$BASE/"}" "$CURRENT"
-    link_to current/share/ishowtts/install.sh "$BASE/install.sh"
-    step sync -f "$BASE"
 }

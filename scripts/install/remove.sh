@@ -20,11 +20,10 @@ remove() {
     if [ -x "$VENV/bin/ishowtts" ]; then
         step "$VENV/bin/ishowtts" ha remove || echo "Home Assistant may still show the appliance: delete the device there"
     fi
-    local secret user folder ours=("${UNIT_FILES[@]/#/$UNITS/}") others=(-mindepth 1)
-    for secret in "${SECRETS[@]}"; do ours+=("$DROP_INS/$secret.conf"); done
-    for secret in "${GATEWAY_SECRETS[@]}"; do ours+=("$GATEWAY_DROP_INS/$secret.conf"); done
-    for secret in "${SECRETS[@]}" "${GATEWAY_SECRETS[@]}"; do others+=(! -name "$secret.conf"); done
-    step rm -rf "${ours[@]}" "$AVAHI_SERVICE" /opt/ishowtts
+    local user folder
+    cd /  # this script may run from the folder that goes
+    remove_units
+    step rm -rf "$AVAHI_SERVICE" "$BASE"
     if is_our_link; then step rm "$COMMAND"; fi
     systemd_step daemon-reload
     for user in ishowtts-gateway ishowtts; do
@@ -32,12 +31,11 @@ remove() {
             step userdel "$user" || echo "the user $user stays, because one of its processes still runs"
         fi
     done
-    local kept=(/etc/ishowtts "$DATA" "$CACHE")
-    # Other drop-ins are the operator's: `systemctl edit` makes them.
+    local kept=(/etc/ishowtts "$DATA" "$CACHE" "${LOG%/*}")
     for folder in "$DROP_INS" "$GATEWAY_DROP_INS"; do
-        if [ ! -d "$folder" ]; then continue; fi
-        if [ -n "$(find "$folder" "${others[@]}")" ]; then kept+=("$folder"); else step rmdir "$folder"; fi
+        if has_other_drop_ins "$folder"; then kept+=("$folder"); fi
     done
+    step rm -f "$LOCK"
     if [ "$purge" = yes ]; then
         step rm -rf "${kept[@]}"
     else

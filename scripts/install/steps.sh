@@ -11,10 +11,16 @@ shown() {  # shown COMMAND...: prints a command as it can be typed; for a functi
             echo "$uv pip install --python $1/bin/python --no-deps --require-hashes${UV_SOURCE[*]:+ ${UV_SOURCE[*]}}" \
                 "-r $REQUIREMENTS/$2.txt"
             ;;
-        install_natural_voice) shown install_lock "$1" natural ;;
         install_cudss) echo "apt-get install -y --no-install-recommends cudss" ;;
         try_gpu) echo "$1/bin/python -m ishowtts.engines.f5.gpu_check" ;;
         prepare_apt) echo "mkdir -p $APT_WORK && ln -s $offline/debs $APT_WORK/debs" ;;
+        write_lines)
+            printf "printf '%%s\\\\n'"
+            printf " '%s'" "${@:2}"
+            echo " >$1"
+            ;;
+        install_natural_voice) shown install_lock "$1" natural ;;
+        on_queue) shown runuser -u ishowtts -- "$VENV/bin/python" "$VENV/$QUEUE_PROGRAM" "$@" ;;
         install_nvidia_torch) echo "$uv pip install --python $1/bin/python --no-deps torch torchaudio triton (from $2)" ;;
         *)
             local word words=("$name")
@@ -29,7 +35,9 @@ shown() {  # shown COMMAND...: prints a command as it can be typed; for a functi
 
 step() {  # step COMMAND...: prints the command, and runs it unless this is a dry run
     echo "+ $(shown "$@")"
-    [ "$dry_run" = yes ] || "$@"
+    if [ "$dry_run" = yes ]; then return; fi
+    # A service that apt starts must not hold the lock.
+    if [ "$1" = apt_install ]; then "$@" 9>&-; else "$@"; fi
 }
 
 systemd_step() {  # systemd_step ARGUMENT...: calls systemctl if systemd runs, which it does not in a chroot

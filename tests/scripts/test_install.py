@@ -42,13 +42,8 @@ def test_a_fresh_installation_takes_these_steps_in_this_order(machine: InstallMa
         f"{uv} --require-hashes -r daemon/requirements/natural.txt",
         f"{uv} --no-build-isolation --reinstall-package ishowtts .",
         f"python -m compileall -qq -j 0 {venv}/lib",
-        "useradd --system --user-group --home-dir /nonexistent --no-create-home "
-        "--shell /usr/sbin/nologin ishowtts-gateway",
-        "useradd --system --user-group --home-dir /var/lib/ishowtts/state --no-create-home "
-        "--shell /usr/sbin/nologin ishowtts",
-        "usermod -aG audio ishowtts",
-        "usermod -aG video ishowtts",
-        "usermod -aG render ishowtts",
+        "systemd-sysusers /usr/local/lib/sysusers.d/ishowtts.conf",
+        "systemd-tmpfiles --create /usr/local/lib/tmpfiles.d/ishowtts.conf",
         "ishowtts chimes --make --config /etc/ishowtts/config.yaml",
         "systemctl daemon-reload",
         "systemctl enable ishowtts.service ishowtts-clocks.service ishowtts-clocks-repair.path",
@@ -164,7 +159,7 @@ def test_a_dry_run_prints_the_steps_of_the_real_run_and_changes_nothing(
     assert machine.tree() == before
     (machine.root / "uid").write_text("0\n")
     real = machine.install(*arguments)
-    assert steps(dry) == steps(real) != []
+    assert steps(dry) == steps("\n".join(machine.log())) != []
     assert "dry run" not in real
     assert not [line for line in steps(dry) if line.startswith(("+ make_venv", "+ install_", "+ apt_install"))]
     assert not [line for line in steps(dry) if line.endswith("-c ")], "each can be typed as it stands"
@@ -184,7 +179,6 @@ def test_an_upgrade_keeps_configuration_and_user_and_restarts_the_service(machin
     assert machine.config.read_text() == "device: {name: kitchen}\n"
     assert (machine.data / "state/inbox.sqlite").read_text() == "lines"
     assert (machine.units / "ishowtts.service").read_bytes() == (ROOT / "systemd/ishowtts.service").read_bytes()
-    assert machine.called("useradd") == []
     assert machine.called("systemctl")[-1] == "systemctl restart ishowtts.service"
     assert "systemctl stop ishowtts.service" not in machine.calls, "the service speaks until the new version is there"
 
@@ -195,10 +189,11 @@ def test_an_upgrade_from_the_old_layout_stops_the_service_before_its_queue_moves
     (machine.data / "state").rmdir()
     os.chown(machine.data, NOBODY, NOBODY)
     (machine.data / "inbox.sqlite").write_text("lines")
-    output = machine.install()
+    machine.install()
     assert machine.config.read_text() == f"state_dir: {machine.data}/state\n"
     assert (machine.data / "state/inbox.sqlite").read_text() == "lines"
-    assert output.index("systemctl stop ishowtts.service") < output.index("mv -n -T")
+    log = "\n".join(machine.log())
+    assert log.index("systemctl stop ishowtts.service") < log.index("mv -n -T")
 
 
 @pytest.mark.parametrize("kind", ["file", "link"])
@@ -248,12 +243,6 @@ def test_the_gateway_is_off_until_the_operator_enables_it(machine: InstallMachin
     assert machine.called("systemctl try-restart") == []
 
 
-def test_the_user_joins_the_groups_that_exist(machine: InstallMachine) -> None:
-    (machine.root / "groups").write_text("video\naudio\n")
-    machine.install()
-    assert machine.called("usermod") == ["usermod -aG audio ishowtts", "usermod -aG video ishowtts"]
-
-
 def test_only_packages_that_are_missing_are_asked_of_apt(machine: InstallMachine) -> None:
     machine.install()
     assert machine.called("apt-get") == []
@@ -277,7 +266,7 @@ def test_without_a_running_systemd_files_are_installed_and_removed(machine: Inst
     machine.install()
     assert (machine.units / "ishowtts.service").exists()
     machine.install("--uninstall")
-    assert list(machine.units.iterdir()) == []
+    assert not machine.units.exists()
     assert machine.called("systemctl") == []
 
 
@@ -304,9 +293,9 @@ def test_a_removal_restores_the_clocks_and_keeps_what_is_the_operators(machine: 
     assert {path.removeprefix(str(machine.root)) for path in machine.tree().keys() - before.keys()} == {
         "/etc/ishowtts", "/etc/ishowtts/config.yaml", "/var/cache/ishowtts", "/var/lib/ishowtts",
         "/var/lib/ishowtts/chimes", "/var/lib/ishowtts/state", "/var/lib/ishowtts/state/inbox.sqlite",
-        "/var/lib/ishowtts/voices",
+        "/var/lib/ishowtts/voices", "/var/log/ishowtts", "/var/log/ishowtts/install.log",
     }  # fmt: skip
-    assert "kept: /etc/ishowtts /var/lib/ishowtts /var/cache/ishowtts" in output
+    assert "kept: /etc/ishowtts /var/lib/ishowtts /var/cache/ishowtts /var/log/ishowtts" in output
 
 
 def test_a_removal_goes_on_if_the_broker_does_not_answer(machine: InstallMachine) -> None:

@@ -30,6 +30,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give fi
 PRELUDE = """
 set -euo pipefail
 step() { echo "+ $*"; "$@"; }
+systemd-tmpfiles() { command systemd-tmpfiles --root="$MACHINE" "$@"; }
 die() { echo "$*" >&2; exit 1; }
 . scripts/install/folders.sh
 """
@@ -40,19 +41,24 @@ class Machine:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.data = root / "lib/ishowtts"
-        self.cache = root / "cache/ishowtts"
+        self.data = root / "var/lib/ishowtts"
+        self.cache = root / "var/cache/ishowtts"
         self.state = self.data / "state"
         self.secret = root / "secret"
         self.secret.write_text("of root\n")
         self.secret.chmod(0o600)
         for folder in (self.data, self.cache):
-            folder.parent.mkdir()
+            folder.parent.mkdir(parents=True)
+        # systemd-tmpfiles asks these for the user of the service.
+        (root / "etc").mkdir()
+        (root / "etc/passwd").write_text("root:x:0:0::/:\nishowtts:x:65534:65534::/:\n")
+        (root / "etc/group").write_text("root:x:0:\nishowtts:x:65534:\n")
 
     def shell(self, program: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["bash", "-c", PRELUDE + program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-        )
+            ["bash", "-c", PRELUDE + program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+            env=os.environ | {"MACHINE": str(self.root), "TMPFILES": str(self.root / "tmpfiles.conf")},
+        )  # fmt: skip
 
     def install(self) -> str:
         done = self.shell(f"make_folders {self.data} {self.cache} nobody nogroup")
@@ -329,7 +335,7 @@ def test_root_does_not_add_voices_or_chimes_in_a_folder_of_the_service(machine: 
         folders.add(machine.data / "voices", "anna", None, "words", None)  # type: ignore[arg-type]
     with pytest.raises(OperatorFileError, match="belongs to nobody"):
         ChimeFiles(machine.data / "chimes").make()
-    assert {path.name for path in machine.root.iterdir()} == {"lib", "cache", "secret"}
+    assert {path.name for path in machine.root.iterdir()} == {"etc", "var", "secret"}
 
 
 def test_root_must_own_each_part_of_a_path(machine: Machine) -> None:

@@ -40,7 +40,7 @@ set -euo pipefail
 cd "$ROOT"
 VENV=/new dry_run=no f5=yes ignore_gpu=no offline=''
 refuse() { echo "install.sh: $*" >&2; exit 2; }
-for part in common.sh install/{steps,releases,parts,program,torch,gpu,offline}.sh; do . "scripts/$part"; done
+for part in common.sh install/{steps,parts,releases,choices,program,torch,gpu,offline}.sh; do . "scripts/$part"; done
 """
 
 
@@ -144,7 +144,7 @@ def test_the_gpu_is_tried_with_the_rights_of_the_service_before_the_release_is_c
     (call,) = machine.called("setpriv")
     assert "--reuid=nobody --regid=nogroup --groups=video,render --no-new-privs --inh-caps=-all" in call
     assert call.endswith("bin/python -m ishowtts.engines.f5.gpu_check")
-    assert machine.calls.index(call) < next(n for n, done in enumerate(machine.calls) if done.startswith("useradd"))
+    assert machine.calls.index(call) < next(n for n, done in enumerate(machine.calls) if "sysusers" in done)
     assert "F5 cannot use the GPU: the library libcudss.so.0 is missing" in "".join(output.splitlines()[-4:])
     assert machine.calls[-1] == "systemctl restart ishowtts.service"
     assert "GPU" not in machine.install("--without-f5")

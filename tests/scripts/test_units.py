@@ -24,11 +24,9 @@ SERVICE: Reasons = {
     "Unit": {
         "Description=iShowTTS: speaks lines of text that arrive over MQTT": "`systemctl status` shows it",
         f"Documentation=file:{CONFIG}": "`systemctl help` leads to the configuration",
-        "After=network.target mosquitto.service nvpmodel.service sound.target":
-            "at boot the broker and the sound card are there before the first line; "
-            "at shutdown the network is still there when the daemon says that it goes offline",
-        "StartLimitIntervalSec=300": "within the default of 10 s too few starts count, if each crashes after seconds",
-        "StartLimitBurst=10": "an endless series of crashes ends in a failed unit, which monitoring sees",
+        "After=nvpmodel.service sound.target":
+            "nvpmodel cannot switch off parts of a GPU that is in use; the sound card is there at the first line",
+        "StartLimitIntervalSec=0": "after five starts within 10 s systemd leaves the appliance dead for ever",
     },
     "Service": {
         "Type=notify": "`systemctl start` returns when the daemon is ready, and the watchdog needs it",
@@ -50,8 +48,8 @@ SERVICE: Reasons = {
         "WatchdogSec=30": "a daemon that hangs is silent until a person restarts it",
         "TimeoutStartSec=90": "the limit would depend on the distribution's default",
         "TimeoutStopSec=20": "the daemon gives its parts 5 s each; a shutdown must not wait for 90 s",
-        "Restart=on-failure": "a daemon that crashed stays silent",
-        "RestartSec=2": "after the default of 100 ms a fault that passes uses up all 10 starts",
+        "Restart=always": "a daemon that crashed stays silent, and so does one that a signal ended with success",
+        "RestartSec=2": "the default of 100 ms is a busy loop",
         "RestartPreventExitStatus=2": "a wrong configuration is the same after a restart",
         "KillMode=mixed": "SIGTERM goes to the daemon alone, which ends its worker; SIGKILL goes to all",
         "OOMPolicy=continue": "the daemon restarts a worker that the kernel killed; `stop`, the default, ends both",
@@ -185,10 +183,7 @@ GATEWAY: Reasons = {
     "Unit": {
         "Description=iShowTTS: web page, API, metrics and speech of appliances": "`systemctl status` shows it",
         f"Documentation=file:{CONFIG}": "`systemctl help` leads to the configuration",
-        "After=network.target mosquitto.service":
-            "at boot a broker on this machine is there before the first try; at shutdown the streams end in time",
-        "StartLimitIntervalSec=300": "within the default of 10 s too few starts count, if each crashes after seconds",
-        "StartLimitBurst=10": "an endless series of crashes ends in a failed unit, which monitoring sees",
+        "StartLimitIntervalSec=0": "after five starts within 10 s systemd leaves the gateway dead for ever",
     },
     "Service": {
         "Type=notify": "`systemctl start` returns when the page answers, and the watchdog needs it",
@@ -200,8 +195,8 @@ GATEWAY: Reasons = {
         "WatchdogSec=30": "a gateway that hangs stays away until a person restarts it",
         "TimeoutStartSec=60": "the limit would depend on the distribution's default",
         "TimeoutStopSec=10": "the gateway ends within 5 s; a shutdown must not wait for 90 s",
-        "Restart=on-failure": "a gateway that crashed stays away",
-        "RestartSec=2": "after the default of 100 ms a fault that passes uses up all 10 starts",
+        "Restart=always": "a gateway that crashed stays away, and so does one that a signal ended with success",
+        "RestartSec=2": "the default of 100 ms is a busy loop",
         "RestartPreventExitStatus=2": "a wrong configuration is the same after a restart",
         "MemoryMax=1G": "a leak would take the memory of the daemon, which shares it with the GPU",
         "TasksMax=64": "it has a few threads and no child",
@@ -249,6 +244,15 @@ UNITS = {
     "ishowtts-clocks-repair.path": REPAIR_PATH,
     "ishowtts-clocks-repair.service": REPAIR,
 }
+DROP_INS: dict[str, dict[str, str]] = {
+    "restart-delay.conf": {
+        "RestartSteps=5": "a crash at each start would take a core every 2 s, for ever",
+        "RestartMaxDelaySec=20": "the delay would not grow; a longer one is silence after a rare crash, months later",
+    },
+    "jetson-stats.conf": {"SupplementaryGroups=jtop": "jetson-stats answers its group alone"},
+}
+"""Those that install.sh adds where the device has what they need."""
+
 SECRETS = [
     "mqtt-username", "mqtt-password", "mqtt-tls-key", "gateway-mqtt-username", "gateway-mqtt-password", "gateway-token",
 ]  # fmt: skip
@@ -286,8 +290,14 @@ def test_a_drop_in_passes_the_secret_of_its_own_name_to_the_service(name: str) -
     assert directives(ROOT / f"systemd/{name}.conf") == [("Service", f"LoadCredential={name}:/etc/ishowtts/{name}")]
 
 
+@pytest.mark.parametrize("name", DROP_INS)
+def test_a_drop_in_of_the_device_has_each_directive_with_its_reason(name: str) -> None:
+    assert directives(ROOT / "systemd" / name) == [("Service", line) for line in DROP_INS[name]]
+
+
 def test_there_is_a_table_for_each_file() -> None:
-    assert {path.name for path in (ROOT / "systemd").iterdir()} == {*UNITS, *(f"{name}.conf" for name in SECRETS)}
+    files = {path.name for path in (ROOT / "systemd").iterdir() if path.is_file()}
+    assert files == {*UNITS, *DROP_INS, *(f"{name}.conf" for name in SECRETS)}
 
 
 def test_the_service_may_write_where_the_default_configuration_writes() -> None:
@@ -361,9 +371,15 @@ def test_systemd_finds_no_fault_in_the_units(staged: Path) -> None:
     assert (done.returncode, [line for line in done.stderr.splitlines() if "ishowtts" in line]) == (0, [])
 
 
-def test_no_unit_waits_for_the_network() -> None:
+def test_no_unit_waits_for_a_network_or_for_a_unit_that_does() -> None:
+    """Neither by name nor through another unit: that of mosquitto waits for a network."""
     for unit in UNITS:
-        assert not [line for _, line in directives(ROOT / "systemd" / unit) if "network-online" in line]
+        for _, line in directives(ROOT / "systemd" / unit):
+            key, _, units = line.partition("=")
+            if key in {"After", "Wants", "Requires", "Requisite", "BindsTo", "PartOf"}:
+                assert set(units.split()) <= {
+                    "nvpmodel.service", "sound.target", "ishowtts.service", "ishowtts-clocks.service"
+                }, unit  # fmt: skip
 
 
 def test_a_reload_sends_the_signal_that_the_daemon_understands() -> None:

@@ -15,7 +15,7 @@ SCRIPTS = [
 ]
 
 SYSTEM_PATH = re.compile(r"(?<![\w$.*}])/(?:boot|dev|etc|home|lib|opt|root|run|srv|sys|usr|var)/")
-UNCHANGED = ("/dev/null", "/usr/bin/env", "/usr/bin/python3", "/usr/sbin/nologin")
+UNCHANGED = ("/dev/fd", "/dev/null", "/usr/bin/env", "/usr/bin/python3", "/usr/sbin/nologin")
 
 # One file under many names. It notes each call in $MACHINE/calls, and changes nothing except in $MACHINE.
 STAND_IN = r"""#!/bin/bash
@@ -23,8 +23,9 @@ name=${0##*/}
 place() { mkdir -p "${1%/*}" && cp "$MACHINE/programs/stand-in" "$1"; }
 case "$name $1" in
     # These only ask, or act on files that the tests look at.
-    "id "* | "getent "* | "df "* | "dpkg --"[ap]* | "dpkg-query "* | "systemctl is-enabled") ;;
-    "install "* | "chown "* | "python3 -c" | "sync "*) ;;
+    "runuser "*) [[ $* == *queue_file.py* ]] || echo "$name $*" >>"$MACHINE/calls" ;;
+    "id "* | "getent "* | "df "* | "dpkg --"[ap]* | "dpkg-query "* | "systemctl is-enabled" | "systemctl --version") ;;
+    "install "* | "chown "* | "python3 -c" | "sync "* | "python -I") ;;
     *) echo "$name $*" >>"$MACHINE/calls" ;;
 esac
 [ ! -e "$MACHINE/fails/$name" ] && [ ! -e "$MACHINE/fails/$name $1" ] || exit 1
@@ -33,7 +34,10 @@ case $name in
     id) if [ "$1" = -u ]; then cat "$MACHINE/uid"; else [ -e "$MACHINE/users/$1" ]; fi ;;
     getent) grep -qx "$2" "$MACHINE/groups" ;;
     dpkg-query) if grep -qx "${!#}" "$MACHINE/packages"; then echo -n installed; else exit 1; fi ;;
-    df) printf 'Filesystem\n/dev/root 0 0 %s\n' "$(cat "$MACHINE/free_mb")" ;;
+    df)
+        if [ "$1" != -Pm ]; then exec /usr/bin/df "$@"; fi
+        printf 'Filesystem\n/dev/root 0 0 %s\n' "$(cat "$MACHINE/free_mb")"
+        ;;
     dpkg)
         case $* in
             --audit) cat "$MACHINE/interrupted" 2>/dev/null ;;
@@ -45,9 +49,11 @@ case $name in
         cat "$MACHINE/gpu"
         exit "$(cat "$MACHINE/gpu-status")"
         ;;
-    useradd) touch "$MACHINE/users/${!#}" ;;
+    systemd-sysusers) for user in $(sed -n 's/^u \([^ ]*\) .*/\1/p' "$1"); do touch "$MACHINE/users/$user"; done ;;
+    systemd-tmpfiles) exec /usr/bin/systemd-tmpfiles --root="$MACHINE" "$@" ;;
     userdel) rm "$MACHINE/users/$1" ;;
     systemctl)
+        if [ "$1" = --version ]; then echo "systemd $(cat "$MACHINE/systemd") (its build)"; fi
         # As ExecStopPost of the clocks does, which runs before the program goes.
         if [ "$1 $3" = "disable ishowtts-clocks.service" ]; then
             "$MACHINE/opt/ishowtts/current/bin/ishowtts" clocks restore
@@ -63,7 +69,14 @@ case $name in
                 ;;
         esac
         ;;
-    python) if [ "$1 $2" = "-m pip" ]; then place "${0%/*}/uv"; fi ;;
+    python)
+        case "$1 $2 $3" in
+            "-m pip "*) place "${0%/*}/uv" ;;
+            *queue_file.py* | *config_file.py*) exec "$PYTHON_HERE" "$@" ;;
+            "-I -c from ishowtts.inbox.migrations "*) cat "$MACHINE/queue-version" ;;
+        esac
+        ;;
+    runuser) if [[ $* == *queue_file.py* ]] || [ "$4" = rm ]; then exec "${@:4}"; fi ;;
     uv)
         if [[ $* == *natural.txt ]] && [ -e "$MACHINE/fails/natural" ]; then exit 1; fi
         if [[ $* == *"--reinstall-package ishowtts"* ]]; then place "${0%/*}/ishowtts"; fi
@@ -81,8 +94,8 @@ case $name in
 esac
 """
 PROGRAMS = [
-    "apt-get", "chown", "df", "dpkg", "dpkg-query", "getent", "id", "install", "python3", "runuser", "setpriv", "sudo",
-    "sync", "systemctl", "useradd", "userdel", "usermod",
+    "apt-get", "chown", "df", "dpkg", "dpkg-query", "getent", "id", "install", "journalctl", "python3", "runuser",
+    "setpriv", "sudo", "sync", "systemctl", "systemd-sysusers", "systemd-tmpfiles", "userdel",
 ]  # fmt: skip
 
 
@@ -94,8 +107,12 @@ class InstallMachine:
         self._checkout = root / "checkout"
         self._calls = root / "calls"
         for folder in ("checkout/scripts/install", "programs", "users", "fails", "etc/systemd/system",
-                       "run/systemd/system", "usr/local/bin", "opt", "var/lib", "var/cache"):  # fmt: skip
+                       "run/systemd/system", "usr/local/bin", "usr/local/lib", "opt", "var/lib",
+                       "var/cache", "var/log"):  # fmt: skip
             (root / folder).mkdir(parents=True)
+        # systemd-tmpfiles asks these for the user of the service.
+        (root / "etc/passwd").write_text("root:x:0:0::/:\nishowtts:x:65534:65534::/:\n")
+        (root / "etc/group").write_text("root:x:0:\nishowtts:x:65534:\n")
         for name in SCRIPTS:
             self._copy(name)
         for name in ("systemd", "config", "daemon", "pyproject.toml"):
@@ -107,19 +124,24 @@ class InstallMachine:
             (root / "programs" / name).symlink_to("stand-in")
         self._calls.touch()
         (root / "uid").write_text("0\n")
-        (root / "version").write_text("(3, 10, 12)")
         (root / "free_mb").write_text("20000\n")
+        (root / "queue-version").write_text("6\n")
+        (root / "version").write_text("(3, 10, 12)")
+        (root / "systemd").write_text("252\n")
         (root / "groups").write_text("audio\nvideo\nrender\n")
         (root / "packages").write_text("".join(f"{name}\n" for name in self._needed_packages()))
         self.command = self.path("/usr/local/bin/ishowtts")
         self.config = self.path("/etc/ishowtts/config.yaml")
-        self.units = self.path("/etc/systemd/system")
-        self.drop_ins = self.units / "ishowtts.service.d"
-        self.gateway_drop_ins = self.units / "ishowtts-gateway.service.d"
+        self.units = self.path("/usr/local/lib/systemd/system")
+        self.former_units = self.path("/etc/systemd/system")
+        self.drop_ins = self.former_units / "ishowtts.service.d"
+        self.gateway_drop_ins = self.former_units / "ishowtts-gateway.service.d"
         self.data = self.path("/var/lib/ishowtts")
         self.releases = self.path("/opt/ishowtts/releases")
         self.current = self.path("/opt/ishowtts/current")
         self.previous = self.path("/opt/ishowtts/previous")
+        self._log = self.path("/var/log/ishowtts/install.log")
+        self._last_log = root / "last-log"
 
     def path(self, path: str) -> Path:
         return self.root / path.lstrip("/")
@@ -134,12 +156,15 @@ class InstallMachine:
         copy.chmod(0o755)
 
     def _needed_packages(self) -> list[str]:
-        text = (ROOT / "scripts/install/parts.sh").read_text()
+        text = (ROOT / "scripts/install/choices.sh").read_text()
         return [name for found in re.findall(r"names\+?=\((.*?)\)", text) for name in found.split()]
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run install.sh; its output names the paths as if the root folder were /."""
         self._calls.write_text("")
+        self._last_log.unlink(missing_ok=True)
+        if self._log.exists():
+            self._last_log.hardlink_to(self._log)  # a purge removes the log
         done = subprocess.run(
             [self._checkout / "install.sh", *arguments],
             env={
@@ -148,6 +173,8 @@ class InstallMachine:
             },
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
+        if not self._last_log.exists() and self._log.exists():
+            self._last_log.hardlink_to(self._log)
         done.stdout, done.stderr = (text.replace(str(self.root), "") for text in (done.stdout, done.stderr))
         return done
 
@@ -159,6 +186,12 @@ class InstallMachine:
         done = self.run(*arguments, **environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
+
+    def log(self) -> list[str]:
+        """Lines of the log of the last run, without their times; paths are as the machine sees them."""
+        text = self._last_log.read_text().replace(str(self.root), "")
+        last = re.split(r"^--- install\.sh.*\n", text, flags=re.MULTILINE)[-1]
+        return re.sub(r"^\d{4}-\S+Z ", "", last, flags=re.MULTILINE).splitlines()
 
     def fail(self, program: str) -> None:
         """From now on PROGRAM ends with 1; it may name the first argument too, as in `systemctl disable`."""
@@ -175,7 +208,7 @@ class InstallMachine:
     def tree(self) -> dict[str, tuple[object, ...]]:
         """Everything below the root folder except the notes of calls, with owner, mode and content."""
         found: dict[str, tuple[object, ...]] = {}
-        for path in set(self.root.rglob("*")) - {self._calls, self.root / "uid"}:
+        for path in set(self.root.rglob("*")) - {self._calls, self.root / "uid", self._last_log}:
             state = path.lstat()
             content = path.readlink() if path.is_symlink() else path.read_bytes() if path.is_file() else None
             found[str(path)] = (state.st_uid, state.st_gid, state.st_mode, content)

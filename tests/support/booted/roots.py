@@ -26,13 +26,15 @@ _INSTALLER_PACKAGES = (
     "espeak-ng",
 )  # fmt: skip
 """What install.sh asks of apt: a machine without a network has them already."""
-_TEST_PACKAGES = ("mosquitto", "mosquitto-clients", "strace", "procps", "iproute2")
+_TEST_PACKAGES = ("mosquitto", "mosquitto-clients", "strace", "procps", "iproute2", "faketime")
 
 _FINISH = f"""
 set -eu
 useradd --create-home --shell /bin/bash {NORMAL_USER}
 echo '{NORMAL_USER} ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/{NORMAL_USER}
 chmod 0440 /etc/sudoers.d/{NORMAL_USER}
+echo appliance >/etc/hostname
+printf '%s\\n' '127.0.0.1 localhost' '::1 localhost ip6-localhost' '127.0.1.1 appliance' >/etc/hosts
 # A machine that has booted before: an empty file would make each boot a first boot, which enables every unit.
 systemd-machine-id-setup >/dev/null
 # They wait for hardware that a container does not have.
