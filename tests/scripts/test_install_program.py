@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from support.install_machine import ROOT, InstallMachine
+from support.install_machine import InstallMachine
+from support.install_parts import parts
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
 
@@ -33,24 +33,6 @@ def test_jetpack_6_takes_torch_from_nvidia(machine: InstallMachine, source: str,
     assert lock.endswith("-r daemon/requirements/jetpack6.txt")
     assert torch.endswith(f"--no-deps {options} torch==2.11.0 torchaudio==2.11.0")
     assert triton.endswith(f"--no-deps {options} triton==3.6.0")
-
-
-PARTS = """
-set -euo pipefail
-cd "$ROOT"
-VENV=/new dry_run=no f5=yes ignore_gpu=no offline=''
-refuse() { echo "install.sh: $*" >&2; exit 2; }
-for part in common.sh install/{steps,parts,releases,choices,program,torch,gpu,offline}.sh; do . "scripts/$part"; done
-"""
-
-
-def parts(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs a script after the parts of install.sh, which are functions."""
-    return subprocess.run(
-        ["/bin/bash", "-c", PARTS + script, "install.sh"],
-        env={"PATH": os.environ["PATH"], "ROOT": str(ROOT), **environment},
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
