@@ -44,8 +44,8 @@ while [ $# -gt 0 ]; do
         --no-start) start=no ;;
         --bench) bench=yes ;;
         --with-transcription) transcription=yes ;;
-        --without-transcription) transcription=no ;;
         --ignore-gpu) ignore_gpu=yes ;;
+        --without-transcription) transcription=no ;;
         --without-f5) f5=no ;;
         --with-f5) f5=yes ;;
         --uninstall) uninstall=yes ;;
@@ -76,6 +76,7 @@ done
 [ "$uninstall" = no ] || [ "$rollback" = no ] || refuse "--uninstall and --rollback exclude each other"
 
 cd "$(dirname "$(readlink -f "$0")")"  # a link leads here from /opt/ishowtts
+if [ -z "$offline" ] && [ -e manifest ]; then offline=$PWD; fi  # this is the installer of a bundle
 # shellcheck source=scripts/common.sh
 . scripts/common.sh
 # shellcheck source=scripts/install/steps.sh
@@ -84,12 +85,12 @@ cd "$(dirname "$(readlink -f "$0")")"  # a link leads here from /opt/ishowtts
 . scripts/install/folders.sh
 # shellcheck source=scripts/install/releases.sh
 . scripts/install/releases.sh
-# shellcheck source=scripts/install/parts.sh
-. scripts/install/parts.sh
+# shellcheck source=scripts/install/run.sh
+. scripts/install/run.sh
 # shellcheck source=scripts/install/switch.sh
 . scripts/install/switch.sh
-# shellcheck source=scripts/install/choices.sh
-. scripts/install/choices.sh
+# shellcheck source=scripts/install/parts.sh
+. scripts/install/parts.sh
 # shellcheck source=scripts/install/program.sh
 . scripts/install/program.sh
 # shellcheck source=scripts/install/torch.sh
@@ -129,7 +130,6 @@ if [ "$rollback" = yes ]; then
     if [ "$dry_run" = yes ]; then echo "dry run: nothing was changed"; else echo "now: the version $(name_of "$VENV")"; fi
     exit 0
 fi
-if [ -z "$offline" ] && [ -e manifest ]; then offline=$PWD; fi  # this is the installer of a bundle
 [ -e pyproject.toml ] || [ -n "$offline" ] ||
     refuse "this copy can only go back (--rollback) or remove (--uninstall); to install a version, run its own install.sh"
 if [ -n "$offline" ]; then choose_parts_of_bundle; fi

@@ -34,6 +34,8 @@ case $name in
     id) if [ "$1" = -u ]; then cat "$MACHINE/uid"; else [ -e "$MACHINE/users/$1" ]; fi ;;
     getent) grep -qx "$2" "$MACHINE/groups" ;;
     dpkg-query) if grep -qx "${!#}" "$MACHINE/packages"; then echo -n installed; else exit 1; fi ;;
+    systemd-sysusers) for user in $(sed -n 's/^u \([^ ]*\) .*/\1/p' "$1"); do touch "$MACHINE/users/$user"; done ;;
+    systemd-tmpfiles) exec /usr/bin/systemd-tmpfiles --root="$MACHINE" "$@" ;;
     df)
         if [ "$1" != -Pm ]; then exec /usr/bin/df "$@"; fi
         printf 'Filesystem\n/dev/root 0 0 %s\n' "$(cat "$MACHINE/free_mb")"
@@ -49,8 +51,6 @@ case $name in
         cat "$MACHINE/gpu"
         exit "$(cat "$MACHINE/gpu-status")"
         ;;
-    systemd-sysusers) for user in $(sed -n 's/^u \([^ ]*\) .*/\1/p' "$1"); do touch "$MACHINE/users/$user"; done ;;
-    systemd-tmpfiles) exec /usr/bin/systemd-tmpfiles --root="$MACHINE" "$@" ;;
     userdel) rm "$MACHINE/users/$1" ;;
     systemctl)
         if [ "$1" = --version ]; then echo "systemd $(cat "$MACHINE/systemd") (its build)"; fi
@@ -124,10 +124,10 @@ class InstallMachine:
             (root / "programs" / name).symlink_to("stand-in")
         self._calls.touch()
         (root / "uid").write_text("0\n")
-        (root / "free_mb").write_text("20000\n")
         (root / "queue-version").write_text("6\n")
         (root / "version").write_text("(3, 10, 12)")
         (root / "systemd").write_text("252\n")
+        (root / "free_mb").write_text("20000\n")
         (root / "groups").write_text("audio\nvideo\nrender\n")
         (root / "packages").write_text("".join(f"{name}\n" for name in self._needed_packages()))
         self.command = self.path("/usr/local/bin/ishowtts")
@@ -156,7 +156,7 @@ class InstallMachine:
         copy.chmod(0o755)
 
     def _needed_packages(self) -> list[str]:
-        text = (ROOT / "scripts/install/choices.sh").read_text()
+        text = (ROOT / "scripts/install/parts.sh").read_text()
         return [name for found in re.findall(r"names\+?=\((.*?)\)", text) for name in found.split()]
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
