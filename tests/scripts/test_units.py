@@ -24,8 +24,10 @@ SERVICE: Reasons = {
     "Unit": {
         "Description=iShowTTS: speaks lines of text that arrive over MQTT": "`systemctl status` shows it",
         f"Documentation=file:{CONFIG}": "`systemctl help` leads to the configuration",
-        "After=nvpmodel.service sound.target":
+        "After=nvpmodel.service sound.target modprobe@snd.service modprobe@drm.service":
             "nvpmodel cannot switch off parts of a GPU that is in use; the sound card is there at the first line",
+        "Wants=modprobe@snd.service modprobe@drm.service":
+            "DeviceAllow= leaves out classes that no driver has registered; a card that comes later would stay closed",
         "StartLimitIntervalSec=0": "after five starts within 10 s systemd leaves the appliance dead for ever",
     },
     "Service": {
@@ -45,6 +47,9 @@ SERVICE: Reasons = {
         "Environment=HOME=/var/lib/ishowtts/state PYTHONUNBUFFERED=1":
             "libraries write under HOME, and an unbuffered log has the last message before a crash",
         "Environment=NUMBA_CACHE_DIR=/var/cache/ishowtts/numba": "numba writes beside its code, which is read-only",
+        "LogRateLimitIntervalSec=30": "the burst would hold for the interval of the machine's journald.conf",
+        "LogRateLimitBurst=1000": "a flood of lines replaces the journal of the whole machine within an hour",
+        "SyslogLevel=warning": "the last words of a crash are lost if a flood of lines came just before",
         "WatchdogSec=30": "a daemon that hangs is silent until a person restarts it",
         "TimeoutStartSec=90": "the limit would depend on the distribution's default",
         "TimeoutStopSec=20": "the daemon gives its parts 5 s each; a shutdown must not wait for 90 s",
@@ -192,6 +197,9 @@ GATEWAY: Reasons = {
         "User=ishowtts-gateway": "without it the gateway runs as root; as ishowtts it could read the lines on disk",
         "Group=ishowtts-gateway": "it would be in the group of the daemon, which may read its folders",
         "Environment=PYTHONUNBUFFERED=1": "an unbuffered log has the last message before a crash",
+        "LogRateLimitIntervalSec=30": "the burst would hold for the interval of the machine's journald.conf",
+        "LogRateLimitBurst=1000": "a flood of messages replaces the journal of the whole machine within an hour",
+        "SyslogLevel=warning": "the last words of a crash are lost if a flood of messages came just before",
         "WatchdogSec=30": "a gateway that hangs stays away until a person restarts it",
         "TimeoutStartSec=60": "the limit would depend on the distribution's default",
         "TimeoutStopSec=10": "the gateway ends within 5 s; a shutdown must not wait for 90 s",
@@ -378,7 +386,8 @@ def test_no_unit_waits_for_a_network_or_for_a_unit_that_does() -> None:
             key, _, units = line.partition("=")
             if key in {"After", "Wants", "Requires", "Requisite", "BindsTo", "PartOf"}:
                 assert set(units.split()) <= {
-                    "nvpmodel.service", "sound.target", "ishowtts.service", "ishowtts-clocks.service"
+                    "nvpmodel.service", "sound.target", "modprobe@snd.service", "modprobe@drm.service",
+                    "ishowtts.service", "ishowtts-clocks.service",
                 }, unit  # fmt: skip
 
 
