@@ -13,6 +13,7 @@ import pytest
 
 from support.booted import roots
 from support.booted.host import reason_unavailable
+from support.booted.installing import configure, copy_checkout, install, shared_cache, wait_for_ready
 from support.booted.machine import BootedMachine
 
 _RELEASE = os.environ.get("ISHOWTTS_BOOTED_ROOT", "debian-12")
@@ -34,6 +35,12 @@ elif os.environ.get("ISHOWTTS_BOOTED_LENGTH") != "long":
 
 
 @pytest.fixture(scope="session")
+def release() -> str:
+    """The name of the release that is tested."""
+    return _RELEASE
+
+
+@pytest.fixture(scope="session")
 def base() -> Path:
     """The root folder of the release that is tested."""
     if _REASON_TO_SKIP:
@@ -45,4 +52,26 @@ def base() -> Path:
 def machine(base: Path) -> Iterator[BootedMachine]:
     """A booted machine that the tests of a module share."""
     with BootedMachine(base) as booted:
+        yield booted
+
+
+@pytest.fixture(scope="session")
+def installed(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    """The layers of a machine with an appliance that was installed over the network and is enabled."""
+    layer = tmp_path_factory.mktemp("installed") / "layer"
+    machine = BootedMachine(base, network=True, shared=shared_cache())
+    with machine:
+        copy_checkout(machine)
+        install(machine, "--without-f5")
+        configure(machine, engine={"kind": "espeak"})
+        machine.shutdown()
+        machine.save(layer)
+    return layer, base
+
+
+@pytest.fixture
+def appliance(installed: tuple[Path, ...]) -> Iterator[BootedMachine]:
+    """A machine of its own with an appliance that is ready and speaks with espeak-ng, beside a broker."""
+    with BootedMachine(*installed) as booted:
+        wait_for_ready(booted)
         yield booted
