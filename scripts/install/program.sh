@@ -6,6 +6,7 @@ WITHOUT_F5=/opt/ishowtts/without-f5  # exists if the last run was one --without-
 install_packages() {  # installs the packages of Debian
     step apt_install python3-venv python3-dev gcc pkg-config libsystemd-dev libasound2-plugins \
         alsa-utils espeak-ng
+    if [ "$broker" = yes ]; then step apt_install mosquitto mosquitto-clients; fi
 }
 
 remember_f5() {  # later upgrades leave out F5 if this one did
