@@ -30,6 +30,7 @@ ORDER = (
     "mqtt",
     "speech",
     "stored_state",
+    "backup",
     "status",
     "app",
     "cli",

@@ -14,6 +14,7 @@ IShowError
 ├── BoardError                 the board's clocks or sensors cannot be used
 ├── BrokerError                the broker is absent or refuses the connection
 ├── InboxError                 the line queue cannot store lines durably
+├── BackupError                a backup cannot be made, read or restored
 ├── CommandError               a command that is unknown or cannot be executed
 └── FatalError                 ends the daemon, with one sentence for the operator
     └── ConfigError            every error of a configuration, collected
@@ -97,6 +98,10 @@ class BrokerError(IShowError):
 
 class InboxError(IShowError):
     """The line queue cannot store lines durably."""
+
+
+class BackupError(IShowError):
+    """A backup cannot be made, read or restored."""
 
 
 class Cancelled(Exception):

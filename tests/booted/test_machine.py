@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import subprocess
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +46,21 @@ def test_commands_run_as_root_or_as_a_user(machine: BootedMachine) -> None:
 
 def test_only_a_loopback_interface_is_there(machine: BootedMachine) -> None:
     assert machine.shell("ls /sys/class/net").stdout == "lo\n"
+
+
+def test_the_network_of_the_host_is_reached_by_a_proxy_until_it_is_cut(base: Path, tmp_path: Path) -> None:
+    (tmp_path / "page").write_text("from the host")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    get = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=5).read().decode())"
+    with (
+        BootedMachine(base, network=True) as machine,
+        ThreadingHTTPServer(("127.0.0.2", 0), handler) as server,
+    ):
+        thread = threading.Thread(target=server.serve_forever, name="server")
+        thread.start()
+        url = f"http://127.0.0.2:{server.server_port}/page"
+        assert machine.run("python3", "-c", get, url).stdout == "from the host\n"
+        machine.cut_network()
+        assert machine.run("python3", "-c", get, url, check=False).returncode == 1
+        server.shutdown()
+        thread.join()

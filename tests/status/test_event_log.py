@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -146,3 +147,42 @@ def test_a_private_log_shows_nothing_that_a_publisher_wrote(
     shown = [private.format(record) for record in caplog.records]
     assert "secret" not in " ".join(shown)
     assert "bad_json" in shown[0], "words of the appliance are shown"
+
+
+def fields(record: logging.LogRecord) -> dict[str, str | tuple[str, ...]]:
+    """The fields of a record in the journal that are set."""
+    found = vars(record)["journal_fields"].items()
+    return {
+        name.removeprefix("ISHOWTTS_"): value if isinstance(value, tuple) else str(value)
+        for name, value in found
+        if value is not None
+    }
+
+
+def test_the_journal_finds_each_event_by_its_fields(event_log: EventLog, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    words = {"text": "secret", "author": "secret"}
+    event_log.record(Event("now", "tea-2", "accepted", {"queue_depth": 1, **words}))
+    event_log.record(Event("now", "tea-2", "started", {"queue_s": 0.01}))
+    event_log.record(Event("now", "tea-2", "finished", {"engine": "f5", "voice": "anna", **words}))
+    event_log.record(Event("now", "tea-3", "finished", {"engine": "f5", "engines": ["hibari", "f5"]}))
+    event_log.record(Event("now", "tea-4", "rejected", {"reason": "too_long", "detail": "secret", "count": 9}))
+    event_log.record(Event("now", "tea-5", "cancelled", {"by": "skip"}))
+    event_log.record(Event("now", "tea-5", "duplicate", {"of": "secret", **words}))
+    assert [fields(record) for record in caplog.records] == [
+        {"EVENT": "accepted", "LINE_ID": "tea-2"},
+        {"EVENT": "started", "LINE_ID": "tea-2"},
+        {"EVENT": "finished", "OUTCOME": "finished", "LINE_ID": "tea-2", "ENGINE": "f5", "VOICE": "anna"},
+        {"EVENT": "finished", "OUTCOME": "finished", "LINE_ID": "tea-3", "ENGINE": ("hibari", "f5")},
+        {"EVENT": "rejected", "OUTCOME": "rejected", "LINE_ID": "tea-4", "REASON": "too_long", "COUNT": "9"},
+        {"EVENT": "cancelled", "OUTCOME": "cancelled", "LINE_ID": "tea-5", "REASON": "skip"},
+        {"EVENT": "duplicate", "LINE_ID": "tea-5"},
+    ]
+
+
+def test_the_summary_of_a_flood_says_how_many_lines_it_is_about(
+    event_log: EventLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    reject(event_log, "empty", 12)
+    event_log.sum_up(last=True)
+    assert fields(caplog.records[-1]) == {"EVENT": "rejected", "OUTCOME": "rejected", "COUNT": "7"}

@@ -20,7 +20,7 @@ from ishowtts.archive.archive_writer import ArchiveWriter
 from ishowtts.archive.bounded_folder import BoundedFolder, FileKind
 from ishowtts.model import Line, Samples, Utterance, timestamp
 from ishowtts.util.crossfade import cross_fade
-from ishowtts.util.logs import Untrusted
+from ishowtts.util.logs import Untrusted, log_fields
 from ishowtts.util.samples import resample, to_int16
 
 log = logging.getLogger(__name__)
@@ -96,7 +96,8 @@ class RecordingInProgress:
         self._begun = True
         self._complete = self._writer.offer(lambda: self._file.add(utterance, overlap_s), utterance.samples.nbytes)
         if not self._complete:
-            log.warning("line %s is not recorded: the disk is too slow", Untrusted(self._line_id))
+            fields = log_fields(line_id=self._line_id)
+            log.warning("line %s is not recorded: the disk is too slow", Untrusted(self._line_id), extra=fields)
 
     def end(self, outcome: str) -> None:
         """End the recording. A line without sound leaves none. A second call does nothing."""
@@ -128,7 +129,9 @@ class _RecordingFile:
             return
         self._bytes += utterance.samples.nbytes  # FLAC takes about half
         if not self._folder.reserve(self._bytes):
-            log.warning("line %s is not recorded: there is no room for it", Untrusted(self._recording.line.id))
+            line_id = self._recording.line.id
+            fields = log_fields(line_id=line_id)
+            log.warning("line %s is not recorded: there is no room for it", Untrusted(line_id), extra=fields)
             self.discard()
             return
         with self._errors_handled():

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ishowtts.cli.common import Commands, as_owner_of, print_json, read_config, root_topic
+from ishowtts.cli.common import Commands, print_json, read_config, root_topic
 from ishowtts.cli.config_files import examine_files, secret_files
 from ishowtts.cli.findings import Finding
 from ishowtts.config import DEFAULT_PATH, Config, load_valid_part
 from ishowtts.errors import ConfigError
 from ishowtts.util.logs import visible
+from ishowtts.util.user_rights import as_owner_of
 
 if TYPE_CHECKING:
     from ishowtts.engines.engine_choice import EngineChoice

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import logging
 import time
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -18,7 +18,7 @@ from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.errors import BoardError, ConfigError
 from ishowtts.systemd import Notifier
 from ishowtts.util.backoff import Backoff
-from ishowtts.util.logs import visible
+from ishowtts.util.logs import tell
 
 if TYPE_CHECKING:
     from ishowtts.board.clocks_state import ClocksState
@@ -88,7 +88,7 @@ def _read_config(arguments: argparse.Namespace) -> Config:
             raise
         from ishowtts.config import Config
 
-        _say(f"the configuration is not used: {error.problems[0]}")
+        tell(f"the configuration is not used: {error.problems[0]}")
         return Config()
 
 
@@ -99,10 +99,11 @@ def _apply(clocks: JetsonClocks, power_mode: str | None, arguments: argparse.Nam
     notifier.status("; ".join(filter(None, [str(applied.state), problem])))
     if applied.former_mode:
         former = applied.former_mode
-        _say(f"the power mode was {former.name}, and is now {power_mode}; undo: sudo nvpmodel -m {former.number}")
+        undo = f"undo: sudo nvpmodel -m {former.number}"
+        tell(f"the power mode was {former.name}, and is now {power_mode}; {undo}", logging.WARNING)
     _print_state(applied.state, arguments)
     if problem:
-        _say(problem)
+        tell(problem, logging.WARNING)
     return OTHER_MODE if problem else 0
 
 
@@ -123,7 +124,7 @@ def _apply_until_it_holds(
         notifier.status(text)
         if text != said:
             said = text
-            _say(f"{text}; trying again for {ends_s - time.monotonic():.0f} s")
+            tell(f"{text}; trying again for {ends_s - time.monotonic():.0f} s", logging.WARNING)
         time.sleep(pause_s)
     if isinstance(result, BoardError):
         raise result
@@ -164,7 +165,3 @@ def _print_state(state: ClocksState, arguments: argparse.Namespace) -> None:
         print_json(asdict(state))
     else:
         print(state)
-
-
-def _say(text: str) -> None:
-    print(visible(text), file=sys.stderr, flush=True)

@@ -18,7 +18,7 @@ from ishowtts import DEFAULT_CONFIG
 from ishowtts.errors import ConfigError, EngineError, FatalError, LineError
 from ishowtts.limits import VOLUME
 from ishowtts.util import logs
-from ishowtts.util.logs import visible
+from ishowtts.util.logs import tell, visible
 
 if TYPE_CHECKING:
     from ishowtts.config import Config  # with pydantic it takes 0.2 s to import, and `--help` does not need it
@@ -42,7 +42,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
     if path == Path(DEFAULT_CONFIG):
         _use_credentials_of_the_service(path.parent)
     for warning in settings.warnings:
-        print(visible(warning), file=sys.stderr)
+        tell(warning, logging.WARNING)
     return settings
 
 
@@ -142,36 +142,6 @@ def why(data: Mapping[str, Any]) -> str:
         if data.get(name):
             return visible(f"into {data[name]}" if name == "into" else str(data[name]))
     return ""
-
-
-@contextmanager
-def as_owner_of(folder: Path) -> Iterator[None]:
-    """If run by root, take the rights of the user who owns a folder.
-
-    SQLite opens the -wal and -shm files of a queue for writing even to read it, and follows links: root would write
-    through a link that the user of the service had placed there.
-    """
-    owner = folder.stat() if os.geteuid() == 0 and folder.exists() else None
-    if owner is None or owner.st_uid == 0:
-        yield
-        return
-    with as_user(owner.st_uid, owner.st_gid, [owner.st_gid]):
-        yield
-
-
-@contextmanager
-def as_user(user_id: int, group_id: int, group_ids: Sequence[int]) -> Iterator[None]:
-    """Take the rights of another user, and give them back at the end. Only root may do this."""
-    group, groups = os.getegid(), os.getgroups()
-    try:
-        os.setgroups(group_ids)
-        os.setegid(group_id)
-        os.seteuid(user_id)
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(group)
-        os.setgroups(groups)
 
 
 @contextmanager

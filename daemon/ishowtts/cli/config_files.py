@@ -15,13 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from ishowtts.cli import engine_findings
-from ishowtts.cli.common import as_user
 from ishowtts.cli.findings import Finding, fault
 from ishowtts.config import DEFAULT_PATH, Config
 from ishowtts.config.gateway_section import is_loopback, split_listen
 from ishowtts.config.schema import SERVICE_DIR, missing_secret
 from ishowtts.errors import OperatorFileError
 from ishowtts.util import files, named_pipe
+from ishowtts.util.user_rights import as_user
 
 _FREE_MB = 500
 _SERVICE_USER = "ishowtts"

@@ -10,8 +10,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from ishowtts.cli.appliance_view import connect, read_view
-from ishowtts.cli.common import Commands, as_owner_of, print_json, read_config
+from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.util.logs import visible
+from ishowtts.util.user_rights import as_owner_of
 
 if TYPE_CHECKING:
     from ishowtts.board import BoardIdentity

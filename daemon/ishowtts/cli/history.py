@@ -14,11 +14,12 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ishowtts.cli.common import Commands, as_owner_of, compact_json, number, print_json, read_config, spoken_by, why
+from ishowtts.cli.common import Commands, compact_json, number, print_json, read_config, spoken_by, why
 from ishowtts.cli.tables import print_table, print_text, table_lines, terminal_width
 from ishowtts.errors import InboxError
 from ishowtts.model import Outcome, timestamp
 from ishowtts.util.logs import visible
+from ishowtts.util.user_rights import as_owner_of
 
 if TYPE_CHECKING:
     from ishowtts.inbox import HistoryEntry, HistoryFilter

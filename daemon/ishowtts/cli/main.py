@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ishowtts import DEFAULT_CONFIG, __version__
 from ishowtts.errors import ConfigError, IShowError
-from ishowtts.util.logs import visible
+from ishowtts.util.logs import tell
 
 _CONTROLS: Mapping[str, str] = {
     "skip": "end the current line",
@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, str] = {
     "voices": "list, add, remove and try voices",
     "chimes": "list the chimes that lines can name",
     "devices": "list the sound devices of this machine; --test plays a tone",
+    "backup": "write queue, voices, chimes and configuration into one archive, while the daemon runs",
     "ha": "show or remove the message by which Home Assistant finds the appliance",
     "clocks": "lock the clocks with jetson_clocks, or restore them",
     "bench": "for developers: measure the F5 engine and compare it with upstream",
@@ -63,21 +64,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
     except ConfigError as error:
         for problem in error.problems:
-            _print_error(problem)
+            tell(problem)
         return 2
     except IShowError as error:
-        _print_error(f"ishowtts: {error}")
+        tell(f"ishowtts: {error}")
         return 1
     except PermissionError as error:
         # Any command may meet the daemon's private files.
-        print(f"ishowtts: {error.filename} cannot be opened by this user; run this command with sudo", file=sys.stderr)
+        tell(f"ishowtts: {error.filename} cannot be opened by this user; run this command with sudo")
         return 1
     except KeyboardInterrupt:
         return 130
     except OSError as error:
         full = error.errno in _FULL and error.filename is None
         if full:
-            _print_error(f"ishowtts: the output cannot be written ({error.strerror}); redirect it elsewhere")
+            tell(f"ishowtts: the output cannot be written ({error.strerror}); redirect it elsewhere")
         elif not isinstance(error, BrokenPipeError):  # its reader has gone
             raise
         _drop_output()
@@ -109,11 +110,6 @@ def _command_first(words: list[str]) -> list[str]:
     """Move a `--config FILE` that stands before the command behind it, where the command's own parser reads it."""
     count = 2 if words[:1] == ["--config"] else 1 if words and words[0].startswith("--config=") else 0
     return words[count : count + 1] + words[:count] + words[count + 1 :] if count < len(words) else words
-
-
-def _print_error(text: str) -> None:
-    """Print a message to stderr. It may quote a file or a broker, so control characters are shown and not executed."""
-    print("\n".join(map(visible, text.split("\n"))), file=sys.stderr)
 
 
 def parser(wanted: Collection[str] = COMMANDS.keys()) -> argparse.ArgumentParser:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ishowtts.cli.common import as_owner_of
 from ishowtts.util.logs import visible
+from ishowtts.util.user_rights import as_owner_of
 
 if TYPE_CHECKING:
     from ishowtts.config import Config

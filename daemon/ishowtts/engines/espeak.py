@@ -27,9 +27,11 @@ from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, Synthesis
 from ishowtts.model import IsCancelled, Samples, Segment, Utterance
 from ishowtts.text.scripts import base_language
 from ishowtts.util import program
+from ishowtts.util.logs import log_fields
 
 log = logging.getLogger(__name__)
 
+_LOG_FIELDS = log_fields(engine="espeak")
 _RATE_HZ = 22050
 _PLAUSIBLE_RATES_HZ = range(8_000, 192_001)
 _MAX_BYTES_PER_S = 2 * 48_000  # S16 mono; no voice of espeak-ng has a higher rate
@@ -204,9 +206,9 @@ class EspeakEngine:
         if (before is None) == (problem is None):
             return
         if problem is None:
-            log.info("espeak-ng works again")
+            log.info("espeak-ng works again", extra=_LOG_FIELDS)
         else:
-            log.error("%s", problem)
+            log.error("%s", problem, extra=_LOG_FIELDS)
         self._on_change()
 
     def _set_voice_problem(self, problem: str | None) -> None:
@@ -214,7 +216,7 @@ class EspeakEngine:
             return
         self.voice_problem = problem
         if problem is not None:
-            log.error("%s", problem)
+            log.error("%s", problem, extra=_LOG_FIELDS)
         self._on_change()
 
     def _choose(self, segment: Segment) -> str:

@@ -13,7 +13,7 @@ from ishowtts.mqtt import strict_json
 from ishowtts.mqtt.publish_packet import MessageProperties
 from ishowtts.mqtt.publisher import PendingPublish
 from ishowtts.mqtt.session import Session
-from ishowtts.util.logs import Untrusted
+from ishowtts.util.logs import Untrusted, log_fields
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,8 @@ class EventSender:
         tries = self._answer_tries[key] = self._answer_tries.get(key, 0) + 1
         if tries <= _ANSWER_TRIES:
             return event.reply_to
-        log.warning("the answer to line %s is left out: the connection ended each time", Untrusted(repr(event.id)))
+        words = "the answer to line %s is left out: the connection ended each time"
+        log.warning(words, Untrusted(repr(event.id)), extra=log_fields(line_id=event.id))
         return None
 
 

@@ -20,7 +20,7 @@ from ishowtts.mqtt.response_topic import BadResponseTopic, checked_reply_to
 from ishowtts.mqtt.strict_json import BadJson, NotJson, clip
 from ishowtts.text import is_speakable
 from ishowtts.util.known_names import closest, listed
-from ishowtts.util.logs import Untrusted
+from ishowtts.util.logs import Untrusted, log_fields
 from ishowtts.util.rate_limit import RateLimit
 
 log = logging.getLogger(__name__)
@@ -156,9 +156,8 @@ def read_line(
 
         text = _spoken_text(fields["text"], limits, line_id)
         if json_faults.has_template(text) and limits.template_warnings.allows():
-            log.warning(
-                "the text of line %s has a template that nobody rendered: %s", Untrusted(line_id), Untrusted(clip(text))
-            )
+            words = "the text of line %s has a template that nobody rendered: %s"
+            log.warning(words, Untrusted(line_id), Untrusted(clip(text)), extra=log_fields(line_id=line_id))
         if voice is not None:  # only then, because the names of voices are read from the disk
             _known_voice(voice, limits.voices(), line_id)
         chime = fields.get("chime")

@@ -18,7 +18,7 @@ from ishowtts.playback.player import Player
 from ishowtts.policies.authors import author_key
 from ishowtts.speech.default_voice import DefaultVoice
 from ishowtts.speech.scheduler import Scheduler
-from ishowtts.util.logs import Untrusted
+from ishowtts.util.logs import Untrusted, log_fields
 from ishowtts.util.rate_limit import FLOOD_S, RateLimit
 
 log = logging.getLogger(__name__)
@@ -243,7 +243,9 @@ class CommandAnswers:
         *,
         voice: str | None = None,
     ) -> None:
-        log.info("command %s %s: %s", command or "?", "executed" if ok else "refused", Untrusted(detail))
+        outcome = "executed" if ok else "refused"
+        fields = log_fields(event="command", outcome=outcome, command=command, line_id=line_id, voice=voice)
+        log.info("command %s %s: %s", command or "?", outcome, Untrusted(detail), extra=fields)
         data = {"command": command, "ok": ok, "detail": detail, "transaction": transaction}
         data |= {} if voice is None else {"voice": voice}
         self._inbox.record(Event(timestamp(time.time()), line_id or "", "command", data))

@@ -16,7 +16,7 @@ from ishowtts.playback.player import Player
 from ishowtts.speech.line_notes import LineNotes
 from ishowtts.speech.retry import EngineBackoff, HeldLines
 from ishowtts.speech.speech_task import SpeechTask
-from ishowtts.util.logs import Untrusted
+from ishowtts.util.logs import Untrusted, log_fields
 
 log = logging.getLogger(__name__)
 
@@ -169,14 +169,14 @@ class CurrentLine:
         """Nobody can speak in the voice of this line: its lines wait, and all others pass them."""
         line = task.dequeued.line
         if self._held_lines.hold(line.voice, str(error)):
-            log.warning("line %r waits, and others in its voice: %s", Untrusted(line.id), error)
+            _log_waiting("line %r waits, and others in its voice: %s", line.id, error)
         self.put_back()
         self._wake()
 
     def _hold_line(self, task: SpeechTask, error: EngineError) -> None:
         """The engine that speaks the language of this line is away: the line waits, and all others pass it."""
         if self._held_lines.hold(task.dequeued.seq, str(error)):
-            log.warning("line %r waits: %s", Untrusted(task.dequeued.line.id), error)
+            _log_waiting("line %r waits: %s", task.dequeued.line.id, error)
         self.put_back()
         self._wake()
 
@@ -194,7 +194,7 @@ class CurrentLine:
     def _postpone(self, task: SpeechTask, error: EngineError) -> None:
         """No engine can speak now: the line waits at its place for the next try."""
         if self._backoff.reason is None:
-            log.warning("line %r waits: %s", Untrusted(task.dequeued.line.id), error)
+            _log_waiting("line %r waits: %s", task.dequeued.line.id, error)
         self.put_back()
         self._backoff.start(str(error))
 
@@ -221,6 +221,10 @@ class CurrentLine:
         if task.audible:
             self._heard_until_s = time.monotonic()
         self._wake()
+
+
+def _log_waiting(words: str, line_id: str, error: EngineError) -> None:
+    log.warning(words, Untrusted(line_id), error, extra=log_fields(line_id=line_id))
 
 
 def log_failure(change: Future[Any]) -> None:

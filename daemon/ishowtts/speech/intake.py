@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from ishowtts.errors import InboxError
 from ishowtts.inbox import Inbox, wait_for
 from ishowtts.model import Acknowledge, Arrival, Event, Line, Outcome, Priority, Reason, Rejection, timestamp
-from ishowtts.util.logs import Untrusted
+from ishowtts.util.logs import Untrusted, log_fields
 from ishowtts.util.loop_thread import LoopThread
 
 log = logging.getLogger(__name__)
@@ -175,7 +175,8 @@ class Intake(LoopThread):
             return replace(arrival, what=_with_sent_text(self._admit(line), line.text))
         except Exception:
             # If the exception ended the thread, the broker would deliver the same text again after each start.
-            log.exception("the policies could make nothing of line %r", Untrusted(line.id))
+            fields = log_fields(line_id=line.id)
+            log.exception("the policies could make nothing of line %r", Untrusted(line.id), extra=fields)
             detail = "the policies could make nothing of this text; the daemon's log says more"
             return replace(arrival, what=Rejection(line.id, Reason.FILTERED, detail, line.reply_to, line))
 

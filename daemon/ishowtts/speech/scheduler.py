@@ -22,7 +22,7 @@ from ishowtts.speech.segment_renderer import SpeechResources
 from ishowtts.speech.speech_progress import SpeechProgress
 from ishowtts.speech.speech_task import SpeechTask
 from ishowtts.speech.synthesis_thread import NextRender, SynthesisThread
-from ishowtts.util.logs import Untrusted
+from ishowtts.util.logs import Untrusted, log_fields
 from ishowtts.util.loop_thread import LoopThread
 
 log = logging.getLogger(__name__)
@@ -238,7 +238,8 @@ class Scheduler(LoopThread):
             if self._drop_when_lost:
                 self._current.fail(str(error))
             else:
-                log.warning("line %s waits: %s", Untrusted(line.id), error)
+                fields = log_fields(line_id=line.id)
+                log.warning("line %s waits: %s", Untrusted(line.id), error, extra=fields)
                 self._interrupt()
 
     def _can_take(self) -> bool:

@@ -21,6 +21,7 @@ from ishowtts.playback.post_processing import PostProcessor
 from ishowtts.speech.fallback import FallbackSynthesizer
 from ishowtts.speech.line_synthesis import PlannedSegment
 from ishowtts.speech.speech_policy import SpeechPolicy
+from ishowtts.util.logs import log_fields
 from ishowtts.util.samples import FloatPcm, resample
 
 log = logging.getLogger(__name__)
@@ -114,7 +115,7 @@ class SegmentRenderer:
         self._cancelled.set()
 
     def _submit(self, job: Callable[[], object]) -> Future[Any]:
-        future = self._synthesis.submit(_guarded, job)
+        future = self._synthesis.submit(_guarded, job, self._dequeued.line.id)
         future.add_done_callback(lambda _: self._wake())
         return future
 
@@ -146,14 +147,14 @@ class SegmentRenderer:
         return RenderedSegment(utterance, sound, remark)
 
 
-def _guarded(job: Callable[[], object]) -> object:
+def _guarded(job: Callable[[], object], line_id: str) -> object:
     """Turn unexpected exceptions into the failure of this line, so that they do not end the scheduler thread."""
     try:
         return job()
     except (IShowError, Cancelled):
         raise
     except Exception as error:
-        log.exception("a text could not be spoken")
+        log.exception("a text could not be spoken", extra=log_fields(line_id=line_id))
         raise SynthesisError(
             f"the text cannot be spoken ({type(error).__name__}); the daemon's log says more"
         ) from error

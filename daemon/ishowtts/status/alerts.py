@@ -10,6 +10,7 @@ from typing import Any
 
 from ishowtts.model import AlertName, timestamp
 from ishowtts.status.alert_rules import RULES, AlertFacts, AlertRule, RuleResult
+from ishowtts.util.logs import log_fields
 
 log = logging.getLogger(__name__)
 
@@ -169,11 +170,14 @@ class Alerts:
     def _log(self, alert: Alert, now_s: float) -> None:
         """Log a warning with the sentence, or the end of the alert. One that comes and goes does not fill the log."""
         name = alert.name
+        fields = log_fields(event="alert", outcome="raised" if alert.active else "over", alert=name.value)
         if alert.active:
             again = now_s - self._logged_s.get(name, -math.inf) < LOG_INTERVAL_S
             if not again:
                 self._logged_s[name] = now_s
             self._told = self._told - {name} if again else self._told | {name}
-            log.log(logging.DEBUG if again else logging.WARNING, "alert %s: %s", name.value, alert.payload["detail"])
+            level = logging.DEBUG if again else logging.WARNING
+            log.log(level, "alert %s: %s", name.value, alert.payload["detail"], extra=fields)
         else:
-            log.log(logging.INFO if name in self._told else logging.DEBUG, "the alert %s is over", name.value)
+            level = logging.INFO if name in self._told else logging.DEBUG
+            log.log(level, "the alert %s is over", name.value, extra=fields)

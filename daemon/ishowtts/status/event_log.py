@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from ishowtts.model import Event, Outcome
 from ishowtts.status.telemetry import Telemetry
-from ishowtts.util.logs import Untrusted
+from ishowtts.util.logs import Untrusted, log_fields
 from ishowtts.util.rate_limit import RateLimit
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,8 @@ class EventLog:
         ]
         parts = _log_parts(event)
         message = f"{_words(named, ' ')} ({_words(source, ', ')}){': ' if parts else ''}{_words(parts, ', ')}"
-        log.log(level, message, *(value for pattern, value in (*named, *source, *parts) if "%" in pattern))
+        values = (value for pattern, value in (*named, *source, *parts) if "%" in pattern)
+        log.log(level, message, *values, extra=_journal_fields(event))
 
     def sum_up(self, *, last: bool = False) -> None:
         """Log how many rejections had no line of their own, once their 10 s are over. To be called every few seconds.
@@ -100,7 +101,8 @@ class EventLog:
         if not_logged:
             each = ", ".join(f"{reason} {count}" for reason, count in not_logged.most_common())
             lines = "line was" if not_logged.total() == 1 else "lines were"
-            log.warning("%d more %s rejected (%s)", not_logged.total(), lines, each)
+            summary = log_fields(event="rejected", outcome=Outcome.REJECTED.value, count=not_logged.total())
+            log.warning("%d more %s rejected (%s)", not_logged.total(), lines, each, extra=summary)
 
 
 def _log_parts(event: Event) -> list[_LogPart]:
@@ -116,6 +118,20 @@ def _log_parts(event: Event) -> list[_LogPart]:
         ours = key in _OUR_OWN_FORMATS or isinstance(value, (bool, int, float))
         parts.append((_FORMATS.get(key, f"{key}=%s"), value if ours else Untrusted(value)))
     return parts
+
+
+def _journal_fields(event: Event) -> dict[str, dict[str, object]]:
+    """The fields by which `journalctl` finds the log line of an event. None of them has the text or the author."""
+    data = event.data
+    return log_fields(
+        event=event.event,
+        outcome=event.event if event.event in _OUTCOMES else None,
+        line_id=event.id,
+        engine=tuple(data.get("engines", ())) or data.get("engine"),
+        voice=data.get("voice"),
+        reason=data.get("reason") or data.get("by"),
+        count=data.get("count"),
+    )
 
 
 def _words(parts: list[_LogPart], separator: str) -> str:

@@ -13,6 +13,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
+from support.booted.host import (
+    children,
+    kill,
+    mount_overlay,
+    pid_inside,
+    remove_cgroups,
+    required_cgroup,
+    unmount,
+)
+from support.booted.proxy import HostProxy
 from support.booted.roots import NORMAL_USER
 from support.waiting import eventually
 
@@ -27,25 +37,11 @@ _ENVIRONMENT = {
     "DEBIAN_FRONTEND": "noninteractive",
 }
 _MAX_LINKS = 40
-
-
-def reason_unavailable() -> str:
-    """Say why no machine can boot here; empty if one can."""
-    if os.geteuid() != 0:
-        return "booted machines need root"
-    missing = [name for name in ("systemd-nspawn", "nsenter", "mount") if not shutil.which(name)]
-    if missing:
-        return f"booted machines need {' and '.join(missing)}"
-    if _unified_cgroup() is None:
-        return "booted machines need cgroup v2, which this machine does not have mounted"
-    with tempfile.TemporaryDirectory(prefix="ishowtts-overlay-") as folder:
-        places = {name: Path(folder) / name for name in ("lower", "upper", "work", "merged")}
-        for place in places.values():
-            place.mkdir()
-        if not _mount_overlay(places["lower"], places["upper"], places["work"], places["merged"]):
-            return "booted machines need overlay mounts, which this machine refuses"
-        _unmount(places["merged"])
-    return ""
+_CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+_NETWORK_VARIABLES = (
+    "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE", "PIP_CERT",
+    "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL",
+)  # fmt: skip
 
 
 class BootedMachine:
@@ -55,18 +51,30 @@ class BootedMachine:
     `shutdown` and `boot`, as on a disk. The machine has a loopback interface and no other network.
 
     Args:
-        base: A root folder of `base_root`.
+        layers: Root folders that stay as they are, the topmost first: one of `base_root`, and over it those of `save`.
+        network: Commands reach the host's network through a proxy, until `cut_network`. They get it by variables of the
+            environment, so services do not have it.
         binds: Folder or file of the host to its place in the machine, read-only there.
+        shared: Folder of the host to its place in the machine, writable there, such as a cache.
     """
 
-    def __init__(self, base: Path, *, binds: Mapping[Path, str] | None = None) -> None:
-        self._base = base
-        self._binds = dict(binds or {})
+    def __init__(
+        self,
+        *layers: Path,
+        network: bool = False,
+        binds: Mapping[Path, str] | None = None,
+        shared: Mapping[Path, str] | None = None,
+    ) -> None:
+        self._layers = layers
+        self._network = network
+        self._proxy: HostProxy | None = None
+        self._binds = {**(_certificates() if network else {}), **(binds or {})}
+        self._shared = dict(shared or {})
         self._name = f"ishowtts-{uuid.uuid4().hex[:10]}"
         self._folder = Path(tempfile.mkdtemp(prefix="ishowtts-booted-"))
         self._merged = self._folder / "merged"
         self._console = self._folder / "console.log"
-        self._cgroup = _required_cgroup() / self._name
+        self._cgroup = required_cgroup() / self._name
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._systemd_pid = 0
 
@@ -74,9 +82,13 @@ class BootedMachine:
         upper, work = self._folder / "upper", self._folder / "work"
         for place in (upper, work, self._merged):
             place.mkdir()
-        if not _mount_overlay(self._base, upper, work, self._merged):
-            raise RuntimeError(f"no overlay could be mounted over {self._base}")
+        upper.chmod(0o755)
+        if not mount_overlay(self._layers, upper, work, self._merged):
+            raise RuntimeError(f"no overlay could be mounted over {self._layers}")
         try:
+            if self._network:
+                place = self._merged / "etc/sudoers.d/network"
+                place.write_text(f'Defaults env_keep += "{" ".join(_NETWORK_VARIABLES)}"\n')
             self.boot()
         except BaseException:
             self._remove()
@@ -94,6 +106,11 @@ class BootedMachine:
         return self._systemd_pid > 0 and self._nspawn is not None and self._nspawn.poll() is None
 
     @property
+    def has_network(self) -> bool:
+        """Whether commands reach the host's network."""
+        return self._proxy is not None
+
+    @property
     def console(self) -> str:
         """What systemd has written to the console, over all boots."""
         return self._console.read_text(errors="replace")
@@ -104,6 +121,7 @@ class BootedMachine:
             raise RuntimeError("the machine is up already")
         self._cgroup.mkdir(exist_ok=True)
         binds = [f"--bind-ro={source}:{target}" for source, target in self._binds.items()]
+        binds += [f"--bind={source}:{target}" for source, target in self._shared.items()]
         command = ["systemd-nspawn", "--quiet", "--boot", "--keep-unit", "--register=no", "--private-network",
                    "--link-journal=no", "--resolv-conf=off", "--timezone=off", "--console=read-only",
                    f"--machine={self._name}", "--hostname=appliance", *binds, "-D", str(self._merged)]  # fmt: skip
@@ -120,6 +138,14 @@ class BootedMachine:
             )
         eventually(self._has_systemd, "systemd in the container", _BOOT_S)
         eventually(self._has_started, "the end of the boot", _BOOT_S)
+        if self._network:
+            self._proxy = HostProxy(self._systemd_pid)
+
+    def cut_network(self) -> None:
+        """Cut the connections to the host's network; there are no new ones until the next boot."""
+        if self._proxy is not None:
+            self._proxy.close()
+            self._proxy = None
 
     def run(
         self,
@@ -158,7 +184,7 @@ class BootedMachine:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**_ENVIRONMENT, "HOME": "/root", **(env or {})},
+            env=self._environment(env),
             start_new_session=True,
         )
 
@@ -204,19 +230,20 @@ class BootedMachine:
         """End everything in the machine at once and without notice, as a power cut does. Files that it wrote stay."""
         if self._nspawn is None:
             return
+        self.cut_network()
         if self._systemd_pid:
             # The kernel ends the whole PID namespace with its first process. The end of nspawn would leave it running.
-            _kill(self._systemd_pid)
+            kill(self._systemd_pid)
         else:
-            for pid in _children(self._nspawn.pid):
-                _kill(pid)
+            for pid in children(self._nspawn.pid):
+                kill(pid)
         try:
             self._nspawn.wait(_SHUTDOWN_S)
         except subprocess.TimeoutExpired:
             self._nspawn.kill()
             self._nspawn.wait()
         self._nspawn, self._systemd_pid = None, 0
-        self._remove_cgroups()
+        remove_cgroups(self._cgroup)
 
     def shutdown(self) -> None:
         """Power off: systemd stops all units in order."""
@@ -228,10 +255,24 @@ class BootedMachine:
         finally:
             self.kill()
 
+    def save(self, folder: Path) -> None:
+        """Move what the machine has changed into a folder, as a layer for other machines. It must be off, and ends."""
+        if self.is_up:
+            raise RuntimeError("the machine is up")
+        unmount(self._merged)
+        (self._folder / "upper").rename(folder)
+
     def reboot(self) -> None:
         """Power off, and boot again."""
         self.shutdown()
         self.boot()
+
+    def _environment(self, more: Mapping[str, str] | None) -> dict[str, str]:
+        network = {}
+        if self._proxy is not None:
+            chosen = {name: os.environ[name] for name in _NETWORK_VARIABLES if name in os.environ}
+            network = {**chosen, **self._proxy.environment, "SSL_CERT_FILE": _CERTIFICATES, "PIP_CERT": _CERTIFICATES}
+        return {**_ENVIRONMENT, "HOME": "/root", **network, **(more or {})}
 
     def _entering(self, command: tuple[str, ...] | list[str]) -> list[str]:
         if not self.is_up:
@@ -248,7 +289,7 @@ class BootedMachine:
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            env={**_ENVIRONMENT, "HOME": "/root", **(env or {})},
+            env=self._environment(env),
             start_new_session=True,
         )
         try:
@@ -267,8 +308,8 @@ class BootedMachine:
         nspawn = self._nspawn
         assert nspawn is not None
         assert nspawn.poll() is None, f"systemd-nspawn ended with {nspawn.returncode}:\n{self.console[-2000:]}"
-        for pid in _children(nspawn.pid):
-            if _pid_inside(pid) == 1:
+        for pid in children(nspawn.pid):
+            if pid_inside(pid) == 1:
                 self._systemd_pid = pid
                 return Path(f"/proc/{pid}/root/run/systemd/private").exists()
         return False
@@ -279,69 +320,11 @@ class BootedMachine:
 
     def _remove(self) -> None:
         self.kill()
-        _unmount(self._merged)
+        unmount(self._merged)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _remove_cgroups(self) -> None:
-        if self._cgroup.is_dir():
-            for folder, _, _ in sorted(os.walk(self._cgroup), reverse=True):
-                eventually(lambda folder=folder: _remove_cgroup(Path(folder)), f"the end of {folder}")
 
-
-def _unified_cgroup() -> Path | None:
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        _, place, kind, *_ = line.split()
-        if kind == "cgroup2":
-            return Path(place)
-    return None
-
-
-def _required_cgroup() -> Path:
-    place = _unified_cgroup()
-    if place is None:
-        raise RuntimeError("no cgroup v2 is mounted")
-    return place
-
-
-def _remove_cgroup(folder: Path) -> bool:
-    try:
-        folder.rmdir()
-    except OSError:
-        return False  # its processes have been killed, and the kernel has not removed all of them yet
-    return True
-
-
-def _mount_overlay(lower: Path, upper: Path, work: Path, merged: Path) -> bool:
-    options = f"lowerdir={lower},upperdir={upper},workdir={work}"
-    command = ["mount", "-t", "overlay", "overlay", "-o", options, str(merged)]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-def _unmount(place: Path) -> None:
-    if place.is_mount():
-        # Lazily: a process of the host may still look into it.
-        subprocess.run(["umount", "--lazy", str(place)], check=True, capture_output=True)
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
-
-
-def _pid_inside(pid: int) -> int:
-    """Return the number that a process has in its own PID namespace; 0 if it is gone or not in one of its own."""
-    try:
-        text = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    numbers = next(line.split()[1:] for line in text.splitlines() if line.startswith("NSpid:"))
-    return int(numbers[-1]) if len(numbers) > 1 else 0
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+def _certificates() -> dict[Path, str]:
+    """Bind the host's certificates: a proxy of a company signs with its own."""
+    certificates = Path(os.environ.get("SSL_CERT_FILE") or _CERTIFICATES)
+    return {certificates: _CERTIFICATES} if certificates.is_file() else {}

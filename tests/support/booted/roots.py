@@ -26,13 +26,15 @@ _INSTALLER_PACKAGES = (
     "espeak-ng",
 )  # fmt: skip
 """What install.sh asks of apt: a machine without a network has them already."""
-_TEST_PACKAGES = ("mosquitto", "mosquitto-clients", "strace", "procps", "iproute2")
+_TEST_PACKAGES = ("mosquitto", "mosquitto-clients", "strace", "procps", "iproute2", "faketime")
 
 _FINISH = f"""
 set -eu
 useradd --create-home --shell /bin/bash {NORMAL_USER}
 echo '{NORMAL_USER} ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/{NORMAL_USER}
 chmod 0440 /etc/sudoers.d/{NORMAL_USER}
+echo appliance >/etc/hostname
+printf '%s\\n' '127.0.0.1 localhost' '::1 localhost ip6-localhost' '127.0.1.1 appliance' >/etc/hosts
 # A machine that has booted before: an empty file would make each boot a first boot, which enables every unit.
 systemd-machine-id-setup >/dev/null
 # They wait for hardware that a container does not have.
@@ -128,13 +130,16 @@ def _build(root: Path, release: _Release) -> None:
             f"--keyring={_KEYRINGS / release.keyring}", f"--include={','.join(_BOOT_PACKAGES)}",
             release.suite, str(new), "", f"/usr/share/debootstrap/scripts/{release.script}",
         )  # fmt: skip
-        inside = ("systemd-nspawn", "--quiet", "--pipe", "--register=no", "--keep-unit", "--resolv-conf=copy-host",
-                  f"--bind={packages}:/var/cache/apt/archives", "--setenv=DEBIAN_FRONTEND=noninteractive",
-                  *(f"--setenv={name}" for name in os.environ if name.lower().endswith("_proxy")),
-                  "-D", str(new))  # fmt: skip
-        _run(*inside, "apt-get", "update", "-qq")
-        _run(*inside, "apt-get", "install", "-y", "-qq", "--no-install-recommends", "-o", "APT::Sandbox::User=root",
-             "-o", "APT::Keep-Downloaded-Packages=true", *_INSTALLER_PACKAGES, *_TEST_PACKAGES)  # fmt: skip
+        inside = [
+            *("systemd-nspawn", "--quiet", "--pipe", "--register=no", "--keep-unit", "--resolv-conf=copy-host"),
+            *(f"--machine=building-{os.getpid()}", f"--bind={packages}:/var/cache/apt/archives"),
+            *(f"--setenv={name}" for name in os.environ if name.lower().endswith("_proxy")),
+            *("--setenv=DEBIAN_FRONTEND=noninteractive", "-D", str(new)),
+        ]
+        options = ("APT::Sandbox::User=root", "APT::Keep-Downloaded-Packages=true", "Acquire::Retries=3")
+        apt = [*inside, "apt-get", "-qq", *(word for option in options for word in ("-o", option))]
+        _run(*apt, "update")
+        _run(*apt, "install", "-y", "--no-install-recommends", *_INSTALLER_PACKAGES, *_TEST_PACKAGES)
         _run(*inside, "/bin/sh", "-c", _FINISH)
         (new / "etc/resolv.conf").write_text("")
         new.rename(root)

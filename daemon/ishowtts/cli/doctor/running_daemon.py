@@ -9,12 +9,13 @@ from datetime import datetime
 from pathlib import Path
 
 from ishowtts.cli.appliance_view import ApplianceView, bounded_text, connect, read_view
-from ishowtts.cli.common import as_owner_of, root_topic
+from ishowtts.cli.common import root_topic
 from ishowtts.cli.findings import Finding, fault
 from ishowtts.cli.other_appliance import CHANGE_NAME, other_appliance
 from ishowtts.config import Config
 from ishowtts.errors import BrokerError, ConfigError
 from ishowtts.model import AlertName
+from ishowtts.util.user_rights import as_owner_of
 
 BOOTED_WITH_SYSTEMD = Path("/run/systemd/system")
 """This folder exists if systemd runs this machine, as sd_booted(3) says."""

@@ -8,10 +8,10 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 from ishowtts.cli import config_files, engine_findings
-from ishowtts.cli.common import as_owner_of
 from ishowtts.cli.findings import Finding, FindingVerdict, as_part, fault
 from ishowtts.config import Config
 from ishowtts.errors import EngineError, SpeakerError, VoiceError
+from ishowtts.util.user_rights import as_owner_of
 
 
 def examine_engine(settings: Config) -> Iterator[Finding]:

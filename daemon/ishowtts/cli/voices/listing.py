@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ishowtts.cli.common import Commands, as_owner_of, print_json, read_config
+from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.cli.tables import print_table, print_text
 from ishowtts.cli.voices.adding import engine_note
 from ishowtts.config import Config
@@ -21,6 +21,7 @@ from ishowtts.engines.voices.voice_library import (
     voices_folder,
 )
 from ishowtts.errors import VoiceError
+from ishowtts.util.user_rights import as_owner_of
 
 _SETTINGS = ("speed", "nfe_step", "gain_db", "language")
 _RIGHT = ("length", "speed", "NFE", "gain")

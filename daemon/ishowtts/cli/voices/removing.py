@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from ishowtts.cli.common import Commands, as_owner_of, print_json, read_config
+from ishowtts.cli.common import Commands, print_json, read_config
 from ishowtts.engines.voices import folders
 from ishowtts.engines.voices.voice_library import (
     DEFAULT,
@@ -14,6 +14,7 @@ from ishowtts.engines.voices.voice_library import (
     voices_folder,
 )
 from ishowtts.errors import VoiceError
+from ishowtts.util.user_rights import as_owner_of
 
 if TYPE_CHECKING:
     from ishowtts.config import Config

@@ -16,6 +16,7 @@ from ishowtts.engines.worker.waker import Waker
 from ishowtts.engines.worker.worker_connection import Deadlines, WorkerConnection, WorkerExit
 from ishowtts.engines.worker.worker_process import ShutdownTimeouts, WorkerProcess
 from ishowtts.errors import EngineUnavailable, IShowError, VoiceError, WorkerDied
+from ishowtts.util.logs import log_fields
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,7 @@ class Supervisor:
     ) -> None:
         self._kind = kind
         self._thread_name = f"engine-supervisor of {kind}"
+        self._log_fields = log_fields(engine=kind)
         self._options = options
         self._deadlines = deadlines
         self._shutdown_timeouts = shutdown_timeouts
@@ -121,7 +123,8 @@ class Supervisor:
         thread.join(timeouts.leave_s + timeouts.abort_s + 2 * timeouts.reap_s + 5)
         with self._lock:
             if thread.is_alive():
-                log.error("the thread %s does not stop; it is left running with its worker", self._thread_name)
+                stays = "the thread %s does not stop; it is left running with its worker"
+                log.error(stays, self._thread_name, extra=self._log_fields)
                 return
             if self._thread is thread:
                 waker.close()
@@ -240,7 +243,7 @@ class Supervisor:
             self._wait_for_unkillable(process, worker_exit, waker)
         reason = f"{worker_exit.reason} ({process.exit_cause()})"
         if not waker.stopping:
-            log.error("%s worker %d: %s", self._kind, process.pid, reason)
+            log.error("%s worker %d: %s", self._kind, process.pid, reason, extra=self._log_fields)
         return replace(worker_exit, reason=reason)
 
     def _enter_phase(self, phase: str, progress: Progress | None) -> None:
@@ -251,7 +254,7 @@ class Supervisor:
         if ready is None:
             self._update_status(state=EngineState(phase), progress=progress)
         else:
-            log.info("the engine %s is ready after %.1f s", ready.name, ready.warm_s)
+            log.info("the engine %s is ready after %.1f s", ready.name, ready.warm_s, extra=self._log_fields)
             self._update_status(
                 state=EngineState.READY,
                 name=ready.name,
@@ -266,7 +269,7 @@ class Supervisor:
             f"{self._kind} worker {process.pid} cannot be killed, so no new worker is started; "
             f"restart the board to fix it ({worker_exit.reason})"
         )
-        log.critical("%s", detail)
+        log.critical("%s", detail, extra=self._log_fields)
         self._update_status(state=EngineState.PARKED, detail=detail, last_death=worker_exit.reason, progress=None)
         while not waker.stopping and not process.reap(self._shutdown_timeouts.reap_s):
             pass

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ishowtts.engines.worker.wire import Channel
 from ishowtts.errors import WorkerDied
 from ishowtts.util import child_process
+from ishowtts.util.logs import log_fields
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +85,8 @@ class WorkerProcess:
         if abort:
             self._signal(signal.SIGABRT)
         if not self._ends_within(timeouts.abort_s if abort else timeouts.leave_s):
-            log.warning("%s worker %d does not end in time; it is killed", self._kind, self.pid)
+            killed = "%s worker %d does not end in time; it is killed"
+            log.warning(killed, self._kind, self.pid, extra=log_fields(engine=self._kind))
             self._killed = True
         # Also if the worker has ended: its children are in its group, whose id is not reused until it is reaped.
         self._signal(signal.SIGKILL)

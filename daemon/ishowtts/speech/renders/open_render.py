@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
 from ishowtts.model import RenderRequest
 from ishowtts.mqtt.renders.render_parts import RenderEnd, RenderError, RenderHead, RenderPart, RenderQueued, RenderSound
@@ -15,7 +15,7 @@ from ishowtts.mqtt.renders.render_reply import RenderKey
 from ishowtts.speech.renders.render_task import MadeSegment, RenderTask
 from ishowtts.speech.renders.sound_stream import SoundStream
 from ishowtts.speech.segment_renderer import SpeechResources
-from ishowtts.util.logs import Untrusted
+from ishowtts.util.logs import Untrusted, log_fields
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +124,8 @@ class OpenRender:
         Returns: whether there is more to do at once.
         """
         if self._reply.gone is not None:
-            log.info("the render (id %r) is cancelled: %s", self._id, self._reply.gone)
+            fields = self._log_fields(RenderOutcome.CANCELLED)
+            log.info("the render (id %r) is cancelled: %s", self._id, self._reply.gone, extra=fields)
             self._close(RenderOutcome.CANCELLED)
             return False
         worked = self._process()
@@ -137,7 +138,8 @@ class OpenRender:
         if self.outcome is None:
             level = logging.WARNING if outcome is RenderOutcome.FAILED else logging.INFO
             became = "has failed" if outcome is RenderOutcome.FAILED else f"is {outcome.value}"
-            log.log(level, "the render (id %r) %s: %s", self._id, became, Untrusted(detail))
+            fields = self._log_fields(outcome, reason=reason)
+            log.log(level, "the render (id %r) %s: %s", self._id, became, Untrusted(detail), extra=fields)
             self._close(outcome)
             send(self._reply, RenderError(reason, detail))
 
@@ -217,7 +219,12 @@ class OpenRender:
         )
         send(self._reply, end)
         engines, waited_s = ", ".join(end.engines), round(end.queue_s, 3)
-        log.info("rendered (id %r): %.3f s of speech by %s, waited %s s", self._id, audio_s, engines, waited_s)
+        fields = self._log_fields(RenderOutcome.DONE, engine=end.engines, voice=end.voice)
+        words = "rendered (id %r): %.3f s of speech by %s, waited %s s"
+        log.info(words, self._id, audio_s, engines, waited_s, extra=fields)
+
+    def _log_fields(self, outcome: RenderOutcome, **others: Any) -> dict[str, dict[str, object]]:
+        return log_fields(event="render", outcome=outcome.value, line_id=str(self._id), **others)
 
     def _close(self, outcome: RenderOutcome) -> None:
         self.outcome = outcome

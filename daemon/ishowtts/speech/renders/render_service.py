@@ -18,7 +18,7 @@ from ishowtts.speech.renders.render_turns import RenderTurns
 from ishowtts.speech.segment_renderer import SpeechResources
 from ishowtts.speech.synthesis_thread import Job
 from ishowtts.util.callbacks import ChangeSignal
-from ishowtts.util.logs import Untrusted
+from ishowtts.util.logs import Untrusted, log_fields
 from ishowtts.util.loop_thread import LoopThread
 from ishowtts.util.rate_limit import RateLimit
 
@@ -129,7 +129,8 @@ class RenderService(LoopThread):
         """Take what has arrived, and move every render along by small steps."""
         if refused := self._refusals.held_back(last=last):
             each = ", ".join(f"{reason} {count}" for reason, count in refused.most_common())
-            log.warning("%d more renders were refused (%s)", refused.total(), each)
+            fields = log_fields(event="render", outcome="refused", count=refused.total())
+            log.warning("%d more renders were refused (%s)", refused.total(), each, extra=fields)
         if last:
             self._stop_all()
             return _IDLE_S
@@ -187,7 +188,8 @@ class RenderService(LoopThread):
         """Answer a request that is not taken. Of a flood of them, a few are logged."""
         send(reply, RenderError(reason, detail))
         if self._refusals.allows(reason):
-            log.warning("a render was refused (%s): %s", reason, Untrusted(detail))
+            fields = log_fields(event="render", outcome="refused", reason=reason)
+            log.warning("a render was refused (%s): %s", reason, Untrusted(detail), extra=fields)
 
     def _admitted(self, request: RenderRequest | Rejection) -> RenderRequest | Rejection:
         """The request after the policies. A segment was read before: the policies are those of its appliance."""
