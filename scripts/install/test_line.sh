@@ -5,7 +5,7 @@ TEST_LINE="iShowTTS is installed and ready."
 
 say_test_line() {  # prints what became of the line; its status is that of `ishowtts say`
     local said status=0 id
-    said=$("$CURRENT/bin/ishowtts" say --verbose --wait 30 --config "$CONFIG" "$TEST_LINE" 2>&1) || status=$?
+    said=$("$CURRENT/bin/ishowtts" say --verbose --wait 15 --config "$CONFIG" "$TEST_LINE" 2>&1) || status=$?
     id=$(sed -n 's/^ishowtts: line \([0-9a-f]*\) goes to .*/\1/p' <<<"$said")
     printf '%s\n' "$said" | sed '/^ishowtts: line [0-9a-f]* goes to /d'
     # Nobody wants to hear it hours later, when quiet hours end.

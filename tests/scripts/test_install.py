@@ -49,7 +49,7 @@ def test_a_fresh_installation_takes_these_steps_in_this_order(machine: InstallMa
         "systemctl enable ishowtts.service ishowtts-clocks.service ishowtts-clocks-repair.path",
         "systemctl try-restart ishowtts-gateway.service",
         "systemctl restart ishowtts.service",
-        "ishowtts say --verbose --wait 30 --config /etc/ishowtts/config.yaml iShowTTS is installed and ready.",
+        "ishowtts say --verbose --wait 15 --config /etc/ishowtts/config.yaml iShowTTS is installed and ready.",
     ]
 
 

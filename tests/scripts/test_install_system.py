@@ -300,7 +300,7 @@ def test_weights_are_fetched_before_the_switch_and_their_failure_does_not_stop_i
 
 
 def test_one_line_is_spoken_at_the_end(machine: InstallMachine) -> None:
-    say = "ishowtts say --verbose --wait 30 --config /etc/ishowtts/config.yaml iShowTTS is installed and ready."
+    say = "ishowtts say --verbose --wait 15 --config /etc/ishowtts/config.yaml iShowTTS is installed and ready."
     assert "If you did not hear it" in machine.install()
     assert machine.calls.index(say) > machine.calls.index("systemctl restart ishowtts.service")
     for arguments in (("--no-line",), ("--no-start",)):
