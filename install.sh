@@ -4,8 +4,8 @@ set -euo pipefail
 
 usage() {
     cat <<'TEXT'
-Usage: install.sh [--dry-run] [--no-start] [--bench] [--with-transcription]
-                  [--torch WHEELS] [--without-f5 | --with-f5]
+Usage: install.sh [--dry-run] [--no-start] [--bench] [--with-transcription | --without-transcription]
+                  [--torch WHEELS] [--without-f5 | --with-f5] [--offline DIR]
                   [--broker] [--weights DIR] [--fetch MODEL] [--accept-licence] [--no-line]
        install.sh --rollback [--set-queue-aside] [--no-start] [--dry-run]
        install.sh --uninstall [--purge] [--dry-run]
@@ -15,7 +15,7 @@ Usage: install.sh [--dry-run] [--no-start] [--bench] [--with-transcription]
   --bench         also install the benchmarks (ishowtts bench); without this, an upgrade removes them
   --with-transcription
                   also install speech recognition (470 MB), so that `ishowtts voices add` writes down the words of a
-                  clip; later upgrades keep it
+                  clip; later upgrades keep it, until --without-transcription
   --torch WHEELS  required on JetPack 6: a folder or an index with NVIDIA's torch and torchaudio
   --without-f5    install neither F5 nor torch: for a stage, whose speech other boards render (docs/stage.md), or where
                   the natural voice is enough; later upgrades keep it, until --with-f5
@@ -25,6 +25,7 @@ Usage: install.sh [--dry-run] [--no-start] [--bench] [--with-transcription]
   --accept-licence
                   accept the licence of the weights without a question
   --no-line       do not speak a line at the end
+  --offline DIR   use no network: every package comes from DIR, which scripts/bundle has made on a machine like this one
   --rollback      go back to the version before the last upgrade; again, to the later one
   --set-queue-aside
                   with --rollback: if that version cannot read the queue's file, rename the file and begin an empty one
@@ -41,7 +42,7 @@ refuse() {
 }
 
 arguments=("$@")
-dry_run=no start=yes bench=no transcription=no uninstall=no purge=no rollback=no set_queue_aside=no torch='' f5=''
+dry_run=no start=yes bench=no transcription='' uninstall=no purge=no rollback=no set_queue_aside=no torch='' f5='' offline=''
 broker=no weights='' fetch='' accept_licence=no line=yes
 while [ $# -gt 0 ]; do
     case $1 in
@@ -49,6 +50,7 @@ while [ $# -gt 0 ]; do
         --no-start) start=no ;;
         --bench) bench=yes ;;
         --with-transcription) transcription=yes ;;
+        --without-transcription) transcription=no ;;
         --without-f5) f5=no ;;
         --with-f5) f5=yes ;;
         --uninstall) uninstall=yes ;;
@@ -58,6 +60,12 @@ while [ $# -gt 0 ]; do
         --torch)
             [ $# -ge 2 ] || refuse "--torch needs a folder or an index"
             torch=$2
+            if [ -d "$torch" ]; then torch=$(realpath "$torch"); fi
+            shift
+            ;;
+        --offline)
+            [ $# -ge 2 ] || refuse "--offline needs a folder"
+            offline=$(realpath -e "$2" 2>/dev/null) || refuse "--offline needs a folder, and $2 does not exist"
             shift
             ;;
         --broker) broker=yes ;;
@@ -81,6 +89,7 @@ done
 [ "$uninstall" = no ] || [ "$rollback" = no ] || refuse "--uninstall and --rollback exclude each other"
 
 cd "$(dirname "$(readlink -f "$0")")"  # a link leads here from /opt/ishowtts
+if [ -z "$offline" ] && [ -e manifest ]; then offline=$PWD; fi  # this is the installer of a bundle
 # shellcheck source=scripts/common.sh
 . scripts/common.sh
 # shellcheck source=scripts/install/steps.sh
@@ -91,10 +100,18 @@ cd "$(dirname "$(readlink -f "$0")")"  # a link leads here from /opt/ishowtts
 . scripts/install/releases.sh
 # shellcheck source=scripts/install/parts.sh
 . scripts/install/parts.sh
+# shellcheck source=scripts/install/run.sh
+. scripts/install/run.sh
 # shellcheck source=scripts/install/switch.sh
 . scripts/install/switch.sh
+# shellcheck source=scripts/install/parts.sh
+. scripts/install/parts.sh
 # shellcheck source=scripts/install/program.sh
 . scripts/install/program.sh
+# shellcheck source=scripts/install/torch.sh
+. scripts/install/torch.sh
+# shellcheck source=scripts/install/offline.sh
+. scripts/install/offline.sh
 # shellcheck source=scripts/install/configuration.sh
 . scripts/install/configuration.sh
 # shellcheck source=scripts/install/units.sh
@@ -134,17 +151,11 @@ if [ "$rollback" = yes ]; then
     if [ "$dry_run" = yes ]; then echo "dry run: nothing was changed"; else echo "now: the version $(name_of "$VENV")"; fi
     exit 0
 fi
-[ -e pyproject.toml ] ||
+[ -e pyproject.toml ] || [ -n "$offline" ] ||
     refuse "this copy can only go back (--rollback) or remove (--uninstall); to install a version, run its own install.sh"
-if [ -z "$f5" ]; then
-    if [ -e "$WITHOUT_F5" ]; then f5=no; else f5=yes; fi
-fi
-if [ "$f5" = no ] && [ -n "$torch" ]; then
-    refuse "--torch is for F5, which --without-f5 leaves out; --with-f5 installs it again"
-fi
-if [ "$f5" = yes ] && is_jetpack6 && [ -z "$torch" ]; then
-    refuse "JetPack 6 needs NVIDIA's torch: name its folder or index with --torch"
-fi
+if [ -n "$offline" ]; then choose_parts_of_bundle; fi
+choose_parts
+check_torch_choice
 check_weights
 supported_python "$python" || die "$python is not Python 3.10 to 3.13; name one with PYTHON=/path/to/python3"
 
@@ -152,6 +163,11 @@ check_machine() {  # refuses before anything is changed
     if [ "$broker" = yes ]; then check_broker; fi
     step runuser -u nobody -- "$python" -c "" ||
         die "only root can run $python, so the service cannot; name another with PYTHON="
+    if [ -n "$offline" ]; then
+        check_bundle
+        use_bundle
+    fi
+    check_disk_space
 }
 
 build_release() {

@@ -25,9 +25,58 @@ apt_install() {  # apt_install NAME...: calls apt only if a package is missing
     [ "${#missing[@]}" -gt 0 ] || return 0
     command -v apt-get >/dev/null || die "${missing[*]} are missing, and so is apt-get; install them by hand"
     echo "installing ${missing[*]}" >&2
-    as_root apt-get update -qq >&2 || die "apt-get update failed: is the network up?"
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 ||
-        die "apt could not install ${missing[*]}; see its message above"
+    finish_dpkg
+    # One broken source of the operator makes this fail, and the others may have what is missing.
+    apt_get update -qq >&2 || echo "$0: apt-get update failed; goes on with the lists of packages that are here" >&2
+    apt_get install -y -qq --no-install-recommends "${missing[@]}" >&2 ||
+        die "apt could not install ${missing[*]}: see its message above; $APT_ADVICE"
+}
+
+APT_OPTIONS=()  # install.sh --offline sets both
+APT_ADVICE="is the network up, and do the sources in /etc/apt answer?"
+
+apt_get() {  # apt_get ARGUMENT...: runs apt-get as soon as no other program holds its locks
+    wait_for_apt
+    # English, so that the message is the one that the documentation of apt names.
+    as_root env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 apt-get "$@" -o DPkg::Lock::Timeout=300 "${APT_OPTIONS[@]}"
+}
+
+finish_dpkg() {  # finishes a run of dpkg that a power cut or a kill has interrupted: until then apt refuses everything
+    if ! compgen -G "/var/lib/dpkg/updates/[0-9]*" >/dev/null && [ -z "$(dpkg --audit 2>/dev/null)" ]; then return 0; fi
+    wait_for_apt
+    echo "an earlier run of dpkg was interrupted; it is finished first" >&2
+    as_root env DEBIAN_FRONTEND=noninteractive dpkg --force-confdef --force-confold --configure -a >&2 ||
+        die "dpkg cannot finish an earlier run: fix what it names above, then run:" \
+            "sudo dpkg --configure -a && sudo apt-get --fix-broken install, and run this again"
+}
+
+apt_lock_holder() {  # prints the process that holds a lock of apt or dpkg, as in: apt-get (process 812)
+    local lock inode pid
+    for lock in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock /var/cache/apt/archives/lock; do
+        inode=$(stat -c %i "$lock" 2>/dev/null) || continue
+        # A line such as "1: POSIX  ADVISORY  WRITE 812 fe:00:131094 0 EOF". The process is 0 if it is in a container.
+        pid=$(awk -v end=":$inode" '$2 == "POSIX" && substr($6, length($6) - length(end) + 1) == end { print $5; exit }' \
+            /proc/locks 2>/dev/null)
+        if [ -n "$pid" ]; then
+            echo "$(cat "/proc/$pid/comm" 2>/dev/null || echo "a program") (process $pid)"
+            return 0
+        fi
+    done
+    return 1
+}
+
+wait_for_apt() {  # waits until no other program holds a lock of apt: at boot unattended-upgrades may work for minutes
+    local holder start=$SECONDS next=0 limit_s=${APT_WAIT_S:-1800}
+    while holder=$(apt_lock_holder); do
+        if [ $((SECONDS - start)) -ge "$limit_s" ]; then
+            die "$holder has held the lock of apt for $limit_s s; run this again when it has ended"
+        fi
+        if [ $((SECONDS - start)) -ge "$next" ]; then
+            echo "waiting for $holder, which installs packages: $((SECONDS - start)) s of at most $limit_s s" >&2
+            next=$((next + 10))
+        fi
+        sleep 0.5
+    done
 }
 
 apt_install_available() {  # apt_install_available NAME...: as apt_install, but goes on without what apt cannot install
@@ -52,9 +101,24 @@ find_python() {  # find_python VERSION: prints a program that is this version of
     return 1
 }
 
-is_jetpack6() {
-    grep -qs '^# R36' /etc/nv_tegra_release
+l4t_release() {  # prints the major release of L4T, as in 36 for JetPack 6; nothing if this is not a Jetson
+    local line='' version
+    if [ -r /etc/nv_tegra_release ]; then read -r line </etc/nv_tegra_release || true; fi
+    if [[ $line =~ ^#\ R([0-9]+) ]]; then
+        echo "${BASH_REMATCH[1]}"
+    elif version=$(dpkg-query -W -f '${Version}' nvidia-l4t-core 2>/dev/null); then
+        echo "${version%%.*}"
+    fi
 }
+
+is_jetpack6() {
+    case $(l4t_release) in 36 | 37) return 0 ;; *) return 1 ;; esac
+}
+
+# Where pip and uv find packages. install.sh --offline names a folder here.
+PIP_SOURCE=()
+UV_SOURCE=()
+SOURCE_ADVICE="is the network up, and is there space on the disk?"
 
 make_venv() {  # make_venv DIR PYTHON: makes a virtual environment with the locked uv and build tools
     local venv=$1 python=$2 try
@@ -62,10 +126,10 @@ make_venv() {  # make_venv DIR PYTHON: makes a virtual environment with the lock
         die "$python cannot make $venv; install its venv module (python3-venv) or name another with PYTHON="
     for try in 1 2; do
         "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
-            -r "$REQUIREMENTS/uv.txt" >&2 && return 0
+            "${PIP_SOURCE[@]}" -r "$REQUIREMENTS/uv.txt" >&2 && return 0
         echo "attempt $try of 2 failed" >&2
     done
-    die "uv could not be installed into $venv: is the network up?"
+    die "uv could not be installed into $venv: $SOURCE_ADVICE"
 }
 
 try_install_lock() {  # try_install_lock VENV LOCK...: installs exactly the locked packages; an index may fail once
@@ -74,7 +138,7 @@ try_install_lock() {  # try_install_lock VENV LOCK...: installs exactly the lock
     for lock in "$@"; do arguments+=(-r "$REQUIREMENTS/$lock.txt"); done
     for try in 1 2; do
         VIRTUAL_ENV=$venv "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps --require-hashes \
-            "${arguments[@]}" >&2 && return 0
+            "${UV_SOURCE[@]}" "${arguments[@]}" >&2 && return 0
         echo "attempt $try of 2 failed" >&2
     done
     return 1
@@ -82,20 +146,10 @@ try_install_lock() {  # try_install_lock VENV LOCK...: installs exactly the lock
 
 install_lock() {  # install_lock VENV LOCK...: as try_install_lock, but the script ends if it fails
     try_install_lock "$@" ||
-        die "the locks (${*:2}) could not be installed: is the network up, and is there space on the disk?"
+        die "the locks (${*:2}) could not be installed: $SOURCE_ADVICE"
 }
 
 install_natural_voice() {  # install_natural_voice VENV FIX: without these packages, the script goes on
     try_install_lock "$1" natural ||
         echo "$0: the natural voice could not be installed, so espeak-ng speaks wherever F5 does not; to add it, $2" >&2
-}
-
-install_nvidia_torch() {  # install_nvidia_torch VENV WHEELS: installs JetPack 6's torch from a folder or an index
-    local venv=$1 wheels=$2 source=(--index-url "$2")
-    if [ -d "$wheels" ]; then source=(--no-index --find-links "$wheels"); fi
-    "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps "${source[@]}" torch torchaudio >&2 ||
-        die "torch and torchaudio could not be installed from $wheels"
-    # A step of its own: only the fused kernels need it.
-    "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps "${source[@]}" triton 2>/dev/null >&2 ||
-        echo "$wheels has no triton: speech works, but is slower on the GPU" >&2
 }

@@ -42,7 +42,7 @@ has_package() {  # has_package RELEASE NAME: whether a release has a Python pack
 
 new_release_name() {  # prints <version>-<UTC time>, which no release has yet
     local version name number=1
-    version=$(sed -n 's/^version = "\([A-Za-z0-9.+]*\)"$/\1/p' pyproject.toml)
+    version=$(program_version)
     name=${version:?}-$(date -u +%Y%m%dT%H%M%SZ)
     # A board without a clock can boot at the same time twice.
     if [ -e "$RELEASES/$name" ]; then

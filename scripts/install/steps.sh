@@ -7,7 +7,10 @@ shown() {  # shown COMMAND...: prints a command as it can be typed; for a functi
     case $name in
         apt_install) echo "apt-get install -y --no-install-recommends $*" ;;
         make_venv) echo "$2 -m venv $1 && $1/bin/python -m pip install --require-hashes -r $REQUIREMENTS/uv.txt" ;;
-        install_lock) echo "$uv pip install --python $1/bin/python --no-deps --require-hashes -r $REQUIREMENTS/$2.txt" ;;
+        install_lock)
+            echo "$uv pip install --python $1/bin/python --no-deps --require-hashes${UV_SOURCE[*]:+ ${UV_SOURCE[*]}}" \
+                "-r $REQUIREMENTS/$2.txt"
+            ;;
         write_lines)
             printf "printf '%%s\\\\n'"
             printf " '%s'" "${@:2}"
@@ -19,6 +22,8 @@ shown() {  # shown COMMAND...: prints a command as it can be typed; for a functi
         say_test_line) shown "$CURRENT/bin/ishowtts" say "$TEST_LINE" ;;
         install_natural_voice) shown install_lock "$1" natural ;;
         on_queue) shown runuser -u ishowtts -- "$VENV/bin/python" "$VENV/$QUEUE_PROGRAM" "$@" ;;
+        install_cudss) echo "apt-get install -y --no-install-recommends cudss" ;;
+        prepare_apt) echo "mkdir -p $APT_WORK && ln -s $offline/debs $APT_WORK/debs" ;;
         install_nvidia_torch) echo "$uv pip install --python $1/bin/python --no-deps torch torchaudio triton (from $2)" ;;
         *)
             local word words=("$name")

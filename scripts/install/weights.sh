@@ -11,6 +11,8 @@ fetch_command() {  # prints the arguments of `ishowtts fetch`, one a line
 check_weights() {  # refuses what cannot become right during the installation
     if [ -z "$weights$fetch" ]; then return; fi
     [ "$f5" = yes ] || refuse "--weights and --fetch are for F5, which --without-f5 leaves out"
+    [ -z "$offline" ] || [ -n "$weights" ] ||
+        refuse "--fetch needs a network, which --offline does not use; name a folder with the weights by --weights"
     [ -z "$weights" ] || [ -d "$weights" ] || refuse "--weights $weights is not a folder"
     [ "$accept_licence" = yes ] || [ -t 0 ] ||
         refuse "nobody can be asked about the licence of the weights; --accept-licence accepts it"

@@ -34,10 +34,12 @@ SINCE = {
 
 ALWAYS = """
 After AmbientCapabilities BindsTo CapabilityBoundingSet ConditionPathExists Description DeviceAllow DevicePolicy
-Documentation Environment ExecReload ExecStart ExecStopPost Group KillMode NoNewPrivileges NotifyAccess PartOf PathChanged
+Documentation Environment ExecReload ExecStart ExecStopPost Group KillMode NoNewPrivileges NotifyAccess PartOf
+PathChanged
 PrivateDevices PrivateNetwork PrivateTmp ProtectHome RemainAfterExit Restart RestartPreventExitStatus RestartSec
 RestrictAddressFamilies RuntimeDirectory RuntimeDirectoryMode SuccessExitStatus SupplementaryGroups SyslogLevel
-SystemCallArchitectures SystemCallErrorNumber TasksMax TimeoutStartSec TimeoutStopSec UMask Unit User WantedBy WatchdogSec
+SystemCallArchitectures SystemCallErrorNumber TasksMax TimeoutStartSec TimeoutStopSec UMask Unit User WantedBy
+WatchdogSec
 """
 """Those of version 229 and before."""
 

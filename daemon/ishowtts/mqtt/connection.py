@@ -51,6 +51,10 @@ class Connection:
         self._thread: threading.Thread | None = None
         self._session: Session | None = None
 
+    def set_options(self, options: MqttOptions) -> None:
+        """Take other options from the next session on."""
+        self._options = options
+
     @property
     def session(self) -> Session | None:
         """The session, if it is ready."""

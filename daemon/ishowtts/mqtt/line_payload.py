@@ -61,10 +61,13 @@ class LineLimits:
         reply_prefix: str,
     ) -> LineLimits:
         """The limits that a configuration sets. Lines within them still have to pass the policies."""
-        return cls(
-            None if config.limits.too_long == "cut" else config.limits.max_chars,
-            voices,
-            reply_prefix,
+        return cls(None, voices, reply_prefix).changed(config, chimes)
+
+    def changed(self, config: Config, chimes: Callable[[], Collection[str]]) -> LineLimits:
+        """The limits of another configuration, with the same voices and the same limits of log lines."""
+        return replace(
+            self,
+            max_chars=None if config.limits.too_long == "cut" else config.limits.max_chars,
             chimes=chimes,
             render_chars=max(config.limits.max_chars, RENDER_CHARS),
             signs=config.policies.emoji == "name",

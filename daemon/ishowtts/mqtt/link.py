@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+from ishowtts.config import Config
 from ishowtts.model import Acknowledge, Arrival, Event, Rejection
 from ishowtts.mqtt import strict_json
 from ishowtts.mqtt.command_dispatcher import CommandDispatcher
@@ -214,6 +215,16 @@ class MqttLink:
         """
         self._on_home_assistant, self._outside.on_answer = on_home_assistant, on_answer
         return self._outside
+
+    def change(self, config: Config, chimes: Callable[[], Collection[str]]) -> None:
+        """Take what a reload of the configuration may change, and the names of the chimes. The connections stay."""
+        options = self._options.changed(config)
+        self._limits = self._limits.changed(config, chimes)
+        for renders in self._renders:
+            renders.limits = self._limits
+        self._guard.set_timeouts(options.guard_timeouts)
+        self._lines.set_options(options)  # the broker learns of another expiry of the session at the next connect
+        self._outside.watch(options.home_assistant_status)
 
     def send_events(self, numbered: Sequence[tuple[int, Event]], timeout_s: float) -> int:
         """Publish events in order, and wait until the broker has confirmed them.

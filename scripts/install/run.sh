@@ -1,0 +1,154 @@
+# shellcheck shell=bash
+# Runs the parts of install.sh one after the other, with a log, elapsed times and a last sentence if one fails.
+# install.sh sources this file.
+#
+# The log has every step and all output, with the time of each line. The terminal shows the parts and the messages.
+# File descriptors: 3 and 4 are the terminal, 5 is the log, 9 is the lock.
+
+LOG=/var/log/ishowtts/install.log
+LOG_BYTES=5000000  # a longer log is put aside when the next run begins
+LOCK=/run/ishowtts-install.lock
+parts=() titles=()
+part_number=0 progress_pid='' log_pids=()
+
+part() {  # part FUNCTION TITLE: adds a part, which `run_parts` runs
+    parts+=("$1")
+    titles+=("$2")
+}
+
+run_parts() {
+    local function began_s
+    for function in "${parts[@]}"; do
+        part_number=$((part_number + 1))
+        began_s=$SECONDS
+        echo "[$part_number/${#parts[@]}] ${titles[part_number - 1]}"
+        start_progress
+        "$function"
+        stop_progress
+        [ $((SECONDS - began_s)) -lt 10 ] || echo "      done after $((SECONDS - began_s)) s"
+    done
+}
+
+used_mb() {  # prints how many megabytes the disk of the releases holds
+    local folder=$BASE used=''
+    if [ ! -d "$folder" ]; then folder=${BASE%/*}; fi
+    { read -r _ && read -r _ _ used _; } < <(df -Pm "$folder" 2>/dev/null) || true
+    echo "${used:-0}"
+}
+
+start_progress() {
+    [ "$dry_run" = yes ] || { report_progress $$ & progress_pid=$!; }
+}
+
+stop_progress() {
+    [ -n "$progress_pid" ] || return 0
+    kill "$progress_pid" 2>/dev/null || true
+    wait "$progress_pid" 2>/dev/null || true
+    progress_pid=''
+}
+
+report_progress() {  # report_progress PID: every 10 s a line with the time and the megabytes, as long as PID runs
+    local pid=$1 seconds=0 before_mb added_mb never
+    exec 9>&-
+    before_mb=$(used_mb)
+    exec {never}<> <(:)
+    # `read` waits without a process, which would outlive this one.
+    while ! read -rt 10 -u "$never" && kill -0 "$pid" 2>/dev/null; do
+        seconds=$((seconds + 10)) added_mb=$(($(used_mb) - before_mb))
+        if [ "$added_mb" -gt 0 ]; then echo "      $seconds s, $added_mb MB so far"; else echo "      $seconds s so far"; fi
+    done
+}
+
+take_lock() {  # refuses to run beside another install.sh; what a killed one has started counts, too
+    exec 9<>"$LOCK"
+    flock --nonblock 9 ||
+        die "another install.sh, or a program that it has started, still runs (process $(cat "$LOCK")); try again when it has ended"
+    echo "$$" >"$LOCK"
+}
+
+open_log() {
+    local folder=${LOG%/*}
+    # On Ubuntu the group syslog may write in /var/log.
+    [ ! -L "$folder" ] || die "$folder is a link; remove it and run this again"
+    install -d -m 0700 -o root -g root "$folder"
+    if [ "$(stat -c %s "$LOG" 2>/dev/null || echo 0)" -gt "$LOG_BYTES" ]; then mv -f "$LOG" "$LOG.1"; fi
+    (umask 077 && : >>"$LOG")
+    exec 3>&1 4>&2 5>>"$LOG"
+    # One copier for both keeps the order of the lines.
+    if [ /dev/fd/1 -ef /dev/fd/2 ]; then
+        exec 1> >(copy_to_log 3)
+        log_pids=($!)
+        exec 2>&1
+    else
+        exec 1> >(copy_to_log 3)
+        log_pids=($!)
+        exec 2> >(copy_to_log 4)
+        log_pids+=($!)
+    fi
+}
+
+copy_to_log() {  # copy_to_log FD: copies each line to the log, with its time, and to FD if it is not a step
+    local line
+    local -x TZ=UTC0
+    # It ends with the last writer, and has to see the last sentence of a run that is interrupted.
+    trap '' HUP INT TERM PIPE
+    exec 9>&-
+    while IFS= read -r line || [ -n "$line" ]; do
+        printf '%(%Y-%m-%dT%H:%M:%SZ)T %s\n' -1 "$line" >&5
+        case $line in "+ "*) ;; *) printf '%s\n' "$line" >&"$1" ;; esac
+    done 2>/dev/null
+}
+
+close_log() {  # waits until every line is in the log and on the terminal
+    local pid tries=0
+    exec 1>&3 2>&4
+    for pid in "${log_pids[@]}"; do
+        # A service that apt has started may hold the other end for ever.
+        while kill -0 "$pid" 2>/dev/null && [ "$tries" -lt 40 ]; do
+            sleep 0.05
+            tries=$((tries + 1))
+        done
+    done
+    log_pids=()
+}
+
+begin() {  # begins a run that changes something: the lock, the log, and what happens at its end
+    if [ "$dry_run" = yes ]; then return; fi
+    take_lock
+    open_log
+    trap finish EXIT
+    trap 'exit 129' HUP
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    printf '%s\n' "--- install.sh ${arguments[*]} from $PWD" >&5
+}
+
+finish() {  # runs at the end of each run, also of one that fails or is interrupted
+    local status=$?
+    set +e
+    trap - EXIT
+    trap '' HUP INT TERM
+    stop_progress
+    if [ "$status" != 0 ]; then
+        if [ -n "$switching" ]; then (go_back); fi
+        explain_failure "$status" >&2
+    fi
+    close_log
+    exit "$status"
+}
+
+explain_failure() {  # explain_failure STATUS: says what failed, what runs now, and what to do
+    local running
+    running=$(running_release)
+    if [ "$part_number" -gt 0 ]; then
+        echo "install.sh failed in part $part_number of ${#parts[@]} (${titles[part_number - 1]}), with status $1."
+    fi
+    if [ -z "$running" ]; then
+        echo "Nothing is installed yet."
+    elif [ -d /run/systemd/system ] && systemctl is-active --quiet ishowtts.service; then
+        echo "The version $(name_of "$running") still runs."
+    else
+        echo "The version $(name_of "$running") is installed; 'systemctl status ishowtts' shows why it does not run."
+    fi
+    echo "Fix what the messages above name, then run install.sh again. $LOG has every step."
+}
