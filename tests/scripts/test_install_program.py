@@ -144,7 +144,9 @@ def test_the_gpu_is_tried_with_the_rights_of_the_service_before_the_release_is_c
     (call,) = machine.called("setpriv")
     assert "--reuid=nobody --regid=nogroup --groups=video,render --no-new-privs --inh-caps=-all" in call
     assert call.endswith("bin/python -m ishowtts.engines.f5.gpu_check")
-    assert machine.calls.index(call) < next(n for n, done in enumerate(machine.calls) if done.startswith("systemd-sysusers"))
+    assert machine.calls.index(call) < next(
+        n for n, done in enumerate(machine.calls) if done.startswith("systemd-sysusers")
+    )
     assert "F5 cannot use the GPU: the library libcudss.so.0 is missing" in "".join(output.splitlines()[-4:])
     assert machine.calls[-1] == "systemctl restart ishowtts.service"
     assert "GPU" not in machine.install("--without-f5")
