@@ -11,14 +11,19 @@ pytestmark = [pytest.mark.booted, pytest.mark.xdist_group("booted")]
 
 # Stops all threads but the first, as a debugger does. They wait, without Python's lock, at almost any moment.
 STOP_THREADS = """
-import ctypes, os, sys, time
+import ctypes, os, sys
 pid, seize, interrupt = int(sys.argv[1]), 0x4206, 0x4207
 ptrace = ctypes.CDLL(None, use_errno=True).ptrace
 for thread in map(int, os.listdir(f"/proc/{pid}/task")):
     if thread != pid and (ptrace(seize, thread, None, None) or ptrace(interrupt, thread, None, None)):
         sys.exit(os.strerror(ctypes.get_errno()))
 print("stopped", flush=True)
-time.sleep(600)
+# A thread that was killed is gone only when the debugger knows.
+while True:
+    try:
+        os.waitpid(-1, 0x40000000)
+    except ChildProcessError:
+        break
 """
 
 
@@ -29,8 +34,7 @@ def test_the_watchdog_restarts_a_daemon_whose_threads_stand_still(appliance: Boo
     assert debugger.stdout.readline() == "stopped\n"
     # 20 s until the scheduler counts as overdue, then 30 s without a sign of life.
     appliance.wait_until(lambda: main_pid(appliance) not in {0, former}, "the restart", 120)
-    debugger.kill()
-    debugger.communicate()
+    debugger.communicate(timeout=30)
     wait_for_ready(appliance)
     journal = appliance.journal("ishowtts")
     assert "the watchdog is not fed: the thread scheduler has not responded for" in journal
