@@ -26,7 +26,7 @@ _CONTROLS: Mapping[str, str] = {
     "voice": "set the voice of lines that name none, or print it",
     "replay": "speak the last line again",
     "cancel": "end the line with this id, or all lines of an author, whether they wait or are being spoken",
-    "reload": "read the configuration again, and show which of its changes need a restart",
+    "reload": "apply the changed configuration, and show which of its changes need a restart",
 }
 COMMANDS: Mapping[str, str] = {
     "run": "run the daemon (systemd starts this)",
