@@ -16,10 +16,12 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from ishowtts.backup.backup_reader import BackupReader
 from ishowtts.cli.main import main
 from ishowtts.inbox import count_history, read_setting, wait_for
 from ishowtts.inbox.queue_types import HistoryFilter
 from ishowtts.model import Priority
+from ishowtts.util.file_lock import lock_file
 from support.appliance import Appliance
 from support.backups import FilledAppliance
 from support.client import Client
@@ -204,6 +206,30 @@ def test_a_backup_has_a_name_in_a_folder_and_replaces_only_when_it_is_complete(
     assert "damaged" in capsys.readouterr().err
     assert path.read_bytes() == good
     assert list(folder.iterdir()) == [path]
+
+
+def test_what_a_killed_backup_has_left_is_used_again_but_not_what_another_one_writes(
+    board: FilledAppliance, tmp_path: Path, capsys: Capture
+) -> None:
+    target, part = tmp_path / "b.tar.gz", tmp_path / ".b.tar.gz.part"
+    part.write_bytes(b"x" * 100_000)
+    assert main(board.arguments("backup", str(target))) == 0
+    assert not part.exists()
+    BackupReader(io.BytesIO(target.read_bytes())).verify()
+    before = target.read_bytes()
+    with part.open("wb") as other:
+        assert lock_file(other.fileno())
+        assert main(board.arguments("backup", str(target))) == 1
+        assert f"another backup writes {target} now" in capsys.readouterr().err
+    part.unlink()
+    victim = board.write("victim", "untouched")
+    part.symlink_to(victim)
+    assert main(board.arguments("backup", str(target))) == 1
+    part.unlink()
+    part.hardlink_to(victim)
+    assert main(board.arguments("backup", str(target))) == 1
+    assert victim.read_text() == "untouched"
+    assert target.read_bytes() == before
 
 
 @pytest.mark.parametrize("target", ["/dev/null", "absent/backup.tar.gz"])
