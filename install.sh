@@ -180,6 +180,7 @@ if [ "$dry_run" = yes ]; then
 else
     echo "installed: the version $(name_of "$VENV"); 'systemctl status ishowtts' shows the service," \
         "'sudo ishowtts doctor' lists what is missing"
+    say_gpu_fault
     if ! is_enabled ishowtts-gateway.service; then
         echo "for a page at http://127.0.0.1:8770/: sudo systemctl enable --now ishowtts-gateway (docs/gateway.md)"
     fi
