@@ -6,6 +6,7 @@ install_packages() {  # installs the packages of Debian
     mapfile -t names < <(needed_packages)
     if [ -n "$offline" ]; then step prepare_apt; fi
     step apt_install "${names[@]}"
+    if [ "$broker" = yes ]; then step apt_install mosquitto mosquitto-clients; fi
     if [ "$lock" = jetpack6 ]; then step install_cudss; fi
     if [ -n "$offline" ]; then step rm -rf "$APT_WORK"; fi
 }

@@ -19,6 +19,7 @@ UNCHANGED = ("/dev/fd", "/dev/null", "/usr/bin/env", "/usr/bin/python3", "/usr/s
 
 # One file under many names. It notes each call in $MACHINE/calls, and changes nothing except in $MACHINE.
 STAND_IN = r"""#!/bin/bash
+shopt -s extglob
 name=${0##*/}
 place() { mkdir -p "${1%/*}" && cp "$MACHINE/programs/stand-in" "$1"; }
 case "$name $1" in
@@ -84,7 +85,10 @@ case $name in
     install)
         words=()
         for word in "$@"; do
-            case $before in -o) word=${word/ishowtts/nobody} ;; -g) word=${word/ishowtts/nogroup} ;; esac
+            case $before in
+                -o) word=${word/@(ishowtts|mosquitto)/nobody} ;;
+                -g) word=${word/@(ishowtts|mosquitto)/nogroup} ;;
+            esac
             words+=("$word")
             before=$word
         done

@@ -39,7 +39,7 @@ COMMANDS: Mapping[str, str] = {
     "read": "show what would be spoken of a text, without speaking it",
     "history": "show the last lines and their outcomes",
     "check": "check the configuration and its files, and show what differs from the default",
-    "doctor": "examine daemon, alerts, broker, Home Assistant, weights, sound, board and CUDA; names fixes",
+    "doctor": "examine installation, daemon, alerts, broker, weights, sound, board and CUDA; names fixes",
     "fetch": "get the weights of a voice-cloning model and check them; --list shows the models",
     "voices": "list, add, remove and try voices",
     "chimes": "list the chimes that lines can name",
