@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -22,7 +21,6 @@ from ishowtts.engines.build import EngineChoice, Engines, build_engines
 from ishowtts.engines.espeak_check import EspeakCheck
 from ishowtts.engines.speed_check import SpeedCheck
 from ishowtts.engines.voices.voice_library import VoiceNames, language_lookup
-from ishowtts.errors import InboxError
 from ishowtts.mqtt.discovery import HomeAssistantDiscovery
 from ishowtts.mqtt.line_payload import LineLimits
 from ishowtts.mqtt.link import MqttLink
@@ -47,6 +45,8 @@ from ishowtts.status.alert_facts import build_alerts
 from ishowtts.status.appliance_state import ApplianceState
 from ishowtts.status.config_reload import ConfigReload
 from ishowtts.status.event_log import EventLog
+from ishowtts.status.live_settings import LiveSettings
+from ishowtts.status.main_loop import MainLoop
 from ishowtts.status.payloads import FOUND_PAUSED, TelemetryPayload, info_payload
 from ishowtts.status.sensor_sources import SensorSources
 from ishowtts.status.state_report import StateReport
@@ -58,14 +58,11 @@ from ishowtts.systemd import Notifier
 from ishowtts.util import stop_signals
 from ishowtts.util.callbacks import ChangeSignal
 from ishowtts.util.disk_space import DiskSpace
-from ishowtts.util.free_memory import release_free_memory, return_large_blocks
+from ishowtts.util.free_memory import return_large_blocks
 
 log = logging.getLogger(__name__)
 
 _STOP_S = 5.0
-_WAIT_FOR_BROKER_S = 5.0
-_PREPARE_S = 60.0  # systemd waits for 90 s
-_PRUNE_INTERVAL_S = 3600.0
 # How long a busy thread may keep the playback thread from the interpreter, at each of its calls into ALSA.
 _SWITCH_INTERVAL_S = 0.0005
 
@@ -125,9 +122,7 @@ class Daemon:
         self._root = config.root_topic(self._identity.serial)
         self._inbox = open_inbox(config, on_lines=self._changed, on_events=self._events_stored)
         stack.callback(self._inbox.close)
-        paused = self._inbox.recall("paused") == "1"
-        if paused:
-            log.warning("the appliance is %s", FOUND_PAUSED)
+        paused = self._found_paused()
         self._player = restored_player(config, self._inbox, factories.speaker, on_change=self._changed)
         self._choice = build.choose_engine(config)
         self._engines = factories.engines(config, self._choice, self._changed)
@@ -166,20 +161,22 @@ class Daemon:
             self._inbox, self._link.send_events, self._event_log.record, connected=lambda: self._link.connected
         )
         self._mixer_threads = build_mixer_threads(config.audio, self._player)
+        disk = DiskSpace(config.state_dir, config.limits.min_free_mb)
         alerts = build_alerts(
             config,
             self._telemetry,
-            limits=reload.alerts,
+            limits=lambda: reload.config.alerts,
             engines=self._engines,
             player=self._player,
             link=self._link,
             inbox=self._inbox,
+            disk=disk,
         )
         self._state = ApplianceState(
             config.audio.volume,
             self._inbox,
             self._outbox,
-            DiskSpace(config.state_dir, config.limits.min_free_mb),
+            disk,
             self._engines,
             self._link,
             self._scheduler,
@@ -191,6 +188,7 @@ class Daemon:
             paused_at_start=paused,
             alerts=alerts,
             private=config.log.private,
+            config_note=lambda: reload.note,
         )
         self._report = StateReport(self._root, self._state.compose, self._link, self._notifier)
         link = self._link
@@ -218,7 +216,7 @@ class Daemon:
         wake = [loop.wake for loop in woken]
         self._changed.connect(*wake)
         self._events_stored.connect(self._outbox.wake, self._status.wake)
-        self._watched = watchdog.threads(
+        watched = watchdog.threads(
             inbox=self._inbox,
             player=self._player,
             scheduler=self._scheduler,
@@ -226,11 +224,42 @@ class Daemon:
             asking_loops=[self._voice_watcher, self._speed_check],
             loops=[
                 *(self._intake, self._outbox, self._status, self._espeak_check, *self._mixer_threads),
+                *(self._discovery, self._history),
                 *([self._renders] if self._renders.enabled else []),
             ],
+            connections=self._link.connections,
+            lives=[reload],
             segment_s=config.engine.deadlines.segment_s,
             remote=self._engines.remote,
         )
+        self._main_loop = MainLoop(
+            notifier,
+            self._report,
+            self._scheduler,
+            self._engines,
+            self._link,
+            self._inbox,
+            disk,
+            [self._event_log.sum_up, self._commands.sum_up, self._inbox.sum_up],
+            watched,
+        )
+        reload.apply = LiveSettings(
+            self._policy,
+            language_of,
+            factories.speaker,
+            self._inbox,
+            self._intake,
+            speech,
+            self._player,
+            self._engines,
+            self._link,
+            self._discovery,
+            self._history,
+            self._state,
+            self._status,
+            [disk, self._voice_uploads.disk, *self._archives.disks],
+            self._use_config,
+        ).apply
 
     def start(self) -> None:
         """Start the parts from the sound device back to the broker, so that a line finds everything ready."""
@@ -253,35 +282,8 @@ class Daemon:
         self._publish_info()
 
     def watch(self, stop_requested: threading.Event) -> None:
-        """Report READY once a line can come and be spoken, or after some time without; then feed the watchdog."""
-        began_s = time.monotonic()
-        while not self._may_report_ready(time.monotonic() - began_s) and not stop_requested.wait(0.05):
-            pass
-        self._report.ready()
-        interval_s = min(self._notifier.watchdog_interval_s() or 5.0, 5.0)
-        prune_at = time.monotonic()
-        while not stop_requested.wait(interval_s):
-            self._link.revive_if_dead()
-            self._report.notify()
-            self._report.log_start()
-            self._event_log.sum_up()
-            self._commands.sum_up()
-            self._inbox.sum_up()
-            release_free_memory()
-            short = self._state.disk.shortage() is not None
-            if time.monotonic() >= prune_at or short:
-                # Each call takes about a second at most: the watchdog is fed in between.
-                prune_at = time.monotonic() + (0.0 if self._prune(short) else _PRUNE_INTERVAL_S)
-            if fault := watchdog.fault(self._watched):
-                log.critical("the watchdog is not fed: %s", fault)
-            else:
-                self._notifier.watchdog()
-
-    def _may_report_ready(self, waited_s: float) -> bool:
-        """Whether the broker is connected and the first line would be heard at once, or too much time has passed."""
-        connected = self._link.connected or waited_s >= _WAIT_FOR_BROKER_S
-        prepared = self._scheduler.status.prepared and not self._engines.hibari_is_starting()
-        return connected and (prepared or waited_s >= _PREPARE_S)
+        """Report READY, and feed the watchdog until the daemon is to stop."""
+        self._main_loop.run(stop_requested)
 
     def report_stopping(self) -> None:
         """Tell systemd and the log. The stack stops the parts."""
@@ -294,13 +296,12 @@ class Daemon:
             part.start()
             self._stack.callback(part.close, _STOP_S)
 
-    def _prune(self, short: bool) -> bool:
-        """Prune the history; return whether there is more to prune."""
-        try:
-            return self._inbox.prune(short=short)
-        except InboxError as error:
-            log.error("the history was not pruned: %s", error)
-            return False
+    def _found_paused(self) -> bool:
+        """Whether the appliance was paused before the start, which is logged."""
+        paused = self._inbox.recall("paused") == "1"
+        if paused:
+            log.warning("the appliance is %s", FOUND_PAUSED)
+        return paused
 
     def _make_link(self) -> MqttLink:
         handlers = MqttHandlers(
@@ -331,6 +332,12 @@ class Daemon:
         self._engines.forget_voice(name)
         self._default_voice.refresh()
         self._scheduler.voices_changed()
+
+    def _use_config(self, config: Config) -> None:
+        """A reload has applied this configuration."""
+        self._config = config
+        self._publish_info()
+        self._changed()
 
     def _publish_info(self) -> None:
         info = info_payload(

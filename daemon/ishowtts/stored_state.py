@@ -36,7 +36,7 @@ def open_inbox(config: Config, *, on_lines: Callable[[], None], on_events: Calla
     try:
         inbox = Inbox(
             path,
-            InboxLimits.from_config(config, partial(quiet_hours.held_s, config.policies.quiet)),
+            inbox_limits(config),
             on_lines=on_lines,
             on_events=on_events,
         )
@@ -45,6 +45,11 @@ def open_inbox(config: Config, *, on_lines: Callable[[], None], on_events: Calla
     if inbox.problem:
         log.error("%s", inbox.problem)
     return inbox
+
+
+def inbox_limits(config: Config) -> InboxLimits:
+    """The limits of the queue, with the quiet hours, which do not count against the age of a line."""
+    return InboxLimits.from_config(config, partial(quiet_hours.held_s, config.policies.quiet))
 
 
 def restored_player(

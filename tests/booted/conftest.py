@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from support.booted import roots
+from support.booted import bundles, roots
 from support.booted.host import reason_unavailable
+from support.booted.installing import configure, copy_checkout, install, shared_cache, wait_for_ready
 from support.booted.machine import BootedMachine
 
 _RELEASE = os.environ.get("ISHOWTTS_BOOTED_ROOT", "debian-12")
@@ -21,16 +22,24 @@ _RELEASE = os.environ.get("ISHOWTTS_BOOTED_ROOT", "debian-12")
 def _reason_to_skip() -> str:
     if why := reason_unavailable():
         return why
-    return "" if roots.is_built(_RELEASE) else f"there is no root of {_RELEASE} yet; scripts/test-appliance builds it"
+    if roots.is_built(_RELEASE) and bundles.is_built(_RELEASE):
+        return ""
+    return f"the root of {_RELEASE} and its packages are not built; `scripts/test-appliance --build {_RELEASE}` does it"
 
 
 _REASON_TO_SKIP = _reason_to_skip()
 _FILES = {path.name for path in Path(__file__).parent.glob("test_*.py")}
-_SHORT = {"test_here.py", "test_machine.py"}
+_SHORT = {"test_here.py", "test_machine.py", "test_install.py"}
 if _REASON_TO_SKIP:
     collect_ignore = sorted(_FILES - {"test_here.py"})
 elif os.environ.get("ISHOWTTS_BOOTED_LENGTH") != "long":
     collect_ignore = sorted(_FILES - _SHORT)
+
+
+@pytest.fixture(scope="session")
+def release() -> str:
+    """The name of the release that is tested."""
+    return _RELEASE
 
 
 @pytest.fixture(scope="session")
@@ -45,4 +54,26 @@ def base() -> Path:
 def machine(base: Path) -> Iterator[BootedMachine]:
     """A booted machine that the tests of a module share."""
     with BootedMachine(base) as booted:
+        yield booted
+
+
+@pytest.fixture(scope="session")
+def installed(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    """The layers of a machine with an appliance that was installed over the network and is enabled."""
+    layer = tmp_path_factory.mktemp("installed") / "layer"
+    machine = BootedMachine(base, network=True, shared=shared_cache())
+    with machine:
+        copy_checkout(machine)
+        install(machine, "--without-f5")
+        configure(machine, engine={"kind": "espeak"})
+        machine.shutdown()
+        machine.save(layer)
+    return layer, base
+
+
+@pytest.fixture
+def appliance(installed: tuple[Path, ...]) -> Iterator[BootedMachine]:
+    """A machine of its own with an appliance that is ready and speaks with espeak-ng, beside a broker."""
+    with BootedMachine(*installed) as booted:
+        wait_for_ready(booted)
         yield booted

@@ -57,6 +57,8 @@ def test_of_a_flood_of_unreadable_commands_ten_are_answered_and_the_others_summe
     ]
     assert len(caplog.records) == 11
     assert caplog.records[0].getMessage() == "command ? refused: unknown command 0"
+    fields = vars(caplog.records[0])["journal_fields"]
+    assert (fields["ISHOWTTS_EVENT"], fields["ISHOWTTS_OUTCOME"]) == ("command", "refused")
 
 
 def test_a_flood_of_one_command_does_not_cost_another_its_answers(answers: CommandAnswers, inbox: Inbox) -> None:

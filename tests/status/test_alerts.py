@@ -154,5 +154,10 @@ def test_the_log_has_a_warning_and_an_end_and_no_flood(board: Board, caplog: pyt
         ("WARNING", "alert hot: it is hot; cool it"),
         ("INFO", "the alert hot is over"),
     ]
+    fields = [vars(record)["journal_fields"] for record in caplog.records]
+    assert [(each["ISHOWTTS_ALERT"], each["ISHOWTTS_OUTCOME"]) for each in fields] == [
+        ("hot", "raised"),
+        ("hot", "over"),
+    ]
     board.after(300, HOT)
     assert len(caplog.records) == 3

@@ -1,14 +1,14 @@
-"""SIGHUP compares the configuration file with the one in use, and says what needs a restart."""
+"""SIGHUP applies what can change while the daemon runs, and says what needs a restart."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ishowtts import config
+from ishowtts.config import Config
 from ishowtts.errors import CommandError
 from ishowtts.status.config_reload import ConfigReload
 from ishowtts.systemd import Notifier
@@ -46,12 +46,10 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def reload(path: Path, notifier: NotedNotifier, monkeypatch: pytest.MonkeyPatch) -> Iterator[ConfigReload]:
     monkeypatch.setattr("ishowtts.status.config_reload._MIN_INTERVAL_S", 0.0)
-    level = logging.getLogger("ishowtts").level
     reload = ConfigReload(config.load(path), path, notifier)
     reload.start()
     yield reload
     reload.close(5)
-    logging.getLogger("ishowtts").setLevel(level)
 
 
 def ask(reload: ConfigReload, notifier: NotedNotifier, caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -69,7 +67,7 @@ def test_an_unchanged_file_needs_no_restart(
 ) -> None:
     path.write_text(f"# a remark\n{START}audio2: {{}}\n".replace("audio2: {}\n", ""))
     [sentence] = ask(reload, notifier, caplog)
-    assert sentence.startswith(f"{path} has no change that needs a restart; ")
+    assert sentence.startswith(f"{path} has no change; lists of blocked words")
 
 
 def test_each_changed_key_has_a_sentence_without_its_value(
@@ -81,27 +79,65 @@ def test_each_changed_key_has_a_sentence_without_its_value(
     assert len(ask(reload, notifier, caplog)) == 2, "it still needs one"
 
 
-def test_the_level_of_the_log_changes_at_once(
+def test_what_a_reload_applies_is_handed_over_with_the_former_values(
     reload: ConfigReload, path: Path, notifier: NotedNotifier, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path.write_text(f"{START}log: {{level: debug}}\n")
-    sentences = ask(reload, notifier, caplog)
-    assert sentences[0] == "log.level is debug now"
-    assert "no change that needs a restart" in sentences[1]
-    assert logging.getLogger("ishowtts").level == logging.DEBUG
+    handed: list[tuple[Config, Config]] = []
+
+    def apply(former: Config, new: Config) -> dict[str, str]:
+        handed.append((former, new))
+        return {"audio.volume": "a note"}
+
+    reload.apply = apply
+    path.write_text(
+        f"{START}".replace("80", "70") + "alerts: {hot_c: 70}\ngateway: {controls: none}\nboard: {source: none}\n"
+    )
+    assert ask(reload, notifier, caplog) == [
+        "audio.volume is 70 now (a note)",
+        "alerts.hot_c is 70 now",
+        f"board.source has changed in {path}: this needs a restart (systemctl restart ishowtts)",
+        f"gateway.controls has changed in {path}: this needs a restart of the gateway "
+        "(systemctl restart ishowtts-gateway)",
+    ]
+    [(former, new)] = handed
+    assert (former.audio.volume, new.audio.volume, new.board.source, new.gateway.controls) == (80, 70, "auto", "auto")
+    assert reload.config is new
+    assert len(ask(reload, notifier, caplog)) == 2, "these still need a restart"
+    assert len(handed) == 1
 
 
-def test_the_limits_of_the_alerts_change_at_once(
+def test_what_cannot_be_applied_changes_nothing(
     reload: ConfigReload, path: Path, notifier: NotedNotifier, caplog: pytest.LogCaptureFixture
 ) -> None:
+    def apply(_former: Config, _new: Config) -> dict[str, str]:
+        raise CommandError("there is no chime 'gong'")
+
+    before, reload.apply = reload.config, apply
     path.write_text(f"{START}alerts: {{hot_c: 70}}\n")
-    sentences = ask(reload, notifier, caplog)
-    assert sentences[0] == "alerts.hot_c is 70 now"
-    assert "no change that needs a restart" in sentences[1]
-    assert reload.alerts().hot_c == 70
-    path.write_text(f"{START}alerts: {{hot_c: 700}}\n")
+    refused, goes_on = ask(reload, notifier, caplog)
+    assert (refused, reload.config) == ("there is no chime 'gong'", before)
+    assert goes_on == "the configuration cannot be applied: the daemon goes on with the former one"
+    assert reload.note is not None
+    path.write_text(START)
     ask(reload, notifier, caplog)
-    assert reload.alerts().hot_c == 70
+    assert reload.note is None
+
+
+def test_values_are_shown_short_and_lists_only_counted(
+    reload: ConfigReload, path: Path, notifier: NotedNotifier, caplog: pytest.LogCaptureFixture
+) -> None:
+    policies = f"{{blocked: {{words: [hush]}}, author_voices: {{bob: a, eve: b}}, template: '{{text}} {'x' * 150}'}}"
+    path.write_text(
+        f"{START}policies: {policies}\nqueue: {{max_age_s: 2000000}}\ntext: {{pronunciations: /etc/p.yaml}}\n"
+    )
+    sentences = ask(reload, notifier, caplog)
+    assert sentences == [
+        "policies.blocked.words has 1 entry now",
+        f"policies.template is '{{text}} {'x' * 72}…' now",
+        "policies.author_voices has 2 entries now",
+        "text.pronunciations is /etc/p.yaml now",
+        "queue.max_age_s is 2000000 now",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +163,7 @@ def test_a_broken_file_is_reported_with_its_faults_and_the_daemon_goes_on(
     *faults, last = ask(reload, notifier, caplog)
     assert len(faults) == len(words)
     assert not [word for word in words if word not in " ".join(faults)]
-    assert last == "the configuration has faults: the daemon goes on with the one that it has"
+    assert last == "the configuration has faults: the daemon goes on with the former one"
     path.write_text(START)
     assert "no change" in ask(reload, notifier, caplog)[0]
 
@@ -151,9 +187,9 @@ CHANGED = "device: {name: hall}\naudio: {volume: 80}\nmqtt: {host: secret.lan}\n
 @pytest.mark.parametrize(
     ("text", "ok", "words"),
     [
-        (START, True, "nothing has changed that needs a restart; lists of blocked words, "),
+        (START, True, "nothing has changed; lists of blocked words, "),
         (CHANGED, True, "log.level is debug now; these keys have changed and need a restart (systemctl restart "),
-        (f"{START}alerts: {{slow_rtf: 0.5}}\n", True, "alerts.slow_rtf is 0.5 now; no other key has changed"),
+        (f"{START}alerts: {{slow_rtf: 0.5}}\n", True, "alerts.slow_rtf is 0.5 now"),
         (f"{START}log: {{level: loud}}\n", False, "the configuration has faults, so nothing is changed: "),
         ("".join(f"key{n}: 1\n" for n in range(9)), False, "; and 4 more"),
     ],

@@ -15,11 +15,12 @@ SCRIPTS = [
     *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "scripts/install").iterdir()),
 ]
 
-SYSTEM_PATH = re.compile(r"(?<![\w$.*}])/(?:boot|etc|home|lib|opt|root|run|srv|sys|usr|var)/")
-UNCHANGED = ("/usr/bin/env", "/usr/bin/python3", "/usr/sbin/nologin")
+SYSTEM_PATH = re.compile(r"(?<![\w$.*}])/(?:boot|dev|etc|home|lib|opt|root|run|srv|sys|usr|var)/")
+UNCHANGED = ("/dev/fd", "/dev/null", "/usr/bin/env", "/usr/bin/python3", "/usr/sbin/nologin")
 
 # One file under many names. It notes each call in $MACHINE/calls, and changes nothing except in $MACHINE.
 STAND_IN = r"""#!/bin/bash
+shopt -s extglob
 name=${0##*/}
 place() { mkdir -p "${1%/*}" && cp "$MACHINE/programs/stand-in" "$1"; }
 case "$name $1" in
@@ -37,13 +38,20 @@ case $name in
     dpkg-query) if grep -qx "${!#}" "$MACHINE/packages"; then echo -n installed; else exit 1; fi ;;
     systemd-sysusers) for user in $(sed -n 's/^u \([^ ]*\) .*/\1/p' "$1"); do touch "$MACHINE/users/$user"; done ;;
     systemd-tmpfiles) exec /usr/bin/systemd-tmpfiles --root="$MACHINE" "$@" ;;
-    df) printf 'Filesystem\n/dev/root 0 0 %s\n' "$(cat "$MACHINE/free_mb")" ;;
+    df)
+        if [ "$1" != -Pm ]; then exec /usr/bin/df "$@"; fi
+        printf 'Filesystem\n/dev/root 0 0 %s\n' "$(cat "$MACHINE/free_mb")"
+        ;;
     dpkg)
         case $* in
             --audit) cat "$MACHINE/interrupted" 2>/dev/null ;;
             --print-architecture) echo amd64 ;;
             *--configure*) rm -f "$MACHINE/interrupted" ;;
         esac
+        ;;
+    setpriv)
+        cat "$MACHINE/gpu"
+        exit "$(cat "$MACHINE/gpu-status")"
         ;;
     userdel) rm "$MACHINE/users/$1" ;;
     systemctl)
@@ -79,7 +87,10 @@ case $name in
     install)
         words=()
         for word in "$@"; do
-            case $before in -o) word=${word/ishowtts/nobody} ;; -g) word=${word/ishowtts/nogroup} ;; esac
+            case $before in
+                -o) word=${word/@(ishowtts|mosquitto)/nobody} ;;
+                -g) word=${word/@(ishowtts|mosquitto)/nogroup} ;;
+            esac
             words+=("$word")
             before=$word
         done
@@ -109,7 +120,7 @@ step() {
 STATE = ["etc", "fails", "opt", "run", "usr", "var"]
 PROGRAMS = [
     "apt-get", "chown", "df", "dpkg", "dpkg-query", "getent", "id", "install", "journalctl", "python3", "runuser",
-    "sudo", "sync", "systemctl", "systemd-sysusers", "systemd-tmpfiles", "userdel",
+    "setpriv", "sudo", "sync", "systemctl", "systemd-sysusers", "systemd-tmpfiles", "userdel",
 ]  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -65,7 +66,10 @@ def say(to: JournalHandler, message: str, *arguments: object, level: int = loggi
     to.handle(made)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["MESSAGE", "ISHOWTTS_LINE_ID", "X"]), st.text()), max_size=5))
+values = st.text(st.one_of(st.sampled_from("\n=\0"), st.characters()), max_size=20)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["MESSAGE", "ISHOWTTS_LINE_ID", "X"]), values), max_size=5))
 def test_no_value_becomes_another_field(fields: list[tuple[str, str]]) -> None:
     found = read_record(encode(fields))
     expected: dict[str, list[str]] = {}
@@ -200,20 +204,30 @@ def test_a_closed_handler_is_silent(journal: NativeSocket, stderr: Stderr) -> No
     assert stderr.lines() == []
 
 
-_PROGRAM = """
-import logging, sys
+_SETTING = """
+import logging, sys, threading
 from ishowtts.util import journald
 journald.JournalSocket.__init__.__defaults__ = (sys.argv[1], 0.5)
 from ishowtts.util import logs
+"""
+_SERVICE = """
 logs.tell("a setting is wrong\\nin two ways")
 logs.set_up("info", private=False)
 logging.getLogger("ishowtts.part").info("tea", extra=logs.log_fields(event="accepted", line_id="tea-2"))
 logging.getLogger("ishowtts_gateway").warning("of the gateway")
 raise ValueError("unexpected")
 """
+_WORKER = """
+logs.set_up_worker("f5")
+logging.getLogger("torch").warning("a library warns")
+thread = threading.Thread(target=lambda: 1 / 0, name="wire-reader")
+thread.start()
+thread.join()
+sys.exit(1)
+"""
 
 
-def run_as_service(path: str, stream: int) -> None:
+def run_as_service(path: str, stream: int, program: str = _SERVICE) -> None:
     """Runs a program whose standard error is a stream of journald."""
     found = os.fstat(stream)
     environment = {
@@ -221,7 +235,7 @@ def run_as_service(path: str, stream: int) -> None:
         "PATH": os.environ["PATH"],
         "JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}",
     }
-    command = [sys.executable, "-c", _PROGRAM, path]
+    command = [sys.executable, "-c", _SETTING + program, path]
     assert subprocess.run(command, env=environment, stderr=stream, check=False).returncode == 1
 
 
@@ -235,6 +249,22 @@ def test_a_program_whose_standard_error_is_the_journal_logs_with_fields(journal:
         ("2", "the process ends with an exception"),
     ]
     assert found[0]["ISHOWTTS_LINE_ID"] == ["tea-2"]
+
+
+def test_each_entry_of_a_worker_names_its_engine(journal: NativeSocket, stderr: Stderr) -> None:
+    run_as_service(journal.path, stderr.fd, _WORKER)
+    assert stderr.lines() == []
+    library, thread = journal.records()
+    assert library["ISHOWTTS_ENGINE"] == thread["ISHOWTTS_ENGINE"] == ["f5"]
+    assert (library["MESSAGE"], library["PRIORITY"]) == (["f5 worker: torch: a library warns"], ["4"])
+    assert thread["MESSAGE"][0].startswith("f5 worker: ishowtts: the thread wire-reader ended with an exception\n    ")
+    assert thread["PRIORITY"] == ["2"]
+
+
+def test_the_page_for_operators_lists_every_field() -> None:
+    page = (Path(__file__).parents[2] / "docs/operations.md").read_text()
+    [fields] = log_fields(event="accepted").values()
+    assert set(re.findall("ISHOWTTS_[A-Z_]+", page)) == set(fields)
 
 
 @pytest.fixture(scope="module")

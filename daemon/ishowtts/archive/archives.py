@@ -20,12 +20,14 @@ class Archives:
 
     Attributes:
         cache, recorder: `None` if they are not wanted.
+        disks: Where each of them is stored.
     """
 
     def __init__(self, config: Config) -> None:
         audio, min_free_mb = config.audio, config.limits.min_free_mb
         self.cache: SpeechCache | None = None
         self.recorder: Recorder | None = None
+        self.disks: list[DiskSpace] = []
         self._cache_dir: Path | None = None
         self._folders: list[BoundedFolder] = []
         self._writer = ArchiveWriter(self._open, self._maintain)
@@ -34,12 +36,14 @@ class Archives:
             self._cache_dir = config.cache_dir
             cache_disk = DiskSpace(folder, min_free_mb)
             self.cache = SpeechCache(folder, audio.cache_mb * _MB, self._writer, lambda: cache_disk.shortage() is None)
+            self.disks.append(cache_disk)
             self._folders.append(self.cache.folder)
         if audio.record_dir is not None:
             record_disk = DiskSpace(audio.record_dir, min_free_mb)
             self.recorder = Recorder(
                 audio.record_dir, audio.record_mb * _MB, self._writer, lambda: record_disk.shortage() is None
             )
+            self.disks.append(record_disk)
             self._folders.append(self.recorder.folder)
 
     @property

@@ -29,6 +29,7 @@ from ishowtts.backup.tar_stream import CHUNK_BYTES, TarWriter
 from ishowtts.config import Config
 from ishowtts.errors import BackupError
 from ishowtts.inbox import snapshot
+from ishowtts.inbox.database_file import FileDamaged
 from ishowtts.model import timestamp
 from ishowtts.util.files import open_regular
 from ishowtts.util.user_rights import as_owner_of
@@ -138,7 +139,12 @@ def _copied_queue(path: Path) -> Iterator[tuple[SourceFile | None, ArchivedQueue
         with as_owner_of(path.parent):
             source = snapshot.open_source(path)
         with closing(source):
-            found = snapshot.copy_queue(source, copy)
+            try:
+                found = snapshot.copy_queue(source, copy)
+            except FileDamaged as error:
+                raise BackupError(
+                    f"the queue {path} is damaged; restart the daemon, which salvages what can be read, and try again"
+                ) from error
             with as_owner_of(path.parent):
                 source.close()  # SQLite removes its files beside the queue if nobody else uses it
         queue = ArchivedQueue(version=found.version, waiting=found.waiting, ended=found.ended)

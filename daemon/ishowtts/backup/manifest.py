@@ -7,13 +7,13 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ishowtts.errors import BackupError
 
-FORMAT = 1
+FORMAT: Final = 1
 MANIFEST = "manifest.json"
 QUEUE = "queue/inbox.sqlite"
 CONFIG = "configuration/config.yaml"

@@ -24,6 +24,7 @@ from ishowtts.config import Config
 from ishowtts.errors import BackupError
 from ishowtts.limits import as_name
 from ishowtts.util.file_lock import lock_file
+from ishowtts.util.files import sync_folder
 from ishowtts.util.logs import visible
 
 _OPTIONAL = ("recordings", "weights")
@@ -114,7 +115,7 @@ def _complete_file(target: Path) -> Iterator[BinaryIO]:
             except BaseException:
                 part.unlink(missing_ok=True)
                 raise
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except OSError as error:
         if isinstance(error, PermissionError) and error.filename not in (None, str(part), str(target)):
             raise  # of a file that belongs into the backup
@@ -130,14 +131,6 @@ def _is_ours(part: Path, descriptor: int) -> bool:
         return False
     same = (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
     return same and opened.st_nlink == 1 and opened.st_uid == os.geteuid() and stat.S_ISREG(opened.st_mode)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _described(report: BackupReport) -> dict[str, object]:

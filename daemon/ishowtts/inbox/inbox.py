@@ -89,6 +89,10 @@ class Inbox:
         """What is wrong with the file, in a sentence for the operator; `None` while all is well."""
         return self._storage.problem
 
+    def set_limits(self, limits: InboxLimits) -> None:
+        """Take other limits. A line that waits keeps the time of its end."""
+        self._limits = limits
+
     def alive(self) -> bool:
         """Whether the thread `inbox` runs."""
         return self._writer.alive()

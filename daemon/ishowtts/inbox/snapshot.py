@@ -85,7 +85,7 @@ def examine_copy(path: Path) -> QueueContent:
     """
     with translated(path), closing(connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as copy:
         if (found := copy.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            raise FileDamaged(f"{path} is damaged ({found}): restart the daemon, which salvages what can be read")
+            raise FileDamaged(f"{path} is damaged ({found})")
         version = migrations.version_of(copy)
         if not migrations.is_known(copy):
             return QueueContent(version, None, None)

@@ -59,14 +59,13 @@ class HomeAssistantDiscovery(LoopThread):
         link: MqttLink,
     ) -> None:
         super().__init__("discovery")
-        self._config = config
+        self._config = self._wanted_config = config
         self._root = root
         self._identity = identity
         self._voices = voices
         self._inbox = inbox
         self._outside = link.serve_outside(self._home_assistant_started, self._answered)
-        wanted = config.home_assistant.discovery
-        self._topic = discovery_topic(config.home_assistant.prefix, root) if wanted else None
+        self._topic = self._topic_of(config)
         self._topics = self._read_topics()  # by topic: serial number of the board
         self._removed: set[str] = set()  # topics that we have emptied, until the broker confirms it
         self._message: bytes | None = None  # what was published last
@@ -80,14 +79,37 @@ class HomeAssistantDiscovery(LoopThread):
         self._remove_old()
         super().start()
 
+    def change(self, config: Config) -> None:
+        """Publish what another configuration asks for, and remove the message where that one has none."""
+        self._wanted_config = config
+        self.wake()
+
     def run_once(self, last: bool) -> float:
         """Publish the message if it changed or if it is due, and take the broker's answers."""
         if last:
             return _IDLE_S
+        if self._config is not self._wanted_config:
+            self._take_config(self._wanted_config)
         self._take_answers()
         if self._topic is not None:
             self._publish(self._topic)
         return min(_IDLE_S, max(0.0, self._due_s - time.monotonic()))
+
+    def _topic_of(self, config: Config) -> str | None:
+        """The topic of the message; `None` if there is to be none."""
+        home_assistant = config.home_assistant
+        return discovery_topic(home_assistant.prefix, self._root) if home_assistant.discovery else None
+
+    def _take_config(self, config: Config) -> None:
+        self._config = config
+        topic = self._topic_of(config)
+        if topic == self._topic:
+            return
+        self._topic, self._message, self._refusal, self._due_s = topic, None, None, math.inf
+        if topic is not None:
+            self._removed.discard(topic)
+            self._refused.discard(topic)
+        self._remove_old()
 
     def _publish(self, topic: str) -> None:
         facts = DiscoveryFacts.from_config(self._config, self._root, self._identity, self._voices())

@@ -113,6 +113,10 @@ class DuplicateInstanceGuard:
         self._until_s = 0.0
         self._timeout_s = 0.0  # how long the other must be silent
 
+    def set_timeouts(self, timeouts: GuardTimeouts) -> None:
+        """Take other timeouts for the next instance that is found."""
+        self._timeouts = timeouts
+
     def disconnected(self) -> None:
         """The subscriptions are gone."""
         with self._lock:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import secrets
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -80,7 +80,7 @@ class MqttOptions:
         Raises:
             ConfigError: the password file or a credential cannot be read.
         """
-        mqtt, home_assistant = config.mqtt, config.home_assistant
+        mqtt = config.mqtt
         folder = os.environ.get("CREDENTIALS_DIRECTORY")
         credentials = Path(folder) if folder else None
         username, password = user or (config.mqtt_username(credentials), config.mqtt_password(credentials))
@@ -97,9 +97,14 @@ class MqttOptions:
             tls_cert=mqtt.tls.cert,
             tls_key=config.mqtt_tls_key(credentials),
             keepalive_s=mqtt.keepalive_s,
-            guard_timeouts=GuardTimeouts(
-                config.telemetry.interval_s, mqtt.duplicate_guard.silence_s, mqtt.duplicate_guard.retry_s
-            ),
+        ).changed(config)
+
+    def changed(self, config: Config) -> MqttOptions:
+        """The options with what a reload of the configuration may change."""
+        guard, home_assistant = config.mqtt.duplicate_guard, config.home_assistant
+        return replace(
+            self,
+            guard_timeouts=GuardTimeouts(config.telemetry.interval_s, guard.silence_s, guard.retry_s),
             session_expiry_s=max(1, min(int(config.queue.max_age_s), 2**32 - 2)),
             home_assistant_status=f"{home_assistant.prefix}/status" if home_assistant.discovery else None,
         )

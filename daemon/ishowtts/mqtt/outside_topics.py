@@ -39,6 +39,18 @@ class OutsideTopics:
             self._values[topic] = body
             self._send(topic, body)
 
+    def watch(self, topic: str | None) -> None:
+        """Subscribe to another topic instead; `None`: to none."""
+        with self._lock:
+            former, self.watched = self.watched, topic
+            session = self._subscribed.session
+            if topic == former or session is None:
+                return
+            if former is not None:
+                session.unsubscribe([former])
+            if self._subscribed.may_try:
+                self._subscribe(session)
+
     def forget(self, topic: str) -> None:
         """Do not publish the value of this topic again."""
         with self._lock:

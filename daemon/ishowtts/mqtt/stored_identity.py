@@ -7,6 +7,7 @@ import secrets
 from dataclasses import replace
 
 from ishowtts.inbox import Inbox, wait_for
+from ishowtts.mqtt.discovery import PUBLISHED_KEY, REFUSAL_KEY
 from ishowtts.mqtt.mqtt_options import MqttOptions
 
 INSTANCES_KEY = "instances"
@@ -15,7 +16,13 @@ INSTANCES_KEY = "instances"
 ROOT_KEY = "root"
 """Setting of the inbox: the root topic of the latest run."""
 
-_SECRET_KEY = "client_secret"  # noqa: S105  the name of a setting
+SECRET_KEY = "client_secret"  # noqa: S105  the name of a setting
+"""Setting of the inbox: makes the client ids of this appliance impossible to guess."""
+
+IDENTITY_KEYS = (INSTANCES_KEY, ROOT_KEY, SECRET_KEY, PUBLISHED_KEY, REFUSAL_KEY)
+"""Settings of the inbox that belong to one appliance at one broker. Another board with a copy of them would take its
+session, and would remove its message for Home Assistant."""
+
 _MAX_PREDECESSORS = 20  # starts in a row that may fail to reach the broker
 
 
@@ -43,9 +50,9 @@ def with_stored_identity(options: MqttOptions, inbox: Inbox, instance: str) -> M
 
 def _stored_client_secret(inbox: Inbox) -> str:
     """The client secret of the state directory. It is made at the first start."""
-    stored = inbox.recall(_SECRET_KEY)
+    stored = inbox.recall(SECRET_KEY)
     if stored is not None and re.fullmatch(r"[0-9a-f]{32}", stored):
         return stored
     secret = secrets.token_hex(16)
-    wait_for(inbox.remember(_SECRET_KEY, secret))
+    wait_for(inbox.remember(SECRET_KEY, secret))
     return secret

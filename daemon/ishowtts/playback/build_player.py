@@ -66,10 +66,15 @@ def build_player(
     log.info("sound: %s (%s)", chosen.speaker.name, chosen.why)
     return Player(
         chosen.speaker,
-        substitute=None if audio.when_lost in ("wait", "drop") else choose(audio.when_lost).speaker,
+        substitute=substitute_speaker(audio, choose),
         timing_of=lambda name: device_timing(audio, name),
         on_change=on_change,
     )
+
+
+def substitute_speaker(audio: AudioSection, choose: Callable[[str], ChosenSpeaker]) -> Speaker | None:
+    """Returns the substitute device of `when_lost`; `None` if it names none."""
+    return None if audio.when_lost in ("wait", "drop") else choose(audio.when_lost).speaker
 
 
 def build_post_processor(audio: AudioSection, rate_hz: int, gain_db: Callable[[str, str], float]) -> PostProcessor:

@@ -46,11 +46,12 @@ class VoiceLevels:
 
     Args:
         target_lufs: Target loudness of every voice.
+        former: Levels with another target. What was heard of each voice is shared with them.
     """
 
-    def __init__(self, target_lufs: float) -> None:
+    def __init__(self, target_lufs: float, former: VoiceLevels | None = None) -> None:
         self.target_lufs = target_lufs
-        self._heard: OrderedDict[EngineVoice, deque[float]] = OrderedDict()
+        self._heard: OrderedDict[EngineVoice, deque[float]] = OrderedDict() if former is None else former._heard
         self._gains_db: OrderedDict[tuple[str, EngineVoice], float] = OrderedDict()
 
     def gain_db(self, voice: EngineVoice, line_id: str, blocks: list[float]) -> float:

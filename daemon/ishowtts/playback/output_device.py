@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import queue
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,6 +59,8 @@ class OutputDevice:
         timing_of: Callable[[str], DeviceTiming] = default_timing,
     ) -> None:
         self.losses = 0
+        self._former_underruns = 0
+        self._changes: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._primary, self._substitute = primary, substitute
         self._timing_of = timing_of
         self._speaker = primary
@@ -82,8 +85,9 @@ class OutputDevice:
 
     @property
     def underruns(self) -> int:
-        """Underruns of both speakers."""
-        return self._primary.underruns + (self._substitute.underruns if self._substitute else 0)
+        """Underruns of both speakers, and of former substitutes."""
+        now = self._primary.underruns + (self._substitute.underruns if self._substitute else 0)
+        return self._former_underruns + now
 
     @property
     def lost(self) -> str | None:
@@ -109,6 +113,7 @@ class OutputDevice:
         Raises:
             SpeakerError: Neither can be opened. The text names both.
         """
+        self._apply_changes()
         self._rate_hz = rate_hz
         try:
             if self._last_failed is self._primary and self._substitute is not None:
@@ -122,6 +127,31 @@ class OutputDevice:
         else:
             self._use_primary()
         self._mark_open()
+
+    def set_timing(self, timing_of: Callable[[str], DeviceTiming]) -> None:
+        """Takes the timing of the devices from another function, once nothing is playing. Any thread may call."""
+
+        def change() -> None:
+            self._timing_of = timing_of
+            self._timing = timing_of(self.name)
+
+        self._changes.put(change)
+
+    def set_substitute(self, substitute: Speaker | None) -> None:
+        """Takes another substitute, once nothing is playing. Any thread may call.
+
+        If the former one is in use, it is closed. The next `open` tries the primary speaker first.
+        """
+
+        def change() -> None:
+            if self._substitute is not None:
+                self._former_underruns += self._substitute.underruns
+            if self._speaker is not self._primary:
+                self.release()
+                self._speaker, self._substitute_reason = self._primary, None
+            self._substitute = substitute
+
+        self._changes.put(change)
 
     def mark_failed(self, why: str) -> float:
         """Records that the device failed. Call `release` next; the device stays closed until `open` succeeds.
@@ -149,11 +179,13 @@ class OutputDevice:
         """Does what is due while nothing is playing: drain, check the devices, release an idle device.
 
         Returns:
-            Whether the primary speaker has replaced the substitute again.
+            Whether another speaker is in use now.
 
         Raises:
             SpeakerError: The device is known to be gone.
         """
+        before = self._speaker
+        self._apply_changes()
         if self._undrained:
             # Once per quiet period: without it, ALSA would count an underrun for each line.
             self._speaker.drain()
@@ -166,7 +198,7 @@ class OutputDevice:
         if self._is_open and release_s is not None and self._quiet_s() >= release_s:
             log.debug("the sound device %s is released", self.name)
             self.release()
-        return False
+        return self._speaker is not before
 
     def needs_lead_in(self) -> bool:
         """Whether more silence is to be written before the sound, for a device that must wake up."""
@@ -191,6 +223,10 @@ class OutputDevice:
     def delay_s(self) -> float:
         """Seconds of sound that were written and not heard yet."""
         return self._speaker.delay_s()
+
+    def _apply_changes(self) -> None:
+        while not self._changes.empty():
+            self._changes.get()()
 
     def _quiet_s(self) -> float:
         return time.monotonic() - self._quiet_since

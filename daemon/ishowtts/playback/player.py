@@ -189,6 +189,14 @@ class Player:
         with self._changed:
             self._volume = max(VOLUME[0], min(VOLUME[1], volume))
 
+    def set_timing(self, timing_of: Callable[[str], DeviceTiming]) -> None:
+        """Takes the timing of the devices from another function, once nothing is playing."""
+        self._output.set_timing(timing_of)
+
+    def set_substitute(self, substitute: Speaker | None) -> None:
+        """Takes another substitute device, once nothing is playing."""
+        self._output.set_substitute(substitute)
+
     def set_hardware_volume(self, active: bool) -> None:
         """Tells whether the card's mixer applies the volume. If so, the player applies only the rest in software."""
         with self._changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable
 
@@ -39,6 +40,13 @@ class PostProcessor:
         self._peak_dbtp = peak_dbtp
         self._voice_gain_db = voice_gain_db
         self._lock = threading.Lock()
+
+    def changed(self, loudness_lufs: float | None, peak_dbtp: float | None) -> PostProcessor:
+        """Another post-processor for later lines. It shares what is known of each voice, and the lock for that."""
+        other = copy.copy(self)
+        other._levels = None if loudness_lufs is None else VoiceLevels(loudness_lufs, self._levels)
+        other._peak_dbtp = peak_dbtp
+        return other
 
     def prepare(self) -> None:
         """Processes a sound that nobody hears, so that the first line finds resampler, meter and limiter loaded."""

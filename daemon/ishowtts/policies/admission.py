@@ -96,7 +96,7 @@ class Policies:
         self._voices = voices
         self._blocked = BlockedWords(policies.blocked, clock)
         self._rates = RateLimits(policies)
-        self._author_voices = {author_key(name): voice for name, voice in policies.author_voices.items()}
+        self._author_voices = _author_voices(policies)
         self._warned_voices: set[str] = set()
 
     def for_longer_texts(self, max_chars: int) -> Policies:
@@ -104,6 +104,20 @@ class Policies:
         other = copy.copy(self)
         other._limits = self._limits.model_copy(update={"max_chars": max_chars})
         return other
+
+    def changed(self, policies: config.PolicySection, limits: config.LimitsSection) -> Policies:
+        """Other policies with the same counts of the minute. Those of the limits hold after `take_effect`."""
+        other = copy.copy(self)
+        other._policies, other._limits = policies, limits
+        if policies.blocked != self._policies.blocked:
+            other._blocked = BlockedWords(policies.blocked, self._clock)
+        other._author_voices = _author_voices(policies)
+        other._warned_voices = set()
+        return other
+
+    def take_effect(self) -> None:
+        """Count against the limits of these policies from now on. No line may be admitted at the same time."""
+        self._rates.change(self._policies)
 
     @property
     def fault(self) -> str | None:
@@ -287,6 +301,10 @@ class Policies:
             return None
         work = len(line.text) * (self._nfe_step if line.nfe_step is None else line.nfe_step)
         return self._rates.try_acquire(line.author, work, self._clock())
+
+
+def _author_voices(policies: config.PolicySection) -> dict[str, str]:
+    return {author_key(name): voice for name, voice in policies.author_voices.items()}
 
 
 def merged_text(template: str, text: str, count: int) -> str:

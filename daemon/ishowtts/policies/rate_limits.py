@@ -19,10 +19,22 @@ class RateLimits:
     """
 
     def __init__(self, policies: config.PolicySection) -> None:
-        self._lines = None if policies.lines_per_min is None else SlidingWindow(policies.lines_per_min)
-        self._work = None if policies.work_per_min is None else SlidingWindow(policies.work_per_min)
+        self._lines = _window(None, policies.lines_per_min)
+        self._work = _window(None, policies.work_per_min)
         self._author_limit = policies.author_lines_per_min
         self._authors = None if policies.author_lines_per_min is None else AuthorWindows(policies.author_lines_per_min)
+
+    def change(self, policies: config.PolicySection) -> None:
+        """Take other limits. What was accepted in the last minute counts against them too, if it was counted."""
+        self._lines = _window(self._lines, policies.lines_per_min)
+        self._work = _window(self._work, policies.work_per_min)
+        self._author_limit = limit = policies.author_lines_per_min
+        if limit is None:
+            self._authors = None
+        elif self._authors is None:
+            self._authors = AuthorWindows(limit)
+        else:
+            self._authors.set_limit(limit)
 
     def try_acquire(self, author: str | None, work: int, now_s: float) -> str | None:
         """Count a line if it is within every limit.
@@ -123,6 +135,12 @@ class AuthorWindows:
         found = self._latest.get(author)
         return 0.0 if found is None else found[0].wait_s(1, now_s)
 
+    def set_limit(self, limit: int) -> None:
+        """Take another limit, for all authors."""
+        self._limit = limit
+        for window, _ in self._latest.values():
+            window.limit = limit
+
     def add(self, author: str, now_s: float) -> None:
         """Count one line."""
         window = self._latest[author][0] if author in self._latest else SlidingWindow(self._limit)
@@ -131,6 +149,15 @@ class AuthorWindows:
         self._latest.move_to_end(author)
         while len(self._latest) > _MAX_AUTHORS or now_s - next(iter(self._latest.values()))[1] >= WINDOW_S:
             self._latest.popitem(last=False)
+
+
+def _window(former: SlidingWindow | None, limit: int | None) -> SlidingWindow | None:
+    """A window with this limit, which keeps what the former one has counted; `None`: there is no limit."""
+    if limit is None:
+        return None
+    window = former or SlidingWindow(limit)
+    window.limit = limit
+    return window
 
 
 def _lines(count: int | None) -> str:

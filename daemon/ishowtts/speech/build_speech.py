@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypedDict
 
 from ishowtts.archive.archives import Archives
 from ishowtts.config import Config
@@ -20,12 +21,43 @@ from ishowtts.speech.segment_renderer import SpeechResources
 from ishowtts.speech.speech_policy import SpeechPolicy
 
 
-@dataclass(frozen=True)
+class _Options(TypedDict):
+    """What the configuration says of the scheduler; see there."""
+
+    pause_s: float
+    drop_when_lost: bool
+
+
+@dataclass
 class SpeechParts:
-    """The two parts. The render service is closed before the connection to the broker, and so before the scheduler."""
+    """The two parts. The render service is closed before the connection to the broker, and so before the scheduler.
+
+    Attributes:
+        resources: What the next lines are spoken with.
+        resources_of_renders: The same for renders.
+    """
 
     scheduler: Scheduler
     renders: RenderService
+    resources: SpeechResources
+    resources_of_renders: SpeechResources
+
+    def change(self, config: Config, policy: SpeechPolicy) -> None:
+        """Speak and render with another policy and other levels from the next line on.
+
+        Args:
+            config: With the same section `engine` as before.
+        """
+        self.resources, self.resources_of_renders = (
+            replace(
+                resources,
+                policy=policy,
+                post_processor=resources.post_processor.changed(config.audio.loudness_lufs, config.audio.peak_dbtp),
+            )
+            for resources in (self.resources, self.resources_of_renders)
+        )
+        self.scheduler.change(self.resources, **_options(config))
+        self.renders.change(self.resources_of_renders, policy.admit_render)
 
 
 def build_speech(
@@ -75,11 +107,14 @@ def build_speech(
         resources,
         available=engines.available,
         paused=paused,
-        pause_s=config.audio.pause_s,
-        drop_when_lost=config.audio.when_lost == "drop",
+        **_options(config),
         on_change=on_change,
         on_report=on_report,
         next_render=renders.next_job,
     )
     renders.ready.connect(scheduler.renders_changed)
-    return SpeechParts(scheduler, renders)
+    return SpeechParts(scheduler, renders, resources, for_renders)
+
+
+def _options(config: Config) -> _Options:
+    return {"pause_s": config.audio.pause_s, "drop_when_lost": config.audio.when_lost == "drop"}

@@ -52,6 +52,10 @@ class HistoryReplies(LoopThread):
         self._refusals = RateLimit(_MOST_REFUSALS)
         self._warnings = RateLimit(_MOST_WARNINGS)
 
+    def set_private(self, private: bool) -> None:
+        """Withhold texts and authors from later replies, or not."""
+        self._private = private
+
     def offer(self, request: HistoryRequest, reply: Reply) -> None:
         """Answer a request soon, or refuse it now. Never blocks."""
         if request.fault is not None:

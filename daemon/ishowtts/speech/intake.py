@@ -59,6 +59,10 @@ class Intake(LoopThread):
         self._one_by_one: deque[tuple[Arrival, Acknowledge]] = deque()  # from a group in which one made the inbox fail
         self._commit: Future[None] | None = None  # of the group, once the inbox was asked
 
+    def set_admission(self, admit: Callable[[Line], Line | Rejection]) -> None:
+        """Apply other policies to the lines that are not admitted yet."""
+        self._admit = admit
+
     def offer(self, arrival: Arrival, acknowledge: Acknowledge) -> None:
         """Take one arrival. Never blocks. `acknowledge` is called once it is on disk, or was only counted.
 

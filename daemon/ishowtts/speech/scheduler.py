@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import queue
 import threading
 import time
 from collections.abc import Callable, Hashable
@@ -88,6 +89,7 @@ class Scheduler(LoopThread):
         self._status = SchedulerStatus(None, paused, None, prepared=False)
         self._prepared: Future[None] | None = None
         self._closing_soon = threading.Event()
+        self._changes: queue.SimpleQueue[tuple[SpeechResources, float, bool]] = queue.SimpleQueue()
         self._commands = PendingCommands()
         self._synthesis = SynthesisThread("synthesis", next_render)
         self._backoff = EngineBackoff()
@@ -97,11 +99,23 @@ class Scheduler(LoopThread):
         )
         self._prefetcher = Prefetcher(
             inbox,
-            min_priority=resources.policy.min_priority,
+            min_priority=self._min_priority,
             held_lines=self._held_lines.now,
             make_task=self._make_task,
             wake=self.wake,
         )
+
+    def change(self, resources: SpeechResources, *, pause_s: float, drop_when_lost: bool) -> None:
+        """Speak the next lines in another way. Any thread may call.
+
+        The current line goes on as it began. What was prepared of the next one is dropped.
+
+        Args:
+            resources: With the same synthesizer and player as before.
+            pause_s, drop_when_lost: See the class.
+        """
+        self._changes.put((resources, pause_s, drop_when_lost))
+        self.wake()
 
     @property
     def status(self) -> SchedulerStatus:
@@ -150,6 +164,9 @@ class Scheduler(LoopThread):
         if last:
             self._put_back_all()
             return _POLL_S
+        while not self._changes.empty():
+            self._resources, self._pause_s, self._drop_when_lost = self._changes.get()
+            self._prefetcher.drop()
         # A line that is being taken is neither in the queue nor current: a command about it must not miss it.
         if self._commands and self._withdraw_take():
             for execute in self._commands.take():
@@ -291,6 +308,9 @@ class Scheduler(LoopThread):
             if dequeued is not None:
                 log_failure(self._inbox.postpone(dequeued.seq))
         self._current.interrupt()
+
+    def _min_priority(self) -> Priority:
+        return self._resources.policy.min_priority()
 
     def _make_task(self, dequeued: DequeuedLine) -> SpeechTask:
         return SpeechTask(dequeued, self._resources, self._synthesis, self.wake)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -71,16 +71,48 @@ class SpeechPolicy:
             language_of: Language of a voice by its name; `None` from it means English.
             local_time: Returns the local time, for quiet hours.
         """
-        f5, reading = config.engine.f5, config.text
         return cls(
-            Policies(config.policies, config.limits, f5.nfe_step, voices=voices),
-            TextReader(reading.pronunciations, language_of, reading.normalise, f5.default_voice, reading.decimal),
+            Policies(config.policies, config.limits, config.engine.f5.nfe_step, voices=voices),
+            _reader(config, language_of),
             ChimeFiles.from_config(config),
             chime=config.audio.chime,
             merge_say=config.policies.merge_say,
             local_time=local_time,
             max_render_chars=max(config.limits.max_chars, RENDER_CHARS),
         )
+
+    def changed(self, config: Config, former: Config, language_of: Callable[[str | None], str | None]) -> SpeechPolicy:
+        """The policy of another configuration. Files that this one reads already are not read again.
+
+        Nothing changes before `take_effect`. The counts of the minute, and the lock for them, are the same.
+
+        Args:
+            former: The configuration of this policy. Its section `engine` is the same.
+            language_of: As for `from_config`.
+
+        Raises:
+            OperatorFileError: A file that is read only now cannot be used.
+        """
+        other, faults = copy.copy(self), []
+        other._policies = self._policies.changed(config.policies, config.limits)
+        other._render_policies = other._policies.for_longer_texts(max(config.limits.max_chars, RENDER_CHARS))
+        if config.policies.blocked != former.policies.blocked:
+            faults.append(other._policies.fault)
+        if config.text != former.text:
+            other._reader = _reader(config, language_of)
+            faults.append(other._reader.file_fault)
+        other._chime, other._merge_say = config.audio.chime, config.policies.merge_say
+        if (config.audio.chime, config.chimes_folder) != (former.audio.chime, former.chimes_folder):
+            other._chimes = ChimeFiles.from_config(config)
+            faults.append(other._chimes.fault or other._chime_fault())
+        if sentences := [fault for fault in faults if fault]:
+            raise OperatorFileError("; ".join(sentences))
+        return other
+
+    def take_effect(self) -> None:
+        """Count lines against the limits of this policy from now on."""
+        with self._admission:
+            self._policies.take_effect()
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -95,8 +127,7 @@ class SpeechPolicy:
         self.spoken_text(DequeuedLine(0, line, 0.0, 0, None, 1, 2))
         self.quiet_until()
         self.chime_names()
-        with suppress(OperatorFileError):  # `problems` tells of it
-            self.chime(Line("", ""))
+        self._chime_fault()  # `problems` tells of it
 
     def admit(self, line: Line) -> Line | Rejection:
         """The line as it is to be spoken, or why it is rejected."""
@@ -149,5 +180,18 @@ class SpeechPolicy:
         """Names of the chimes that a line may ask for."""
         return self._chimes.names()
 
+    def _chime_fault(self) -> str | None:
+        """Why the chime of lines that name none cannot be played; `None` if it can."""
+        try:
+            self.chime(Line("", ""))
+        except OperatorFileError as error:
+            return str(error)
+        return None
+
     def _quiet_hours(self) -> QuietHours | None:
         return self._policies.quiet_hours(self._local_time())
+
+
+def _reader(config: Config, language_of: Callable[[str | None], str | None]) -> TextReader:
+    text = config.text
+    return TextReader(text.pronunciations, language_of, text.normalise, config.engine.f5.default_voice, text.decimal)

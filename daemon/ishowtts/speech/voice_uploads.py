@@ -49,6 +49,9 @@ class VoiceUploads(LoopThread):
         engines: Their voices are looked up. Those of the operator are never changed.
         inbox: Stores the answers.
         on_change: Called when a voice was added, replaced or removed.
+
+    Attributes:
+        disk: Where uploads are stored.
     """
 
     def __init__(self, config: Config, engines: Engines, inbox: Inbox, *, on_change: Callable[[], None]) -> None:
@@ -59,7 +62,7 @@ class VoiceUploads(LoopThread):
         self._not_cloned = engines.cloned_voice_problem
         self._on_change = on_change
         self._voices_dir = uploaded_voices_folder(config)
-        self._disk = DiskSpace(config.state_dir, config.limits.min_free_mb)
+        self.disk = DiskSpace(config.state_dir, config.limits.min_free_mb)
         self._spool = UploadSpool(self._voices_dir / _SPOOL)
         self._answers = CommandAnswers(inbox)
         self._waiting: deque[tuple[VoiceRequest, Acknowledge]] = deque()
@@ -146,7 +149,7 @@ class VoiceUploads(LoopThread):
                 raise VoiceError(f"there is already a voice {name!r}; send replace: true, or another name")
         elif len(self._library.uploaded_names()) >= _MAX_VOICES:
             raise VoiceError(f"{_MAX_VOICES} voices have come over MQTT, which is the limit; remove one first")
-        if problem := self._disk.shortage(VOICE_RECORDING_BYTES / 1e6):
+        if problem := self.disk.shortage(VOICE_RECORDING_BYTES / 1e6):
             raise VoiceError(problem)
 
     def _finish(self, upload: CompleteUpload) -> None:

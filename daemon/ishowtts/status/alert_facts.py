@@ -188,13 +188,13 @@ def build_alerts(
     player: Player,
     link: MqttLink,
     inbox: Inbox,
+    disk: DiskSpace,
 ) -> Alerts:
     """Build the alerts of the daemon.
 
     Args:
         limits: See `AlertFactCollector`.
     """
-    disk = DiskSpace(config.state_dir, config.limits.min_free_mb)
     lock = ClockLock(STORE, time.monotonic)
     repair = ClockRepair.of_service(enabled=config.board.repair_clocks)
     facts = AlertFactCollector(limits, telemetry, engines, player, link, inbox, disk, lock, ThrottleCounter(), repair)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -33,6 +33,7 @@ class ApplianceState:
         volume_configured: `audio.volume`.
         paused_at_start: It was paused already when the daemon started.
         private: `log.private`.
+        config_note: Returns what an operator should know of the configuration file; `None`: nothing.
     """
 
     volume_configured: int
@@ -50,6 +51,7 @@ class ApplianceState:
     paused_at_start: bool
     alerts: Alerts
     private: bool
+    config_note: Callable[[], str | None]
 
     def compose(self) -> dict[str, Any]:
         """Compose the payload `state`, without `since`."""
@@ -78,7 +80,7 @@ class ApplianceState:
                 engine_name=primary.name,
                 other_engines=tuple(status for status in statuses if status is not None),
                 ready_engines=tuple(each.name for each in self.engines.order if each.problem() is None),
-                notes=self.engines.notes,
+                notes=(*self.engines.notes, *filter(None, [self.config_note()])),
                 queue_depth=self.inbox.depth(),
                 muted=self.player.muted,
                 volume=self.player.volume,

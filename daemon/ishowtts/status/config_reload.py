@@ -1,4 +1,4 @@
-"""Compares the configuration file with the configuration in use, on SIGHUP (`systemctl reload`) and on `reload`."""
+"""Reads the configuration again, on SIGHUP (`systemctl reload`) and on the command `reload`, and has it applied."""
 
 from __future__ import annotations
 
@@ -6,36 +6,59 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from ishowtts import config
 from ishowtts.config import Config
-from ishowtts.config.schema import AlertsSection
+from ishowtts.config.reload_table import TakesEffect, changes, takes_effect, with_reloaded
 from ishowtts.errors import CommandError, ConfigError
 from ishowtts.systemd import Notifier
+from ishowtts.util.logs import log_fields, visible
 from ishowtts.util.loop_thread import LoopThread
 
 log = logging.getLogger(__name__)
 
 _IDLE_S = 3600.0
 _MIN_INTERVAL_S = 1.0  # a flood of `reload` must not keep a core busy: one takes 50 ms
-_MAX_CHANGES = 20  # log lines of one reload
+_MAX_CHANGES = 20  # log lines of one reload, for each kind of change
 _MAX_ANSWERED = 5  # keys or faults in the answer to a command
 _MAX_FAULT_CHARS = 300
-_RESTART = "systemctl restart ishowtts"
+_MAX_VALUE_CHARS = 80
+_FIELDS = log_fields(event="reload")
+_RESTART = "a restart (systemctl restart ishowtts)"
+_RESTARTS = {
+    TakesEffect.RESTART: _RESTART,
+    TakesEffect.GATEWAY_RESTART: "a restart of the gateway (systemctl restart ishowtts-gateway)",
+}
 _LIVE = "lists of blocked words, pronunciations, voices and chimes are read by themselves when their files change"
+_AS_BEFORE = "the daemon goes on with the former one"
+_NOTE = "the configuration file was not applied, and the next start may refuse it; `sudo ishowtts check` says why"
+
+Apply = Callable[[Config, Config], Mapping[str, str]]
+"""Applies the second configuration instead of the first. Returns by key what a user should know about its new value.
+
+Raises:
+    CommandError: It cannot be applied. Nothing has changed.
+"""
 
 
 class ConfigReload(LoopThread):
-    """The thread `reload`. It applies `log.level` and `alerts`, and says which other changes need a restart.
+    """The thread `reload`. It applies what can change while the daemon runs, and says what needs a restart.
+
+    A file with a fault changes nothing at all.
 
     Args:
         in_use: The configuration that the daemon was started with.
         path: Its file.
         read_configuration: Reads the file. Raises ConfigError.
+
+    Attributes:
+        config: The configuration in use. Any thread may read it.
+        apply: Set before `start`.
+        note: What an operator should know until the next reload; `None` if the last one was applied.
     """
 
     def __init__(
@@ -46,8 +69,9 @@ class ConfigReload(LoopThread):
         read_configuration: Callable[[Path], Config] = config.load,
     ) -> None:
         super().__init__("reload")
-        self._in_use = in_use.model_dump(mode="json")
-        self._alerts = in_use.alerts
+        self.config = in_use
+        self.apply: Apply = lambda _former, _config: {}
+        self.note: str | None = None
         self._path = path
         self._notifier = notifier
         self._read_configuration = read_configuration
@@ -57,17 +81,13 @@ class ConfigReload(LoopThread):
         self._answers: list[Future[str]] = []
         self._closed = False
 
-    def alerts(self) -> AlertsSection:
-        """The section `alerts` that holds now. Any thread may call."""
-        return self._alerts
-
     def ask(self) -> None:
-        """Compare soon. Never blocks; a signal handler may call it."""
+        """Reload soon. Never blocks; a signal handler may call it."""
         self._asked = True
         self.wake()
 
     def request(self) -> Future[str]:
-        """Compare soon. Never blocks. The future gives a sentence, or raises CommandError if the file has faults."""
+        """Reload soon. Never blocks. The future gives sentences, or raises CommandError if nothing was changed."""
         answer: Future[str] = Future()
         with self._lock:
             if self._closed:
@@ -78,7 +98,7 @@ class ConfigReload(LoopThread):
         return answer
 
     def run_once(self, last: bool) -> float:
-        """Compare if somebody asked for it, at most once a second."""
+        """Reload if somebody asked for it, at most once a second."""
         if last:
             with self._lock:
                 self._closed = True
@@ -95,17 +115,19 @@ class ConfigReload(LoopThread):
         self._asked = False
         self._notifier.reloading()
         try:
-            sentence = self._compare()
+            sentences = self._take_file()
         except CommandError as error:
-            refused = error
+            refused, self.note = error, _NOTE
             self._answer(lambda answer: answer.set_exception(refused))
         except Exception:
             # The boundary to a file that anybody may have broken: speech does not end for it.
             log.exception("the configuration could not be read again; the daemon goes on as before")
+            self.note = _NOTE
             unknown = CommandError("the configuration could not be read again; the daemon's log says more")
             self._answer(lambda answer: answer.set_exception(unknown))
         else:
-            self._answer(lambda answer: answer.set_result(sentence))
+            self.note = None
+            self._answer(lambda answer: answer.set_result(sentences))
         finally:
             self._notifier.reloaded()
 
@@ -115,47 +137,58 @@ class ConfigReload(LoopThread):
         for answer in answers:
             give(answer)
 
-    def _compare(self) -> str:
-        """Compare, log what was found, and return it in a sentence. Raises CommandError if the file has faults."""
+    def _take_file(self) -> str:
+        """Apply the file, log what has changed, and return it in sentences. Raises CommandError if nothing changes."""
+        found = self._read()
+        for warning in found.warnings:
+            log.warning("%s", warning, extra=_FIELDS)
+        former, new = self.config, with_reloaded(self.config, found)
+        applied = list(changes(former, new))
         try:
-            found = self._read_configuration(self._path)
+            notes = self.apply(former, new) if applied else {}
+        except CommandError as error:
+            log.error("%s", error, extra=_FIELDS)
+            log.error("the configuration cannot be applied: %s", _AS_BEFORE, extra=_FIELDS)
+            raise CommandError(f"nothing is changed: {error}") from error
+        except Exception as error:
+            log.exception("the configuration may have been applied only in part")
+            raise CommandError(f"the configuration may have been applied only in part; it needs {_RESTART}") from error
+        self.config = new
+        told = [_sentence(key, value, notes.get(key)) for key, _, value in applied]
+        _log_some(logging.INFO, told)
+        waiting: dict[TakesEffect, list[str]] = {TakesEffect.RESTART: [], TakesEffect.GATEWAY_RESTART: []}
+        for key, _, _ in changes(new, found):
+            waiting[takes_effect(key)].append(key)
+        for effect, keys in waiting.items():
+            _log_some(
+                logging.WARNING,
+                [f"{key} has changed in {self._path}: this needs {_RESTARTS[effect]}" for key in keys],
+            )
+        if not told and not any(waiting.values()):
+            log.info("%s has no change; %s", self._path, _LIVE, extra=_FIELDS)
+            return f"nothing has changed; {_LIVE}"
+        answer = [_first(told)] if told else []
+        for effect, keys in waiting.items():
+            if keys:
+                answer.append(f"these keys have changed and need {_RESTARTS[effect]}: {_first(keys, ', ')}")
+        return "; ".join(answer)
+
+    def _read(self) -> Config:
+        """The configuration of the file. Raises CommandError with its faults, which are logged."""
+        try:
+            return self._read_configuration(self._path)
         except ConfigError as error:
-            for problem in error.problems:
-                log.error("%s", problem)
-            log.error("the configuration has faults: the daemon goes on with the one that it has")
+            _log_some(logging.ERROR, error.problems)
+            log.error("the configuration has faults: %s", _AS_BEFORE, extra=_FIELDS)
             faults = [problem[:_MAX_FAULT_CHARS] for problem in error.problems]
             raise CommandError(f"the configuration has faults, so nothing is changed: {_first(faults)}") from error
-        for warning in found.warnings:
-            log.warning("%s", warning)
-        file = found.model_dump(mode="json")
-        applied = "".join(f"{sentence}; " for sentence in self._apply(found, file))
-        changed = list(_differences(self._in_use, file))
-        for key in changed[:_MAX_CHANGES]:
-            log.warning("%s has changed in %s: this needs a restart (%s)", key, self._path, _RESTART)
-        if len(changed) > _MAX_CHANGES:
-            log.warning("%d more keys have changed: they need a restart", len(changed) - _MAX_CHANGES)
-        if changed:
-            return f"{applied}these keys have changed and need a restart ({_RESTART}): {_first(changed, ', ')}"
-        log.info("%s has no change that needs a restart; %s", self._path, _LIVE)
-        return f"{applied}no other key has changed" if applied else f"nothing has changed that needs a restart; {_LIVE}"
 
-    def _apply(self, found: Config, file: dict[str, Any]) -> list[str]:
-        """Apply what can change while the daemon runs. Returns a sentence for each key that has changed.
 
-        Args:
-            file: The same as `found`, as plain values.
-        """
-        changed = [key for key in _differences(self._in_use, file) if key == "log.level" or key.startswith("alerts.")]
-        self._in_use["log"]["level"], self._in_use["alerts"] = file["log"]["level"], file["alerts"]
-        self._alerts = found.alerts
-        logging.getLogger("ishowtts").setLevel(found.log.level.upper())
-        sentences = []
-        for key in changed:
-            section, _, name = key.partition(".")
-            value = file[section][name]
-            sentences.append(f"{key} is {value if isinstance(value, str) else f'{value:g}'} now")
-            log.info("%s", sentences[-1])
-        return sentences
+def _log_some(level: int, sentences: Sequence[str]) -> None:
+    for sentence in sentences[:_MAX_CHANGES]:
+        log.log(level, "%s", sentence, extra=_FIELDS)
+    if (more := len(sentences) - _MAX_CHANGES) > 0:
+        log.log(level, "and %d more, as `sudo ishowtts check` shows", more, extra=_FIELDS)
 
 
 def _first(sentences: Sequence[str], separator: str = "; ") -> str:
@@ -164,11 +197,21 @@ def _first(sentences: Sequence[str], separator: str = "; ") -> str:
     return separator.join(sentences[:_MAX_ANSWERED]) + (f"{separator}and {more} more" if more > 0 else "")
 
 
-def _differences(old: Any, new: Any, key: str = "") -> Iterator[str]:
-    """The keys whose values differ, in the order of the file."""
-    if not isinstance(old, dict) or not isinstance(new, dict):
-        if old != new:
-            yield key
-        return
-    for name in dict.fromkeys((*old, *new)):
-        yield from _differences(old.get(name), new.get(name), f"{key}.{name}" if key else str(name))
+def _sentence(key: str, value: Any, note: str | None) -> str:
+    """What a key is now. Of a list only the length is told: a blocked word, or the name of an author, is private."""
+    if isinstance(value, (list, dict)):
+        told = f"{key} has {len(value)} {'entry' if len(value) == 1 else 'entries'} now"
+    else:
+        told = f"{key} is {_written(value)} now"
+    return f"{told} ({note})" if note else told
+
+
+def _written(value: Any) -> str:
+    """A value as YAML writes it, shortened."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, (int, float)):
+        return f"{value:.10g}"
+    text = visible(str(value))
+    shown = text if len(text) <= _MAX_VALUE_CHARS else f"{text[: _MAX_VALUE_CHARS - 1]}…"
+    return shown if isinstance(value, PurePath) or shown.isidentifier() else repr(shown)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ishowtts.systemd import Notifier
+from ishowtts.util.logs import log_fields
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,8 @@ class StateReport:
             same = routine and self._was_routine and state["detail"] == self._detail
             level = logging.DEBUG if same else logging.INFO
             self._was_routine, self._detail = routine, state["detail"]
-            log.log(level, "state: %s%s", state["state"], f" ({state['detail']})" if state["detail"] else "")
+            detail = f" ({state['detail']})" if state["detail"] else ""
+            log.log(level, "state: %s%s", state["state"], detail, extra=log_fields(event="state"))
 
     def ready(self) -> None:
         """Report READY to systemd. The daemon does its part, though a broker may be missing."""

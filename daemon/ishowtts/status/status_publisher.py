@@ -56,6 +56,12 @@ class StatusPublisher(LoopThread):
         self._published_at = -math.inf
         self._since = timestamp(time.time())
 
+    def set_interval(self, interval_s: float) -> None:
+        """Publish telemetry in another interval, in seconds. The next one comes at once."""
+        self._interval_s = interval_s
+        self._telemetry_at = time.monotonic()
+        self.wake()
+
     def run_once(self, last: bool) -> float:
         """Publish telemetry if it is due, then the alerts and the state if they changed."""
         now = time.monotonic()

@@ -95,11 +95,15 @@ class TextReader:
         self._decimal = decimal
 
     @property
+    def file_fault(self) -> str | None:
+        """What is wrong with the file of pronunciations; `None` if nothing is."""
+        return None if self._file is None else self._file.fault
+
+    @property
     def fault(self) -> str | None:
         """What is wrong with the file of pronunciations, or with the grammars once they were needed."""
-        file_fault = None if self._file is None else self._file.fault
         grammars = grammar_fault() if self._normalise else None
-        return "; ".join(fault for fault in (file_fault, grammars, identifier_fault()) if fault) or None
+        return "; ".join(fault for fault in (self.file_fault, grammars, identifier_fault()) if fault) or None
 
     def warm(self) -> None:
         """Load the grammars and the statistics of languages, so that the first line does not wait a second for them."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-@dataclass(frozen=True)
+@dataclass
 class DiskSpace:
     """The free space of the file system that holds a folder.
 
     Args:
         place: The folder. It does not need to exist yet.
-        min_free_mb: Less free space than this is a shortage; 0 never is.
+        min_free_mb: Less free space than this is a shortage; 0 never is. It may change.
     """
 
     place: Path

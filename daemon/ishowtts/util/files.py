@@ -108,6 +108,15 @@ def take_rights(path: Path, mode: int) -> None:
             path.chmod(status.st_mode & mode)
 
 
+def sync_folder(folder: Path) -> None:
+    """Waits until the names in a folder are on disk: a rename, a new file, a removal. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def make_folder(folder: Path) -> None:
     """Creates a folder that everybody may read, with its parents. Refuses what `refuse_foreign` refuses.
 

@@ -17,6 +17,7 @@ SOCKET = "/run/systemd/journal/socket"
 """The socket of journald. In a unit with `LogNamespace=`, systemd mounts that of the namespace here."""
 
 _STALL_S = 0.5
+_SEND_BUFFER_BYTES = 8 << 20  # as libsystemd asks for; the kernel gives at most twice net.core.wmem_max
 _TIMEVAL = struct.Struct("@ll")
 _BUSY = (errno.EAGAIN, errno.ENOBUFS)
 
@@ -67,6 +68,7 @@ class JournalSocket:
     def __init__(self, path: str = SOCKET, stall_s: float = _STALL_S) -> None:
         self._path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         # Not settimeout(): Python would poll this socket, which is always writable, and try again without a pause.
         seconds, part_s = divmod(stall_s, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(int(seconds), int(part_s * 1e6)))

@@ -196,11 +196,9 @@ def set_up(level: str, *, private: bool) -> None:
 
     Also logs exceptions that end a thread or the process. Worker processes that start later inherit `private`.
     """
-    os.environ[_PRIVATE] = str(int(private))
+    set_private(private)
     package, gateway = logging.getLogger("ishowtts"), logging.getLogger("ishowtts_gateway")
-    present = [handler.formatter for handler in package.handlers if isinstance(handler.formatter, LogFormatter)]
-    for formatter in present:
-        formatter.private = private
+    present = any(isinstance(handler.formatter, LogFormatter) for handler in package.handlers)
     handler = None if present else _handler("", private=private)
     for logger in (package, gateway):
         if handler is not None:
@@ -230,6 +228,15 @@ def tell(text: str, level: int = logging.ERROR) -> None:
     """
     start = f"<{_SYSLOG[level]}>" if journald.is_stderr() else ""
     print("\n".join(start + visible(line) for line in text.split("\n")), file=sys.stderr, flush=True)
+
+
+def set_private(private: bool) -> None:
+    """Hides from now on what publishers wrote, or shows it. Child processes that start later inherit it."""
+    os.environ[_PRIVATE] = str(int(private))
+    for name in ("", "ishowtts", "ishowtts_gateway"):
+        for handler in logging.getLogger(name).handlers:
+            if isinstance(handler.formatter, LogFormatter):
+                handler.formatter.private = private
 
 
 def is_private() -> bool:

@@ -7,7 +7,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+
+from support.waiting import eventually
 
 
 def reason_unavailable() -> str:
@@ -23,7 +27,7 @@ def reason_unavailable() -> str:
         places = {name: Path(folder) / name for name in ("lower", "upper", "work", "merged")}
         for place in places.values():
             place.mkdir()
-        if not mount_overlay(places["lower"], places["upper"], places["work"], places["merged"]):
+        if not mount_overlay([places["lower"]], places["upper"], places["work"], places["merged"]):
             return "booted machines need overlay mounts, which this machine refuses"
         unmount(places["merged"])
     return ""
@@ -46,8 +50,13 @@ def required_cgroup() -> Path:
     return place
 
 
-def remove_cgroup(folder: Path) -> bool:
-    """Remove a cgroup; false while the kernel has not removed all of its processes."""
+def remove_cgroups(top: Path) -> None:
+    """Remove a cgroup and those in it. The kernel takes a moment to remove processes that have been killed."""
+    for folder, _, _ in sorted(os.walk(top), reverse=True):
+        eventually(partial(_remove_cgroup, Path(folder)), f"the end of {folder}")
+
+
+def _remove_cgroup(folder: Path) -> bool:
     try:
         folder.rmdir()
     except OSError:
@@ -55,9 +64,9 @@ def remove_cgroup(folder: Path) -> bool:
     return True
 
 
-def mount_overlay(lower: Path, upper: Path, work: Path, merged: Path) -> bool:
-    """Mount a writable folder over one that stays as it is; false if the kernel refuses."""
-    options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+def mount_overlay(layers: Sequence[Path], upper: Path, work: Path, merged: Path) -> bool:
+    """Mount a writable folder over those that stay as they are, the topmost first; false if the kernel refuses."""
+    options = f"lowerdir={':'.join(map(str, layers))},upperdir={upper},workdir={work}"
     command = ["mount", "-t", "overlay", "overlay", "-o", options, str(merged)]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 

@@ -18,7 +18,7 @@ from support.booted.host import (
     kill,
     mount_overlay,
     pid_inside,
-    remove_cgroup,
+    remove_cgroups,
     required_cgroup,
     unmount,
 )
@@ -38,7 +38,10 @@ _ENVIRONMENT = {
 }
 _MAX_LINKS = 40
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
-_INDEX_VARIABLES = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL")
+_NETWORK_VARIABLES = (
+    "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE", "PIP_CERT",
+    "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL",
+)  # fmt: skip
 
 
 class BootedMachine:
@@ -48,17 +51,25 @@ class BootedMachine:
     `shutdown` and `boot`, as on a disk. The machine has a loopback interface and no other network.
 
     Args:
-        base: A root folder of `base_root`.
+        layers: Root folders that stay as they are, the topmost first: one of `base_root`, and over it those of `save`.
         network: Commands reach the host's network through a proxy, until `cut_network`. They get it by variables of the
             environment, so services do not have it.
         binds: Folder or file of the host to its place in the machine, read-only there.
+        shared: Folder of the host to its place in the machine, writable there, such as a cache.
     """
 
-    def __init__(self, base: Path, *, network: bool = False, binds: Mapping[Path, str] | None = None) -> None:
-        self._base = base
+    def __init__(
+        self,
+        *layers: Path,
+        network: bool = False,
+        binds: Mapping[Path, str] | None = None,
+        shared: Mapping[Path, str] | None = None,
+    ) -> None:
+        self._layers = layers
         self._network = network
         self._proxy: HostProxy | None = None
         self._binds = {**(_certificates() if network else {}), **(binds or {})}
+        self._shared = dict(shared or {})
         self._name = f"ishowtts-{uuid.uuid4().hex[:10]}"
         self._folder = Path(tempfile.mkdtemp(prefix="ishowtts-booted-"))
         self._merged = self._folder / "merged"
@@ -71,9 +82,13 @@ class BootedMachine:
         upper, work = self._folder / "upper", self._folder / "work"
         for place in (upper, work, self._merged):
             place.mkdir()
-        if not mount_overlay(self._base, upper, work, self._merged):
-            raise RuntimeError(f"no overlay could be mounted over {self._base}")
+        upper.chmod(0o755)
+        if not mount_overlay(self._layers, upper, work, self._merged):
+            raise RuntimeError(f"no overlay could be mounted over {self._layers}")
         try:
+            if self._network:
+                place = self._merged / "etc/sudoers.d/network"
+                place.write_text(f'Defaults env_keep += "{" ".join(_NETWORK_VARIABLES)}"\n')
             self.boot()
         except BaseException:
             self._remove()
@@ -91,6 +106,11 @@ class BootedMachine:
         return self._systemd_pid > 0 and self._nspawn is not None and self._nspawn.poll() is None
 
     @property
+    def has_network(self) -> bool:
+        """Whether commands reach the host's network."""
+        return self._proxy is not None
+
+    @property
     def console(self) -> str:
         """What systemd has written to the console, over all boots."""
         return self._console.read_text(errors="replace")
@@ -101,6 +121,7 @@ class BootedMachine:
             raise RuntimeError("the machine is up already")
         self._cgroup.mkdir(exist_ok=True)
         binds = [f"--bind-ro={source}:{target}" for source, target in self._binds.items()]
+        binds += [f"--bind={source}:{target}" for source, target in self._shared.items()]
         command = ["systemd-nspawn", "--quiet", "--boot", "--keep-unit", "--register=no", "--private-network",
                    "--link-journal=no", "--resolv-conf=off", "--timezone=off", "--console=read-only",
                    f"--machine={self._name}", "--hostname=appliance", *binds, "-D", str(self._merged)]  # fmt: skip
@@ -198,12 +219,14 @@ class BootedMachine:
         """Return the messages of a unit, of all boots that are in the journal."""
         return self.run("journalctl", "--no-pager", "-o", "cat", "-u", unit, *arguments).stdout
 
-    def wait_until(self, condition: Callable[[], object], what: str = "it", timeout_s: float = 20.0) -> None:
-        """Wait for a condition; it starts commands, so it is asked ten times a second."""
+    def wait_until(
+        self, condition: Callable[[], object], what: str = "it", timeout_s: float = 20.0, poll_s: float = 0.1
+    ) -> None:
+        """Wait for a condition that starts commands. `poll_s` is the pause between two of them."""
         deadline = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < deadline, f"{what} did not come about within {timeout_s:.0f} s"
-            time.sleep(0.1)
+            time.sleep(poll_s)
 
     def kill(self) -> None:
         """End everything in the machine at once and without notice, as a power cut does. Files that it wrote stay."""
@@ -222,7 +245,7 @@ class BootedMachine:
             self._nspawn.kill()
             self._nspawn.wait()
         self._nspawn, self._systemd_pid = None, 0
-        self._remove_cgroups()
+        remove_cgroups(self._cgroup)
 
     def shutdown(self) -> None:
         """Power off: systemd stops all units in order."""
@@ -234,6 +257,13 @@ class BootedMachine:
         finally:
             self.kill()
 
+    def save(self, folder: Path) -> None:
+        """Move what the machine has changed into a folder, as a layer for other machines. It must be off, and ends."""
+        if self.is_up:
+            raise RuntimeError("the machine is up")
+        unmount(self._merged)
+        (self._folder / "upper").rename(folder)
+
     def reboot(self) -> None:
         """Power off, and boot again."""
         self.shutdown()
@@ -242,7 +272,7 @@ class BootedMachine:
     def _environment(self, more: Mapping[str, str] | None) -> dict[str, str]:
         network = {}
         if self._proxy is not None:
-            chosen = {name: os.environ[name] for name in _INDEX_VARIABLES if name in os.environ}
+            chosen = {name: os.environ[name] for name in _NETWORK_VARIABLES if name in os.environ}
             network = {**chosen, **self._proxy.environment, "SSL_CERT_FILE": _CERTIFICATES, "PIP_CERT": _CERTIFICATES}
         return {**_ENVIRONMENT, "HOME": "/root", **network, **(more or {})}
 
@@ -294,11 +324,6 @@ class BootedMachine:
         self.kill()
         unmount(self._merged)
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _remove_cgroups(self) -> None:
-        if self._cgroup.is_dir():
-            for folder, _, _ in sorted(os.walk(self._cgroup), reverse=True):
-                eventually(lambda folder=folder: remove_cgroup(Path(folder)), f"the end of {folder}")
 
 
 def _certificates() -> dict[Path, str]:

@@ -130,15 +130,27 @@ def _build(root: Path, release: _Release) -> None:
             f"--keyring={_KEYRINGS / release.keyring}", f"--include={','.join(_BOOT_PACKAGES)}",
             release.suite, str(new), "", f"/usr/share/debootstrap/scripts/{release.script}",
         )  # fmt: skip
-        inside = ("systemd-nspawn", "--quiet", "--pipe", "--register=no", "--keep-unit", "--resolv-conf=copy-host",
-                  f"--bind={packages}:/var/cache/apt/archives", "--setenv=DEBIAN_FRONTEND=noninteractive",
-                  *(f"--setenv={name}" for name in os.environ if name.lower().endswith("_proxy")),
-                  "-D", str(new))  # fmt: skip
-        _run(*inside, "apt-get", "update", "-qq")
-        _run(*inside, "apt-get", "install", "-y", "-qq", "--no-install-recommends", "-o", "APT::Sandbox::User=root",
-             "-o", "APT::Keep-Downloaded-Packages=true", *_INSTALLER_PACKAGES, *_TEST_PACKAGES)  # fmt: skip
+        inside = [
+            *(
+                "systemd-nspawn",
+                "--quiet",
+                "--pipe",
+                "--register=no",
+                "--keep-unit",
+                "--resolv-conf=replace-host",
+                "--timezone=off",
+            ),
+            *(f"--machine=building-{os.getpid()}", f"--bind={packages}:/var/cache/apt/archives"),
+            *(f"--setenv={name}" for name in os.environ if name.lower().endswith("_proxy")),
+            *("--setenv=DEBIAN_FRONTEND=noninteractive", "-D", str(new)),
+        ]
+        options = ("APT::Sandbox::User=root", "APT::Keep-Downloaded-Packages=true", "Acquire::Retries=3")
+        apt = [*inside, "apt-get", "-qq", *(word for option in options for word in ("-o", option))]
+        _run(*apt, "update")
+        _run(*apt, "install", "-y", "--no-install-recommends", *_INSTALLER_PACKAGES, *_TEST_PACKAGES)
         _run(*inside, "/bin/sh", "-c", _FINISH)
-        (new / "etc/resolv.conf").write_text("")
+        (new / "etc/resolv.conf").unlink()  # on Ubuntu a link
+        (new / "etc/resolv.conf").touch()
         new.rename(root)
 
 

@@ -16,7 +16,7 @@ from ishowtts.engines.worker.waker import Waker
 from ishowtts.engines.worker.worker_connection import Deadlines, WorkerConnection, WorkerExit
 from ishowtts.engines.worker.worker_process import ShutdownTimeouts, WorkerProcess
 from ishowtts.errors import EngineUnavailable, IShowError, VoiceError, WorkerDied
-from ishowtts.util.logs import log_fields
+from ishowtts.util.logs import is_private, log_fields
 
 log = logging.getLogger(__name__)
 
@@ -198,6 +198,13 @@ class Supervisor:
             if self._connection is not None:
                 self._connection.forget(voice)
 
+    def set_log_private(self, private: bool) -> None:
+        """Tells the worker, if there is one, whether its log hides what publishers wrote."""
+        with self._lock:
+            connection = self._connection
+        if connection is not None:
+            connection.set_log_private(private)
+
     def segment_spoken(self) -> None:
         """Notes that the worker spoke a segment: earlier deaths lead to no longer waits and no parking."""
         with self._lock:
@@ -215,6 +222,7 @@ class Supervisor:
     def _run_worker(self, waker: Waker) -> WorkerExit:
         """Runs one worker from its start to its end."""
         self._update_status(state=EngineState.STARTING, detail=None, progress=None, warm_s=None)
+        private = is_private()
         try:
             process = WorkerProcess(self._kind)
         except WorkerDied as error:
@@ -229,6 +237,8 @@ class Supervisor:
         )
         with self._lock:
             self._connection = connection
+        if is_private() is not private:  # changed since the process began
+            connection.set_log_private(not private)
         self._update_status(pid=process.pid)
         worker_exit = WorkerExit(f"the thread {self._thread_name} failed", hung=True)
         try:

@@ -64,6 +64,8 @@ class FrameKind(IntEnum):
     """> seq."""
     ERROR = 11
     """< seq or null, class, message, fatal: whether the worker ends after it."""
+    LOG = 12
+    """> private: whether the log hides from now on what publishers wrote."""
 
 
 @dataclass(frozen=True)

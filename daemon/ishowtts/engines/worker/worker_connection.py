@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -164,6 +165,11 @@ class WorkerConnection:
             self._channel.send(Frame(FrameKind.CANCEL, {"seq": request.seq}), _SEND_TIMEOUT_S)
         except WireError:
             return  # the worker is gone or goes; `run` notices it
+
+    def set_log_private(self, private: bool) -> None:
+        """Tells the worker whether its log hides what publishers wrote."""
+        with suppress(WireError):  # the worker is gone or goes; `run` notices it
+            self._channel.send(Frame(FrameKind.LOG, {"private": private}), _SEND_TIMEOUT_S)
 
     def _send_request(
         self, kind: FrameKind, voice: str | None, header: dict[str, Any], longest_s: tuple[float, ...] = ()

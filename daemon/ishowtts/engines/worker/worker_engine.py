@@ -85,6 +85,10 @@ class WorkerEngine:
         """Starts a parked or waiting worker at once. Quarantined voices are tried again."""
         self._supervisor.retry_now()
 
+    def set_log_private(self, private: bool) -> None:
+        """Tells a running worker whether its log hides what publishers wrote. A later one learns it at its start."""
+        self._supervisor.set_log_private(private)
+
     def forget(self, voice: str | None) -> None:
         """Notes that a voice has changed: it is prepared again before it speaks, and leaves the quarantine."""
         self._supervisor.forget(voice)

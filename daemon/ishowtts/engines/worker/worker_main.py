@@ -84,6 +84,8 @@ class Worker:
                 frame = self._channel.receive(None)
                 if frame is not None and frame.kind is FrameKind.CANCEL:
                     self._cancel(frame.integer("seq"))
+                elif frame is not None and frame.kind is FrameKind.LOG:
+                    logs.set_private(frame.header.get("private") is True)
                 elif frame is not None:
                     self._jobs.put(frame)
         except WireClosed:

@@ -66,7 +66,7 @@ class RenderConnection:
     ) -> None:
         self._options = options
         self._topics = topics
-        self._limits = limits
+        self.limits = limits
         self._on_render = on_render
         self._on_cancel = on_cancel
         self._lock = threading.Lock()
@@ -128,7 +128,7 @@ class RenderConnection:
                 reply = self._open[key] = RenderReply(key, session, self._window, self._close)
                 self._open_of_client[key.topic] += 1
         if not is_full:
-            self._on_render(parse_render(message.payload, message.properties, self._limits), reply)
+            self._on_render(parse_render(message.payload, message.properties, self.limits), reply)
             return
         fix = "send fewer, or wait for their ends"
         self._log_dropped("too many are open", fix)

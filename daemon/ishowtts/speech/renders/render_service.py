@@ -80,6 +80,10 @@ class RenderService(LoopThread):
         self._ended = dict.fromkeys(RenderOutcome, 0)
         self._rtf: deque[float] = deque(maxlen=_MOST_RTFS)
 
+    def change(self, resources: SpeechResources, admit: Admit) -> None:
+        """Render the next requests in another way. Those that are open go on as they began."""
+        self._resources, self._admit = resources, admit
+
     @property
     def enabled(self) -> bool:
         """Whether this appliance renders for others."""
