@@ -5,7 +5,7 @@ set -euo pipefail
 usage() {
     cat <<'TEXT'
 Usage: install.sh [--dry-run] [--no-start] [--bench] [--with-transcription | --without-transcription]
-                  [--torch WHEELS] [--without-f5 | --with-f5] [--offline DIR]
+                  [--torch WHEELS] [--without-f5 | --with-f5] [--offline DIR] [--ignore-gpu]
                   [--broker] [--weights DIR] [--fetch MODEL] [--accept-licence] [--no-line]
        install.sh --rollback [--set-queue-aside] [--no-start] [--dry-run]
        install.sh --uninstall [--purge] [--dry-run]
@@ -26,6 +26,7 @@ Usage: install.sh [--dry-run] [--no-start] [--bench] [--with-transcription | --w
                   accept the licence of the weights without a question
   --no-line       do not speak a line at the end
   --offline DIR   use no network: every package comes from DIR, which scripts/bundle has made on a machine like this one
+  --ignore-gpu    upgrade even if the new version cannot use the GPU, which the present one can
   --rollback      go back to the version before the last upgrade; again, to the later one
   --set-queue-aside
                   with --rollback: if that version cannot read the queue's file, rename the file and begin an empty one
@@ -42,14 +43,15 @@ refuse() {
 }
 
 arguments=("$@")
-dry_run=no start=yes bench=no transcription='' uninstall=no purge=no rollback=no set_queue_aside=no torch='' f5='' offline=''
-broker=no weights='' fetch='' accept_licence=no line=yes
+dry_run=no start=yes bench=no transcription='' uninstall=no purge=no rollback=no set_queue_aside=no torch='' f5=''
+offline='' ignore_gpu=no broker=no weights='' fetch='' accept_licence=no line=yes
 while [ $# -gt 0 ]; do
     case $1 in
         --dry-run) dry_run=yes ;;
         --no-start) start=no ;;
         --bench) bench=yes ;;
         --with-transcription) transcription=yes ;;
+        --ignore-gpu) ignore_gpu=yes ;;
         --without-transcription) transcription=no ;;
         --without-f5) f5=no ;;
         --with-f5) f5=yes ;;
@@ -98,8 +100,6 @@ if [ -z "$offline" ] && [ -e manifest ]; then offline=$PWD; fi  # this is the in
 . scripts/install/folders.sh
 # shellcheck source=scripts/install/releases.sh
 . scripts/install/releases.sh
-# shellcheck source=scripts/install/parts.sh
-. scripts/install/parts.sh
 # shellcheck source=scripts/install/run.sh
 . scripts/install/run.sh
 # shellcheck source=scripts/install/switch.sh
@@ -110,6 +110,8 @@ if [ -z "$offline" ] && [ -e manifest ]; then offline=$PWD; fi  # this is the in
 . scripts/install/program.sh
 # shellcheck source=scripts/install/torch.sh
 . scripts/install/torch.sh
+# shellcheck source=scripts/install/gpu.sh
+. scripts/install/gpu.sh
 # shellcheck source=scripts/install/offline.sh
 . scripts/install/offline.sh
 # shellcheck source=scripts/install/configuration.sh
@@ -174,6 +176,7 @@ build_release() {
     new_release
     install_program
     install_share
+    check_gpu
     complete_release
 }
 

@@ -35,6 +35,12 @@ elif os.environ.get("ISHOWTTS_BOOTED_LENGTH") != "long":
 
 
 @pytest.fixture(scope="session")
+def release() -> str:
+    """The name of the release that is tested."""
+    return _RELEASE
+
+
+@pytest.fixture(scope="session")
 def base() -> Path:
     """The root folder of the release that is tested."""
     if _REASON_TO_SKIP:

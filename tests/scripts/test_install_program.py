@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from support.install_machine import InstallMachine
+from support.install_machine import ROOT, InstallMachine
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
 
@@ -34,21 +35,116 @@ def test_jetpack_6_takes_torch_from_nvidia(machine: InstallMachine, source: str,
     assert triton.endswith(f"--no-deps {options} triton==3.6.0")
 
 
-@pytest.mark.parametrize("release", ["# R38 (release), REVISION: 2.0\n", "# R39 (release), REVISION: 2.2\n", None])
-def test_another_jetpack_takes_the_stock_torch(machine: InstallMachine, release: str | None) -> None:
-    if release:
-        machine.path("/etc/nv_tegra_release").write_text(release)
-    machine.install()
-    assert machine.called("uv")[0].endswith("-r daemon/requirements/linux.txt")
-    assert len(machine.called("uv")) == 3
-    refused = machine.run("--torch", "https://wheels.example/jp6")
-    assert (refused.returncode, machine.calls) == (2, [])
-    assert "--torch is for JetPack 6 (L4T 36)" in refused.stderr
+PARTS = """
+set -euo pipefail
+cd "$ROOT"
+VENV=/new dry_run=no f5=yes ignore_gpu=no offline=''
+refuse() { echo "install.sh: $*" >&2; exit 2; }
+for part in common.sh install/{steps,releases,parts,program,torch,gpu,offline}.sh; do . "scripts/$part"; done
+"""
 
 
-def test_an_older_jetpack_is_refused_unless_f5_is_left_out(machine: InstallMachine) -> None:
-    machine.path("/etc/nv_tegra_release").write_text("# R35 (release), REVISION: 4.1\n")
-    refused = machine.run()
-    assert (refused.returncode, machine.calls) == (1, [])
-    assert "L4T 35, for which there is no torch: upgrade to JetPack 6 or later, or use --without-f5" in refused.stderr
-    machine.install("--without-f5")
+def parts(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs a script after the parts of install.sh, which are functions."""
+    return subprocess.run(
+        ["/bin/bash", "-c", PARTS + script, "install.sh"],
+        env={"PATH": os.environ["PATH"], "ROOT": str(ROOT), **environment},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("release", "f5", "torch", "words"),
+    [
+        ("", "yes", "", "linux"),
+        ("39", "yes", "", "linux"),
+        ("38", "yes", "", "linux"),
+        ("36", "yes", "/wheels", "jetpack6"),
+        ("36", "no", "", "core"),
+        ("35", "no", "", "core"),
+        ("", "yes", "/wheels", "--torch is for JetPack 6 (L4T 36); here the stock wheels are right"),
+        ("38", "yes", "/wheels", "--torch is for JetPack 6 (L4T 36); here the stock wheels are right"),
+        ("36", "yes", "", "JetPack 6 needs NVIDIA's torch: name its folder or index with --torch"),
+        ("35", "yes", "", "L4T 35, for which there is no torch: upgrade to JetPack 6 or later, or use --without-f5"),
+        ("36", "no", "/wheels", "--torch is for F5, which --without-f5 leaves out"),
+    ],
+)
+def test_the_release_of_l4t_decides_where_torch_comes_from(release: str, f5: str, torch: str, words: str) -> None:
+    done = parts(
+        'l4t_release() { echo "$RELEASE"; }; f5=$F5 torch=$TORCH; check_torch_choice; choose_lock; echo "$lock"',
+        RELEASE=release, F5=f5, TORCH=torch,
+    )  # fmt: skip
+    assert words in (done.stderr if done.returncode else done.stdout)
+    assert (done.returncode == 0) == (words in ("linux", "jetpack6", "core"))
+
+
+@pytest.mark.parametrize(
+    ("text", "release"),
+    [("# R36 (release), REVISION: 4.3, GCID: 38968081\n", "36"), ("# R39 (release)\n", "39"), ("", "35"), (None, "35")],
+)
+def test_the_release_of_l4t_comes_from_its_file_or_its_package(tmp_path: Path, text: str | None, release: str) -> None:
+    if text is not None:
+        (tmp_path / "release").write_text(text)
+    script = """
+    eval "$(declare -f l4t_release | sed "s|/etc/nv_tegra_release|$FILE|g")"
+    dpkg-query() { echo 35.4.1-20230801124926; }
+    l4t_release
+    """
+    assert parts(script, FILE=str(tmp_path / "release")).stdout == f"{release}\n"
+
+
+TRY_GPU = """
+as_service() {
+    if [[ $* == *device_probe ]]; then echo "{\\"cuda_fault\\": $BEFORE}" && return; fi
+    echo "$SAYS" >&2
+    return "$STATUS"
+}
+running_release() { echo /old; }
+has_package() { [ -n "$BEFORE" ]; }
+ignore_gpu=$IGNORE
+try_gpu /new
+say_gpu_fault
+"""
+
+
+@pytest.mark.parametrize(
+    ("status", "before", "words"),
+    [
+        (0, "null", "the GPU works: no kernel"),
+        (1, "", "F5 cannot use the GPU: no kernel"),
+        (1, '"it failed before too"', "F5 cannot use the GPU: no kernel"),
+        (3, "null", "the GPU was not tried: no kernel"),
+        (139, "", "F5 cannot use the GPU: the check ended with status 139: no kernel"),
+        (124, "", "F5 cannot use the GPU: the check did not end within 300 s"),
+    ],
+)
+def test_an_installation_goes_on_if_it_loses_nothing(status: int, before: str, words: str) -> None:
+    done = parts(TRY_GPU, STATUS=str(status), BEFORE=before, SAYS="no kernel", IGNORE="no")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(words)
+
+
+def test_an_upgrade_that_would_lose_the_gpu_ends_unless_it_may() -> None:
+    lost = {"STATUS": "1", "BEFORE": "null", "SAYS": "no kernel"}
+    done = parts(TRY_GPU, **lost, IGNORE="no")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "the new version cannot use the GPU, and the one that runs now can: no kernel" in done.stderr
+    assert "--ignore-gpu" in done.stderr
+    assert parts(TRY_GPU, **lost, IGNORE="yes").stdout.startswith("F5 cannot use the GPU: no kernel")
+
+
+def test_the_gpu_is_tried_with_the_rights_of_the_service_before_the_release_is_complete(
+    machine: InstallMachine,
+) -> None:
+    machine.path("/dev").mkdir()
+    machine.path("/dev/nvhost-gpu").touch()
+    (machine.root / "gpu").write_text("the library libcudss.so.0 is missing\n")
+    (machine.root / "gpu-status").write_text("1")
+    output = machine.install()
+    (call,) = machine.called("setpriv")
+    assert "--reuid=nobody --regid=nogroup --groups=video,render --no-new-privs --inh-caps=-all" in call
+    assert call.endswith("bin/python -m ishowtts.engines.f5.gpu_check")
+    assert machine.calls.index(call) < next(n for n, done in enumerate(machine.calls) if done.startswith("systemd-sysusers"))
+    assert "F5 cannot use the GPU: the library libcudss.so.0 is missing" in "".join(output.splitlines()[-4:])
+    assert machine.calls[-1] == "systemctl restart ishowtts.service"
+    assert "GPU" not in machine.install("--without-f5")

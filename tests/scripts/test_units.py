@@ -25,8 +25,10 @@ SERVICE: Reasons = {
     "Unit": {
         "Description=iShowTTS: speaks lines of text that arrive over MQTT": "`systemctl status` shows it",
         f"Documentation=file:{CONFIG}": "`systemctl help` leads to the configuration",
-        "After=nvpmodel.service sound.target":
+        "After=nvpmodel.service sound.target modprobe@snd.service modprobe@drm.service":
             "nvpmodel cannot switch off parts of a GPU that is in use; the sound card is there at the first line",
+        "Wants=modprobe@snd.service modprobe@drm.service":
+            "DeviceAllow= leaves out classes that no driver has registered; a card that comes later would stay closed",
         "StartLimitIntervalSec=0": "after five starts within 10 s systemd leaves the appliance dead for ever",
     },
     "Service": {
@@ -376,7 +378,8 @@ def test_no_unit_waits_for_a_network_or_for_a_unit_that_does() -> None:
             key, _, units = line.partition("=")
             if key in {"After", "Wants", "Requires", "Requisite", "BindsTo", "PartOf"}:
                 assert set(units.split()) <= {
-                    "nvpmodel.service", "sound.target", "ishowtts.service", "ishowtts-clocks.service"
+                    "nvpmodel.service", "sound.target", "modprobe@snd.service", "modprobe@drm.service",
+                    "ishowtts.service", "ishowtts-clocks.service",
                 }, unit  # fmt: skip
 
 

@@ -14,8 +14,8 @@ SCRIPTS = [
     *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "scripts/install").iterdir()),
 ]
 
-SYSTEM_PATH = re.compile(r"(?<![\w$.*}])/(?:boot|etc|home|lib|opt|root|run|srv|sys|usr|var)/")
-UNCHANGED = ("/usr/bin/env", "/usr/bin/python3", "/usr/sbin/nologin")
+SYSTEM_PATH = re.compile(r"(?<![\w$.*}])/(?:boot|dev|etc|home|lib|opt|root|run|srv|sys|usr|var)/")
+UNCHANGED = ("/dev/urandom", "/dev/null", "/usr/bin/env", "/usr/bin/python3", "/usr/sbin/nologin")
 
 # One file under many names. It notes each call in $MACHINE/calls, and changes nothing except in $MACHINE.
 STAND_IN = r"""#!/bin/bash
@@ -44,6 +44,10 @@ case $name in
             --print-architecture) echo amd64 ;;
             *--configure*) rm -f "$MACHINE/interrupted" ;;
         esac
+        ;;
+    setpriv)
+        cat "$MACHINE/gpu"
+        exit "$(cat "$MACHINE/gpu-status")"
         ;;
     userdel) rm "$MACHINE/users/$1" ;;
     systemctl)
@@ -92,7 +96,7 @@ esac
 """
 PROGRAMS = [
     "apt-get", "chown", "df", "dpkg", "dpkg-query", "getent", "id", "install", "journalctl", "python3", "runuser",
-    "sudo", "sync", "systemctl", "systemd-sysusers", "systemd-tmpfiles", "userdel",
+    "setpriv", "sudo", "sync", "systemctl", "systemd-sysusers", "systemd-tmpfiles", "userdel",
 ]  # fmt: skip
 
 

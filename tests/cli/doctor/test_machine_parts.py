@@ -78,7 +78,7 @@ def test_a_failed_measurement_is_a_note() -> None:
 
 def test_each_way_in_which_torch_fails_has_a_fix() -> None:
     [broken] = torch_findings(1, "", "Traceback\nImportError: libcudss.so.0: cannot open shared object file\n")
-    assert (broken.verdict, broken.fix) == ("fault", "run install.sh again")
+    assert (broken.verdict, broken.fix) == ("fault", "sudo apt-get install cudss, and run install.sh again")
     assert broken.detail == "torch does not start: ImportError: libcudss.so.0: cannot open shared object file"
     [killed] = torch_findings(-9, "", "")
     assert (killed.detail, killed.fix) == ("torch does not start: status -9, no output", "run install.sh again")

@@ -5,15 +5,21 @@ Each request and each reply is one line of JSON on a virtio serial port.
 
 from __future__ import annotations
 
-import base64
 import json
 import os
+import signal
 import subprocess
 import threading
 import time
 from typing import Any
 
 PORT = "/dev/virtio-ports/ishowtts.agent"
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+    "TERM": "dumb",
+}
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -22,22 +28,26 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     Returns:
         `status`, `stdout` and `stderr`, or `error` if the command could not be run to its end.
     """
-    command = list(request["command"])
-    if request["user"]:
-        command = ["runuser", "-u", request["user"], "--", *command]
+    process = None
     try:
-        done = subprocess.run(
-            command,
-            input=base64.b64decode(request["input"]),
-            capture_output=True,
-            timeout=request["timeout_s"],
-            check=False,
+        process = subprocess.Popen(
+            request["command"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            env={**ENVIRONMENT, **request["env"]},
             cwd="/",
+            start_new_session=True,
         )
+        stdout, stderr = process.communicate(request["stdin"], timeout=request["timeout_s"])
     except (OSError, subprocess.TimeoutExpired) as error:
+        if process is not None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
         return {"error": str(error)}
-    encoded = {name: base64.b64encode(getattr(done, name)).decode() for name in ("stdout", "stderr")}
-    return {"status": done.returncode, **encoded}
+    return {"status": process.returncode, "stdout": stdout, "stderr": stderr}
 
 
 def main() -> None:

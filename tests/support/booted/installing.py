@@ -88,9 +88,15 @@ def publish(machine: BootedMachine, topic: str, payload: str) -> None:
     machine.user("mosquitto_pub", "-q", "1", "-t", f"ishowtts/{DEVICE}/{topic}", "-m", payload)
 
 
-def status(machine: BootedMachine) -> dict[str, Any]:
-    """Return what `ishowtts status --json` prints."""
-    found: dict[str, Any] = json.loads(machine.user("ishowtts", "status", "--json", check=False).stdout or "{}")
+def retained(machine: BootedMachine, topic: str) -> str:
+    """Return the retained message of a topic of the appliance; empty if there is none, or no broker."""
+    topic = f"ishowtts/{DEVICE}/{topic}"
+    return machine.user("mosquitto_sub", "-t", topic, "-C", "1", "-W", "1", check=False).stdout.strip()
+
+
+def state(machine: BootedMachine) -> dict[str, Any]:
+    """Return the retained `state`."""
+    found: dict[str, Any] = json.loads(retained(machine, "state") or "{}")
     return found
 
 
@@ -107,7 +113,9 @@ def is_active(machine: BootedMachine, unit: str = "ishowtts") -> bool:
 
 def wait_for_ready(machine: BootedMachine, timeout_s: float = 60.0) -> None:
     """Wait until the service is ready and connected to the broker."""
-    machine.wait_until(lambda: is_active(machine) and status(machine), "the service", timeout_s)
+    machine.wait_until(
+        lambda: is_active(machine) and retained(machine, "availability") == "online", "the service", timeout_s
+    )
 
 
 def main_pid(machine: BootedMachine, unit: str = "ishowtts") -> int:
@@ -134,3 +142,16 @@ def files(machine: BootedMachine) -> set[str]:
         " -o -print"
     ).stdout
     return set(found.splitlines())
+
+
+def wait_for_outcome(machine: BootedMachine, line_id: str, outcome: str, timeout_s: float = 60.0) -> None:
+    """Wait until a line has ended in this way."""
+    machine.wait_until(
+        lambda: (
+            {"id": line_id, "outcome": outcome}.items()
+            <= next((line for line in history(machine) if line["id"] == line_id), {}).items()
+        ),
+        f"the outcome {outcome} of {line_id}",
+        timeout_s,
+        poll_s=0.5,
+    )

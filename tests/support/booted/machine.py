@@ -219,12 +219,14 @@ class BootedMachine:
         """Return the messages of a unit, of all boots that are in the journal."""
         return self.run("journalctl", "--no-pager", "-o", "cat", "-u", unit, *arguments).stdout
 
-    def wait_until(self, condition: Callable[[], object], what: str = "it", timeout_s: float = 20.0) -> None:
-        """Wait for a condition; it starts commands, so it is asked ten times a second."""
+    def wait_until(
+        self, condition: Callable[[], object], what: str = "it", timeout_s: float = 20.0, poll_s: float = 0.1
+    ) -> None:
+        """Wait for a condition that starts commands. `poll_s` is the pause between two of them."""
         deadline = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < deadline, f"{what} did not come about within {timeout_s:.0f} s"
-            time.sleep(0.1)
+            time.sleep(poll_s)
 
     def kill(self) -> None:
         """End everything in the machine at once and without notice, as a power cut does. Files that it wrote stay."""

@@ -131,7 +131,7 @@ def _build(root: Path, release: _Release) -> None:
             release.suite, str(new), "", f"/usr/share/debootstrap/scripts/{release.script}",
         )  # fmt: skip
         inside = [
-            *("systemd-nspawn", "--quiet", "--pipe", "--register=no", "--keep-unit", "--resolv-conf=copy-host"),
+            *("systemd-nspawn", "--quiet", "--pipe", "--register=no", "--keep-unit", "--resolv-conf=replace-host"),
             *(f"--machine=building-{os.getpid()}", f"--bind={packages}:/var/cache/apt/archives"),
             *(f"--setenv={name}" for name in os.environ if name.lower().endswith("_proxy")),
             *("--setenv=DEBIAN_FRONTEND=noninteractive", "-D", str(new)),
@@ -141,7 +141,8 @@ def _build(root: Path, release: _Release) -> None:
         _run(*apt, "update")
         _run(*apt, "install", "-y", "--no-install-recommends", *_INSTALLER_PACKAGES, *_TEST_PACKAGES)
         _run(*inside, "/bin/sh", "-c", _FINISH)
-        (new / "etc/resolv.conf").write_text("")
+        (new / "etc/resolv.conf").unlink()  # on Ubuntu a link
+        (new / "etc/resolv.conf").touch()
         new.rename(root)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import lzma
-import os
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from support.booted import guest_agent
+from support.booted.machine import BootedMachine
+from support.booted.roots import cache_folder
 
 # In the initramfs: the disk and its file system.
 _BOOT_MODULES = ("virtio_pci", "virtio_blk", "ext4")
@@ -44,6 +45,29 @@ WantedBy=sysinit.target
 """
 
 
+# Without KVM, and beside other tests, the daemon needs up to three minutes instead of one second.
+_DEADLINES = """[Service]
+TimeoutStartSec=900
+WatchdogSec=300
+"""
+_MASKED = (
+    "e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer", "dpkg-db-backup.timer", "logrotate.timer",
+    "getty@tty1.service",
+)  # fmt: skip
+
+_ADD_PACKAGES = """
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends -o APT::Sandbox::User=root udev kmod busybox-static openssl
+"""
+_DOWNLOAD_KERNEL = """
+cd /var/tmp
+apt-get -q -o APT::Sandbox::User=root download \
+    "$(apt-cache depends linux-image-amd64 | sed -n 's/.*Depends: //p')"
+"""
+_DOWNLOAD_S = 600.0
+_DISK_SIZE = "4000M"
+
+
 @dataclass(frozen=True)
 class BootFiles:
     """What QEMU needs to boot a root file system.
@@ -59,45 +83,44 @@ class BootFiles:
     disk: Path
 
 
-def make_boot_files(root: Path, folder: Path, *, size_mb: int = 4000) -> BootFiles:
-    """Makes the files to boot a folder in a virtual machine. Needs root, because of the owners of the files.
+def make_boot_files(layers: Sequence[Path], folder: Path) -> BootFiles:
+    """Makes the files to boot an installed machine in QEMU, with what a container does without: udev and modules.
 
     Args:
-        root: A Debian root file system with systemd, udev, kmod and busybox-static. The agent and the modules of the
-            kernel are added to it.
-        folder: The folder for the files. It also keeps the package of the kernel.
-        size_mb: The size of the disk.
+        layers: The layers of a `BootedMachine`.
+        folder: A new folder for the files.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    package = folder / "kernel"
-    if not package.is_dir():
-        unpacked = folder / "kernel.part"
-        shutil.rmtree(unpacked, ignore_errors=True)
-        subprocess.run(["dpkg", "-x", _kernel_package(root, folder), unpacked], check=True)
-        unpacked.rename(package)
-    (kernel,) = (package / "boot").glob("vmlinuz-*")
+    folder.mkdir()
+    with BootedMachine(*layers, network=True) as machine:
+        machine.shell(_ADD_PACKAGES, timeout_s=_DOWNLOAD_S)
+        package = _kernel_package(machine)
+        machine.shutdown()
+        return _make_from_root(machine.path("/"), package, folder)
+
+
+def _make_from_root(root: Path, package: Path, folder: Path) -> BootFiles:
+    subprocess.run(["dpkg", "-x", package, folder / "kernel"], check=True)
+    (kernel,) = (folder / "kernel/boot").glob("vmlinuz-*")
     release = kernel.name.removeprefix("vmlinuz-")
-    _copy_modules(package, root, release)
+    _copy_modules(folder / "kernel", root, release)
+    _add_units(root)
     initramfs = folder / "initramfs"
     initramfs.write_bytes(_initramfs(root, release))
-    _add_agent(root)
     disk = folder / "root.ext4"
-    disk.unlink(missing_ok=True)
-    subprocess.run(
-        ["mke2fs", "-q", "-t", "ext4", "-E", "lazy_itable_init=1", "-d", root, disk, f"{size_mb}M"], check=True
-    )
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", root, disk, _DISK_SIZE], check=True, stdout=subprocess.DEVNULL)
     return BootFiles(kernel, initramfs, disk)
 
 
-def _kernel_package(root: Path, folder: Path) -> Path:
-    """Downloads Debian's kernel with the apt of this root."""
-    found = _output("chroot", root, "apt-cache", "depends", "linux-image-amd64")
-    name = next(word for word in found.split() if word.startswith("linux-image-") and word != "linux-image-amd64")
-    subprocess.run(
-        ["apt-get", "-q", "-o", f"Dir={root}", "-o", "APT::Sandbox::User=root", "download", name],
-        cwd=folder, check=True, stdout=subprocess.DEVNULL,
-    )  # fmt: skip
-    return next(folder.glob(f"{name}_*.deb"))
+def _kernel_package(machine: BootedMachine) -> Path:
+    """Returns Debian's kernel, which is downloaded once."""
+    cache = cache_folder() / "kernel"
+    if not (found := sorted(cache.glob("linux-image-*.deb"))):
+        machine.shell(_DOWNLOAD_KERNEL, timeout_s=_DOWNLOAD_S)
+        cache.mkdir(exist_ok=True)
+        for file in machine.path("/var/tmp").glob("linux-image-*.deb"):
+            shutil.move(file, cache)
+        found = sorted(cache.glob("linux-image-*.deb"))
+    return found[-1]
 
 
 def _copy_modules(package: Path, root: Path, release: str) -> None:
@@ -151,15 +174,18 @@ def _cpio_entry(name: str, mode: int, data: bytes) -> bytes:
     return entry + b"\0" * (-len(entry) % 4)
 
 
-def _add_agent(root: Path) -> None:
+def _add_units(root: Path) -> None:
+    """Adds the agent, longer deadlines, and leaves out what would only compute."""
     shutil.copyfile(guest_agent.__file__, root / "usr/local/lib/guest_agent.py")
-    unit = root / "etc/systemd/system/guest-agent.service"
-    unit.write_text(_AGENT_UNIT, encoding="utf-8")
-    wanted = root / "etc/systemd/system/sysinit.target.wants" / unit.name
-    wanted.parent.mkdir(parents=True, exist_ok=True)
-    if not wanted.is_symlink():
-        wanted.symlink_to(f"../{unit.name}")
-
-
-def _output(*command: str | os.PathLike[str]) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    units = root / "etc/systemd/system"
+    (units / "guest-agent.service").write_text(_AGENT_UNIT, encoding="utf-8")
+    wanted = units / "sysinit.target.wants/guest-agent.service"
+    wanted.parent.mkdir(exist_ok=True)
+    wanted.symlink_to("../guest-agent.service")
+    drop_in = units / "ishowtts.service.d/emulated.conf"
+    drop_in.parent.mkdir(exist_ok=True)
+    drop_in.write_text(_DEADLINES, encoding="utf-8")
+    for unit in _MASKED:
+        mask = units / unit
+        mask.unlink(missing_ok=True)
+        mask.symlink_to("/dev/null")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import os
@@ -11,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,7 +20,7 @@ from support.booted.virtual_disk import BootFiles
 # Not "kvm:tcg": in some virtual machines /dev/kvm opens, but no guest ever starts.
 _ACCELERATOR = os.environ.get("ISHOWTTS_VM_ACCEL", "tcg,thread=multi")
 # Without KVM everything takes about ten times as long, and the tests share their cores.
-_BOOT_S = 240.0
+_BOOT_S = 600.0
 _GRACE_S = 60.0
 
 
@@ -34,6 +33,8 @@ class VirtualMachine:
         clock: The time of its hardware clock at each boot, as in `2001-01-01T00:00:00`. None is the time of the host.
         cache: The cache mode of the disk in QEMU. With `writeback`, a power cut also loses what the machine has
             written to the disk without a flush.
+        counts_instructions: Whether its time passes with the instructions of its only core, 10⁹ a second, so that its
+            times do not depend on the speed and the load of this host.
         sound: The WAV file with what is played on the USB cards of `plug_in_card`.
     """
 
@@ -44,9 +45,11 @@ class VirtualMachine:
         memory_mb: int = 2048,
         clock: str | None = None,
         cache: str = "writeback",
-        network: bool = False,
+        counts_instructions: bool = False,
     ) -> None:
-        self.files, self.memory_mb, self.clock, self.cache, self.network = files, memory_mb, clock, cache, network
+        self._files, self._memory_mb, self._clock, self._cache = files, memory_mb, clock, cache
+        # One instruction takes 1 ns: 2 ** 0.
+        self._speed = ("-smp", "1", "-icount", "shift=0") if counts_instructions else ("-smp", "2")
         self._folder = tempfile.TemporaryDirectory(prefix="ishowtts-vm-")
         self.folder = Path(self._folder.name)
         self.sound = self.folder / "sound.wav"
@@ -58,7 +61,7 @@ class VirtualMachine:
 
     def __enter__(self) -> VirtualMachine:
         subprocess.run(
-            ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", self.files.disk, self._overlay], check=True
+            ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", self._files.disk, self._overlay], check=True
         )
         try:
             self.boot()
@@ -78,26 +81,26 @@ class VirtualMachine:
         agent, monitor = self.folder / "agent", self.folder / "monitor"
         for path in (agent, monitor):
             path.unlink(missing_ok=True)
-        network = ["-nic", "user,restrict=on,model=virtio-net-pci"] if self.network else ["-nic", "none"]
+        accelerator = "tcg" if "-icount" in self._speed else _ACCELERATOR
         with (self.folder / "qemu.log").open("ab") as log:
             self._qemu = subprocess.Popen(
                 [
                     "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35",
-                    "-accel", _ACCELERATOR, "-cpu", "max", "-smp", "2", "-m", str(self.memory_mb),
-                    "-kernel", self.files.kernel, "-initrd", self.files.initramfs,
+                    "-accel", accelerator, "-cpu", "max", *self._speed, "-m", str(self._memory_mb),
+                    "-kernel", self._files.kernel, "-initrd", self._files.initramfs,
                     "-append", "console=ttyS0 quiet mitigations=off random.trust_cpu=on panic=-1",
                     "-no-reboot",
                     "-serial", f"file:{self.folder / 'console.log'}",
-                    "-drive", f"file={self._overlay},if=none,id=disk,cache={self.cache}",
+                    "-drive", f"file={self._overlay},if=none,id=disk,cache={self._cache}",
                     "-device", "virtio-blk-pci,drive=disk",
                     "-device", "virtio-serial-pci",
                     "-chardev", f"socket,id=agent,path={agent},server=on,wait=off",
                     "-device", "virtserialport,chardev=agent,name=ishowtts.agent",
                     "-device", "qemu-xhci,id=usb",
                     "-audiodev", f"wav,id=sound,path={self.sound},out.frequency=48000",
-                    "-rtc", f"base={self.clock or 'utc'}",
+                    "-rtc", f"base={self._clock or 'utc'}",
                     "-qmp", f"unix:{monitor},server=on,wait=off",
-                    *network,
+                    "-nic", "none",
                 ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
@@ -106,51 +109,56 @@ class VirtualMachine:
         self._monitor.receive(deadline)  # the greeting
         self._execute("qmp_capabilities")
         self._agent = _LineSocket(agent, deadline, self._qemu)
-        self._request({"command": ["true"], "user": None, "timeout_s": 60, "input": ""}, deadline)
+        self._request({"command": ["true"], "env": {}, "timeout_s": _BOOT_S, "stdin": ""}, deadline)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it is switched on."""
+        return self._qemu is not None and self._qemu.poll() is None
+
+    @property
+    def console(self) -> str:
+        """What has been written to the console, over all boots."""
+        log = self.folder / "console.log"
+        return log.read_text(errors="replace") if log.exists() else ""
 
     def run(
         self,
         *command: str,
         check: bool = True,
-        timeout_s: float = 60,
-        user: str | None = None,
-        stdin: str | bytes = "",
+        timeout_s: float = 120.0,
+        env: Mapping[str, str] | None = None,
+        stdin: str = "",
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a command as root or as a user, and returns what it printed."""
-        data = stdin.encode() if isinstance(stdin, str) else stdin
-        request = {
-            "command": command,
-            "user": user,
-            "timeout_s": timeout_s,
-            "input": base64.b64encode(data).decode(),
-        }
+        """Runs a command as root. Past the deadline it is killed."""
+        request = {"command": command, "env": dict(env or {}), "timeout_s": timeout_s, "stdin": stdin}
         reply = self._request(request, time.monotonic() + timeout_s + _GRACE_S)
         if "error" in reply:
             raise TimeoutError(f"{shlex.join(command)}: {reply['error']}")
-        stdout, stderr = (base64.b64decode(reply[name]).decode(errors="replace") for name in ("stdout", "stderr"))
+        stdout, stderr = reply["stdout"], reply["stderr"]
         if check and reply["status"] != 0:
-            raise AssertionError(f"{shlex.join(command)}: exit status {reply['status']}\n{stdout}{stderr}")
+            raise AssertionError(f"{shlex.join(command)}: status {reply['status']}\n{stdout[-4000:]}\n{stderr[-4000:]}")
         return subprocess.CompletedProcess(command, reply["status"], stdout, stderr)
 
-    def shell(self, script: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        """Runs a script of bash, which ends at its first failure."""
-        return self.run("bash", "-euc", script, **options)
+    def shell(
+        self, script: str, check: bool = True, timeout_s: float = 120.0, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a bash script as root. It ends at the first command that fails."""
+        return self.run("bash", "-euo", "pipefail", "-c", script, check=check, timeout_s=timeout_s, env=env)
 
-    def write(self, path: str, content: str | bytes, mode: str = "0644") -> None:
-        """Writes a file of root, and its folder."""
+    def write(self, path: str, content: str, mode: str = "0644") -> None:
+        """Writes a file of root, and makes its folder."""
         self.run("install", "-D", "-m", mode, "/dev/stdin", path, stdin=content)
 
-    def journal(self, unit: str) -> str:
-        """Returns what this unit has logged since the boot, with times that the clock cannot change."""
-        return self.run("journalctl", "-b", "-o", "short-monotonic", "--no-pager", "-u", unit).stdout
+    def journal(self, unit: str, *arguments: str) -> str:
+        """Returns the messages of a unit, of all boots that are in the journal."""
+        return self.run("journalctl", "--no-pager", "-o", "cat", "-u", unit, *arguments).stdout
 
-    def wait_until(self, condition: Callable[[], Any], timeout_s: float = 120, what: str = "") -> Any:
-        """Returns the first true value of the condition."""
+    def wait_until(self, condition: Callable[[], object], what: str = "it", timeout_s: float = 180.0) -> None:
+        """Waits for a condition; it starts commands, so it is asked a few times a second."""
         deadline = time.monotonic() + timeout_s
-        while True:
-            if found := condition():
-                return found
-            assert time.monotonic() < deadline, f"not within {timeout_s} s: {what or condition}"
+        while not condition():
+            assert time.monotonic() < deadline, f"{what} did not come about within {timeout_s:.0f} s"
             time.sleep(0.3)
 
     def plug_in_card(self) -> None:
@@ -184,11 +192,6 @@ class VirtualMachine:
         if self._qemu is not None:
             self.kill()
         self._folder.cleanup()
-
-    def console(self) -> str:
-        """Returns what the machine has printed on its console."""
-        log = self.folder / "console.log"
-        return log.read_text(errors="replace") if log.exists() else ""
 
     def _off(self) -> None:
         assert self._qemu is not None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ishowtts.board import Board, BoardReading
 from ishowtts.cli.findings import Finding
 from ishowtts.config import Config
+from ishowtts.engines.f5 import load_faults
 from ishowtts.util import child_process
 
 if TYPE_CHECKING:
@@ -84,7 +85,9 @@ def torch_findings(status: int, out: str, err: str) -> Iterator[Finding]:
     """Describe torch and the GPU by the exit status and the output of the probe."""
     if status != 0:
         last = (err.strip().splitlines() or [f"status {status}, no output"])[-1]
-        yield Finding("torch", "fault", f"torch does not start: {last}", "run install.sh again")
+        explained = load_faults.explain(last, stock=load_faults.has_stock_libraries())
+        fix = explained[1] if explained else "run install.sh again"
+        yield Finding("torch", "fault", f"torch does not start: {last}", fix)
         return
     found = json.loads(out.splitlines()[-1])
     versions = f"torch {found['torch']}, built for CUDA {found['cuda_build'] or 'none'}"

@@ -162,7 +162,11 @@ class AlsaSpeaker:
             holder = sound_cards.holder(self.name) or "another program"
             fix = "systemctl stop ishowtts" if holder.startswith(sound_cards.OWN_DAEMON) else "end that program"
             return f"the sound device {self.name} is busy, {holder} holds it; {fix} first"
-        if error.errno == errno.EACCES or sound_cards.is_closed(self.name):
+        closed = error.errno if error.errno in (errno.EACCES, errno.EPERM) else sound_cards.access_error(self.name)
+        if closed == errno.EPERM:
+            # systemd looks at the start which classes of devices there are, and the driver of this card came later.
+            return f"systemd keeps the sound device {self.name} from the service; run: sudo systemctl restart ishowtts"
+        if closed == errno.EACCES:
             return f"the sound device {self.name} is closed to this user; use sudo, or join the group audio"
         if error.errno in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
             return f"the sound device {self.name} is not there; see `ishowtts devices`"

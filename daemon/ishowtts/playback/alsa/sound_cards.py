@@ -68,12 +68,23 @@ def is_gone(pcm: str, asound: Path = ASOUND) -> bool:
     return card_device is not None and asound.is_dir() and _card(card_device[0], asound) is None
 
 
-def is_closed(pcm: str, asound: Path = ASOUND, dev: Path = DEV) -> bool:
-    """Whether the card exists and this user may not use it. ALSA reports this like an absent card."""
+def access_error(pcm: str, asound: Path = ASOUND, dev: Path = DEV) -> int | None:
+    """Returns why the card exists and cannot be used, which ALSA reports like an absent card; `None` if it can be.
+
+    Returns:
+        EACCES: the node belongs to others. EPERM: the device policy of the service does not have it.
+    """
     card_device = _card_and_device(pcm)
     card = _card(card_device[0], asound) if card_device else None
-    control = dev / f"controlC{card.name.removeprefix('card')}" if card else None
-    return control is not None and control.exists() and not os.access(control, os.R_OK | os.W_OK)
+    if card is None:
+        return None
+    try:
+        os.close(os.open(dev / f"controlC{card.name.removeprefix('card')}", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
+    except PermissionError as error:
+        return error.errno
+    except OSError:
+        pass
+    return None
 
 
 def holder(pcm: str, asound: Path = ASOUND) -> str | None:

@@ -1,0 +1,90 @@
+"""Uses the appliance of a virtual machine over its agent, and knows that everything takes long there."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import yaml
+
+from support.booted.installing import DEVICE, SOUNDS
+from support.booted.virtual_machine import VirtualMachine
+
+# Ten times as long as on a board, and the tests share their cores.
+_READY_S = 400.0
+_EVENT_S = 240.0
+EVENTS = "/run/events"
+"""The file of `record_events`."""
+
+
+def configure(machine: VirtualMachine, **sections: Any) -> None:
+    """Writes the operator's configuration, and starts the service again."""
+    keys: dict[str, Any] = {"device": {"name": DEVICE}, "audio": {"device": f"wav:{SOUNDS}", "loudness_lufs": None}}
+    keys["engine"] = {"kind": "espeak", "fallback": False}
+    for name, values in sections.items():
+        keys[name] = {**keys.get(name, {}), **values}
+    machine.write("/etc/ishowtts/config.yaml", yaml.safe_dump(keys))
+    machine.run("systemctl", "restart", "ishowtts", timeout_s=_READY_S)
+
+
+def is_active(machine: VirtualMachine, unit: str = "ishowtts") -> bool:
+    """Whether a unit runs and is ready."""
+    return machine.run("systemctl", "is-active", unit, check=False).stdout.strip() == "active"
+
+
+def wait_for_ready(machine: VirtualMachine) -> None:
+    """Waits until the service is ready."""
+    machine.wait_until(lambda: is_active(machine), "the service", _READY_S)
+
+
+def record_events(machine: VirtualMachine) -> None:
+    """Begins to record the events of the appliance."""
+    topic = f"ishowtts/{DEVICE}/event"
+    machine.run("systemd-run", "--quiet", "--unit=record", "sh", "-c", f"mosquitto_sub -t {topic} >{EVENTS}")
+    machine.wait_until(lambda: machine.run("test", "-e", EVENTS, check=False).returncode == 0, "the recorder")
+
+
+def events(machine: VirtualMachine, line_id: str) -> list[str]:
+    """Returns the names of the events of a line, in order."""
+    found = [json.loads(line) for line in machine.run("cat", EVENTS).stdout.splitlines()]
+    return [event["event"] for event in found if event.get("id") == line_id]
+
+
+def wait_for_event(machine: VirtualMachine, line_id: str, event: str) -> None:
+    """Waits for an event of a line."""
+    machine.wait_until(lambda: event in events(machine, line_id), f"{event} of {line_id}", _EVENT_S)
+
+
+def publish(machine: VirtualMachine, **line: Any) -> None:
+    """Publishes a line with QoS 1."""
+    topic = f"ishowtts/{DEVICE}/say"
+    machine.run("mosquitto_pub", "-q", "1", "-t", topic, "-m", json.dumps(line))
+
+
+def history(machine: VirtualMachine) -> list[dict[str, Any]]:
+    """Returns the lines of the history, the newest first. Those that wait or play have no outcome."""
+    listed = machine.run("ishowtts", "history", "--json", "-n", "100", timeout_s=_EVENT_S).stdout
+    lines: list[dict[str, Any]] = json.loads(listed)
+    return lines
+
+
+def outcomes(machine: VirtualMachine) -> dict[str, str | None]:
+    """Returns the outcome of each line of the history by its id."""
+    return {line["id"]: line["outcome"] for line in history(machine)}
+
+
+def status(machine: VirtualMachine) -> dict[str, Any]:
+    """Returns what `ishowtts status --json` prints."""
+    printed = machine.run("ishowtts", "status", "--json", check=False, timeout_s=_EVENT_S).stdout
+    found: dict[str, Any] = json.loads(printed or "{}")
+    return found
+
+
+def main_pid(machine: VirtualMachine, unit: str = "ishowtts") -> int:
+    """Returns the PID of a service; 0 if it does not run."""
+    return int(machine.run("systemctl", "show", "-P", "MainPID", unit).stdout)
+
+
+def property_us(machine: VirtualMachine, unit: str, name: str) -> int:
+    """Returns a time of a unit on the monotonic clock, in µs since the kernel began."""
+    return int(machine.run("systemctl", "show", "-P", f"{name}TimestampMonotonic", unit).stdout)
