@@ -44,7 +44,8 @@ refuse() {
 
 arguments=("$@")
 dry_run=no start=yes bench=no transcription='' uninstall=no purge=no rollback=no set_queue_aside=no torch='' f5=''
-offline='' ignore_gpu=no broker=no weights='' fetch='' accept_licence=no line=yes
+offline='' ignore_gpu=no
+broker=no weights='' fetch='' accept_licence=no line=yes
 while [ $# -gt 0 ]; do
     case $1 in
         --dry-run) dry_run=yes ;;
@@ -208,6 +209,7 @@ if [ "$dry_run" = yes ]; then
 else
     echo "installed: the version $(name_of "$VENV"); 'systemctl status ishowtts' shows the service," \
         "'sudo ishowtts doctor' lists what is missing"
+    say_gpu_fault
     if ! is_enabled ishowtts-gateway.service; then
         echo "for a page at http://127.0.0.1:8770/: sudo systemctl enable --now ishowtts-gateway (docs/gateway.md)"
     fi

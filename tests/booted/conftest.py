@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.booted import roots
+from support.booted import bundles, roots
 from support.booted.host import reason_unavailable
 from support.booted.installing import configure, copy_checkout, install, shared_cache, wait_for_ready
 from support.booted.machine import BootedMachine
@@ -22,12 +22,14 @@ _RELEASE = os.environ.get("ISHOWTTS_BOOTED_ROOT", "debian-12")
 def _reason_to_skip() -> str:
     if why := reason_unavailable():
         return why
-    return "" if roots.is_built(_RELEASE) else f"there is no root of {_RELEASE} yet; scripts/test-appliance builds it"
+    if roots.is_built(_RELEASE) and bundles.is_built(_RELEASE):
+        return ""
+    return f"the root of {_RELEASE} and its packages are not built; `scripts/test-appliance --build {_RELEASE}` does it"
 
 
 _REASON_TO_SKIP = _reason_to_skip()
 _FILES = {path.name for path in Path(__file__).parent.glob("test_*.py")}
-_SHORT = {"test_here.py", "test_machine.py"}
+_SHORT = {"test_here.py", "test_machine.py", "test_install.py"}
 if _REASON_TO_SKIP:
     collect_ignore = sorted(_FILES - {"test_here.py"})
 elif os.environ.get("ISHOWTTS_BOOTED_LENGTH") != "long":

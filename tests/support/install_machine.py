@@ -15,7 +15,7 @@ SCRIPTS = [
 ]
 
 SYSTEM_PATH = re.compile(r"(?<![\w$.*}])/(?:boot|dev|etc|home|lib|opt|root|run|srv|sys|usr|var)/")
-UNCHANGED = ("/dev/urandom", "/dev/null", "/usr/bin/env", "/usr/bin/python3", "/usr/sbin/nologin")
+UNCHANGED = ("/dev/fd", "/dev/null", "/dev/urandom", "/usr/bin/env", "/usr/bin/python3", "/usr/sbin/nologin")
 
 # One file under many names. It notes each call in $MACHINE/calls, and changes nothing except in $MACHINE.
 STAND_IN = r"""#!/bin/bash
@@ -37,7 +37,10 @@ case $name in
     dpkg-query) if grep -qx "${!#}" "$MACHINE/packages"; then echo -n installed; else exit 1; fi ;;
     systemd-sysusers) for user in $(sed -n 's/^u \([^ ]*\) .*/\1/p' "$1"); do touch "$MACHINE/users/$user"; done ;;
     systemd-tmpfiles) exec /usr/bin/systemd-tmpfiles --root="$MACHINE" "$@" ;;
-    df) printf 'Filesystem\n/dev/root 0 0 %s\n' "$(cat "$MACHINE/free_mb")" ;;
+    df)
+        if [ "$1" != -Pm ]; then exec /usr/bin/df "$@"; fi
+        printf 'Filesystem\n/dev/root 0 0 %s\n' "$(cat "$MACHINE/free_mb")"
+        ;;
     dpkg)
         case $* in
             --audit) cat "$MACHINE/interrupted" 2>/dev/null ;;
