@@ -306,10 +306,20 @@ def test_a_release_in_use_is_not_removed(upgraded: InstallMachine) -> None:
     assert Path(first).exists()
 
 
+def test_packages_that_no_release_shares_leave_the_cache(upgraded: InstallMachine) -> None:
+    cache = upgraded.path("/opt/ishowtts/cache/archive-v0")
+    for name in ("used", "unused"):
+        (cache / name).mkdir(parents=True)
+        (cache / name / "module.py").touch()
+    (upgraded.current.resolve() / "module.py").hardlink_to(cache / "used/module.py")
+    upgraded.install()
+    assert [path.name for path in cache.iterdir()] == ["used"]
+
+
 def test_a_second_run_at_the_same_time_is_refused(upgraded: InstallMachine) -> None:
     with upgraded.path("/run/ishowtts-install.lock").open("r+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done = upgraded.run()
+        done = upgraded.run(LOCK_WAIT_S="0")
     assert (done.returncode, upgraded.calls) == (1, [])
     assert "another install.sh" in done.stderr
 
