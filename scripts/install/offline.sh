@@ -79,16 +79,17 @@ choose_parts_of_bundle() {  # without a word about F5, a bundle without F5 decid
 check_bundle_parts() {  # refuses a bundle that lacks a part that is wanted
     local part
     for part in f5 transcription bench; do
-        [ "${!part}" = no ] || [ "$(manifest_value "$offline" "$part")" = yes ] ||
-            die "$offline has no $part: make it with scripts/bundle $(bundle_option "$part")"
+        [ "${!part}" = no ] || [ "$(manifest_value "$offline" "$part")" = yes ] || die "$offline $(lacking "$part")"
     done
 }
 
-bundle_option() {  # bundle_option PART: prints the option of scripts/bundle that adds a part
+lacking() {  # lacking PART: prints what to do if a bundle lacks a part
     case $1 in
-        f5) echo "and not --without-f5" ;;
-        transcription) echo "--with-transcription, or leave it out with --without-transcription" ;;
-        bench) echo "--bench" ;;
+        f5) echo "has no F5: make it without --without-f5, or install with --without-f5" ;;
+        transcription)
+            echo "has no speech recognition: make it with --with-transcription, or install with --without-transcription"
+            ;;
+        bench) echo "has no benchmarks: make it with --bench" ;;
     esac
 }
 
@@ -113,4 +114,16 @@ prepare_apt() {  # makes the list of sources that names the bundle alone, apart 
     # A link, because the path of a source may not contain a space.
     ln -s "$offline/debs" "$APT_WORK/debs"
     echo "deb [trusted=yes] file:$APT_WORK/debs ./" >"$APT_WORK/sources.list"
+}
+
+index_debs() {  # index_debs DIR: writes the index that apt reads, as dpkg-scanpackages does, which is not everywhere
+    local deb
+    (
+        cd "$1"
+        for deb in *.deb; do
+            dpkg-deb --field "$deb"
+            printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' \
+                "$deb" "$(stat -c %s "$deb")" "$(sha256sum "$deb" | cut -d ' ' -f 1)"
+        done >Packages
+    )
 }

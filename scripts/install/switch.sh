@@ -104,7 +104,7 @@ switch_release() {  # makes $VENV the current release, and starts it
     if [ -n "$switch_before" ]; then link_to "${switch_before#"$BASE/"}" "$PREVIOUS"; fi
     link_to "${VENV#"$BASE/"}" "$CURRENT"
     link_to current/share/ishowtts/install.sh "$BASE/install.sh"
-    if [ "$rollback" = yes ]; then return_configuration "$VENV" "$switch_before"; fi
+    if [ "$rollback" = yes ]; then return_configuration "$VENV" "$switch_before"; else update_configuration; fi
     install_command
     install_units_of "$VENV"
     start_services

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from support.install_machine import ROOT, InstallMachine
+from support.install_machine import InstallMachine
+from support.install_parts import parts
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
 
@@ -33,24 +33,6 @@ def test_jetpack_6_takes_torch_from_nvidia(machine: InstallMachine, source: str,
     assert lock.endswith("-r daemon/requirements/jetpack6.txt")
     assert torch.endswith(f"--no-deps {options} torch==2.11.0 torchaudio==2.11.0")
     assert triton.endswith(f"--no-deps {options} triton==3.6.0")
-
-
-PARTS = """
-set -euo pipefail
-cd "$ROOT"
-VENV=/new dry_run=no f5=yes ignore_gpu=no offline=''
-refuse() { echo "install.sh: $*" >&2; exit 2; }
-for part in common.sh install/{steps,releases,parts,program,torch,gpu,offline}.sh; do . "scripts/$part"; done
-"""
-
-
-def parts(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs a script after the parts of install.sh, which are functions."""
-    return subprocess.run(
-        ["/bin/bash", "-c", PARTS + script, "install.sh"],
-        env={"PATH": os.environ["PATH"], "ROOT": str(ROOT), **environment},
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -144,9 +126,7 @@ def test_the_gpu_is_tried_with_the_rights_of_the_service_before_the_release_is_c
     (call,) = machine.called("setpriv")
     assert "--reuid=nobody --regid=nogroup --groups=video,render --no-new-privs --inh-caps=-all" in call
     assert call.endswith("bin/python -m ishowtts.engines.f5.gpu_check")
-    assert machine.calls.index(call) < next(
-        n for n, done in enumerate(machine.calls) if done.startswith("systemd-sysusers")
-    )
+    assert machine.calls.index(call) < next(n for n, done in enumerate(machine.calls) if "sysusers" in done)
     assert "F5 cannot use the GPU: the library libcudss.so.0 is missing" in "".join(output.splitlines()[-4:])
     assert machine.calls[-1] == "systemctl restart ishowtts.service"
     assert "GPU" not in machine.install("--without-f5")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -127,3 +128,183 @@ def test_only_nodes_that_the_unit_does_not_allow_by_their_class_are_listed(tmp_p
 
     assert listed(device) == ["host1x-fence", "nvmap", "snd/odd"]
     assert listed(tmp_path / "empty") == []
+
+
+BROKER_SECRETS = ["mqtt-username", "mqtt-password", "gateway-mqtt-username", "gateway-mqtt-password",
+                  "controller-mqtt-password"]  # fmt: skip
+
+
+def hashed(machine: InstallMachine) -> dict[str, str]:
+    """The users of the broker, with the hashes of their passwords."""
+    lines = machine.path("/etc/mosquitto/ishowtts.passwd").read_text().splitlines()
+    return dict(line.split(":", 1) for line in lines)
+
+
+def test_a_broker_has_our_files_and_a_password_for_each_user(machine: InstallMachine, tmp_path: Path) -> None:
+    output = machine.install("--broker")
+    assert "systemctl restart mosquitto.service" in machine.calls
+    folder = machine.config.parent
+    for name in BROKER_SECRETS:
+        assert (folder / name).stat().st_mode & 0o7777 == 0o600, name
+    secrets = {name: (folder / name).read_text() for name in BROKER_SECRETS}
+    assert (secrets["mqtt-username"], secrets["gateway-mqtt-username"]) == ("ishowtts\n", "gateway\n")
+    passwords = {secrets[name] for name in BROKER_SECRETS if name.endswith("password")}
+    assert len(passwords) == 3
+    assert {len(password) for password in passwords} == {25}
+    assert not [password for password in passwords if password.strip() in output], "the log has the output"
+    users = hashed(machine)
+    assert set(users) == {"ishowtts", "gateway", "controller"}
+    assert all(line.startswith("$") for line in users.values())
+    assert machine.owner("/etc/mosquitto/ishowtts.passwd") == (65534, 65534, "0o600")
+    assert machine.owner("/etc/mosquitto/ishowtts.acl") == (65534, 65534, "0o600")
+    for name, path in {"conf": "conf.d/ishowtts.conf", "acl": "ishowtts.acl"}.items():
+        shipped = (ROOT / f"config/mosquitto/ishowtts.{name}").read_bytes()
+        assert machine.path(f"/etc/mosquitto/{path}").read_bytes() == shipped
+    assert {path.name for path in machine.drop_ins.iterdir()} == {"mqtt-username.conf", "mqtt-password.conf"}
+    assert len(list(machine.gateway_drop_ins.iterdir())) == 2
+
+    machine.install("--broker")
+    assert {name: (folder / name).read_text() for name in BROKER_SECRETS} == secrets
+    assert hashed(machine) == users
+    assert machine.called("systemctl restart") == ["systemctl restart ishowtts.service"]
+    machine.install("--uninstall")
+    assert machine.path("/etc/mosquitto/conf.d/ishowtts.conf").exists()
+    machine.install("--uninstall", "--purge")
+    assert list(machine.path("/etc/mosquitto").rglob("*.*")) == [machine.path("/etc/mosquitto/conf.d")]
+
+
+def test_a_broker_keeps_what_the_operator_has_edited_and_its_passwords(machine: InstallMachine) -> None:
+    machine.install("--broker")
+    acl, conf = machine.path("/etc/mosquitto/ishowtts.acl"), machine.path("/etc/mosquitto/conf.d/ishowtts.conf")
+    acl.write_text("user bob\n")
+    passwd = machine.path("/etc/mosquitto/ishowtts.passwd")
+    passwd.write_text("bob:$7$x\ncontroller:$7$y\n")
+    (machine.config.parent / "controller-mqtt-password").unlink()
+    output = machine.install("--broker")
+    assert "kept: /etc/mosquitto/ishowtts.acl, which was edited" in output
+    assert "kept: the password of the broker's user controller" in output
+    assert acl.read_text() == "user bob\n"
+    assert Path(f"{acl}.new").read_bytes() == (ROOT / "config/mosquitto/ishowtts.acl").read_bytes()
+    users = hashed(machine)
+    assert (set(users), users["bob"]) == ({"bob", "ishowtts", "gateway", "controller"}, "$7$x")
+    assert "systemctl reload-or-restart mosquitto.service" in machine.calls
+    assert "which was edited" not in machine.install("--broker"), "once is enough"
+    conf.write_text("listener 1884\n")
+    assert "kept: /etc/mosquitto/conf.d/ishowtts.conf" in machine.install("--uninstall", "--purge")
+    assert passwd.exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "reason"),
+    [
+        (
+            "/etc/mosquitto/conf.d/home.conf",
+            "listener 1883\n",
+            "already configured, by /etc/mosquitto/conf.d/home.conf",
+        ),
+        ("/etc/mosquitto/mosquitto.conf", "allow_anonymous true\n", "already configured, by /etc/mosquitto/mosquitto"),
+        ("/etc/ishowtts/config.yaml", "mqtt: {host: hub.lan}\n", "names the broker hub.lan, port 1883"),
+        ("/etc/ishowtts/mqtt-username", "kitchen\n", "the user kitchen of another broker"),
+    ],
+)
+def test_a_broker_is_refused_where_there_is_one(machine: InstallMachine, file: str, content: str, reason: str) -> None:
+    machine.install()
+    before = machine.tree()
+    path = machine.path(file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    done = machine.run("--broker")
+    assert (done.returncode, reason in done.stderr) == (1, True), done.stderr
+    path.write_text("# only comments\npid_file /run/mosquitto/mosquitto.pid\npersistence true\n")
+    assert {name for name, _ in set(before.items()) ^ set(machine.tree().items())} >= {str(path)}
+
+
+def test_connections_and_listeners_are_read_from_the_kernels_tables(tmp_path: Path) -> None:
+    """The tables have a header and hexadecimal numbers. Client connections of user 1000 to port 1883 are foreign."""
+    head = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+    row = "   0: 0100007F:{0} 0100007F:{1} {2} 00000000:00000000 00:00000000 00000000 {3:5} 0 1 1 0 100 0 0 10 0\n"
+
+    def answers(*rows: str) -> str:
+        table = tmp_path / "tcp"
+        table.write_text(head + "".join(rows))
+        program = f"""
+        set -euo pipefail; id() {{ echo 997; }}; . scripts/install/broker.sh
+        is_port_taken 1883 {table} {table}6 && echo taken || echo free
+        is_broker_used 1883 {table} {table}6 && echo used || echo unused"""
+        done = subprocess.run(["bash", "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+        return " ".join([*done.stdout.split(), *done.stderr.split()])
+
+    assert answers() == "free unused"
+    assert answers(row.format("075B", "0000", "0A", 111)) == "taken unused"
+    assert answers(row.format("9C40", "075B", "01", 997)) == "free unused"
+    assert answers(row.format("9C40", "075B", "01", 1000)) == "free used"
+    assert answers(row.format("075B", "9C40", "01", 1000)) == "free unused", "the broker's end of it"
+
+
+def test_the_defaults_of_a_new_version_replace_an_unedited_configuration(machine: InstallMachine) -> None:
+    machine.install()
+    shipped = machine.root / "checkout/config"
+    shipped.unlink()
+    shutil.copytree(ROOT / "config", shipped)
+    new = (shipped / "ishowtts.yaml").read_text().replace("  volume: 80\n", "  volume: 70\n  bass: 3\n")
+    (shipped / "ishowtts.yaml").write_text(new)
+    assert "replaced: /etc/ishowtts/config.yaml" in machine.install()
+    assert machine.config.read_text() == new
+    assert not Path(f"{machine.config}.new").exists()
+
+
+def test_the_defaults_of_a_new_version_come_beside_an_edited_configuration(machine: InstallMachine) -> None:
+    machine.install()
+    mine = (
+        machine.config.read_text()
+        .replace("  name: null ", "  name: kitchen ")
+        .replace("  cache_mb: 500 ", "  cache: 5 ")
+    )
+    machine.config.write_text(mine)
+    assert "kept: /etc/ishowtts/config.yaml\n" in machine.install()
+    assert not Path(f"{machine.config}.new").exists(), "nothing is new"
+    shipped = machine.root / "checkout/config"
+    shipped.unlink()
+    shutil.copytree(ROOT / "config", shipped)
+    new = (shipped / "ishowtts.yaml").read_text().replace("  volume: 80\n", "  volume: 70\n  bass: 3\n")
+    (shipped / "ishowtts.yaml").write_text(new)
+    output = machine.install()
+    for sentence in ("new: audio.bass (3)", "with another default: audio.volume (70, was 80)",
+                     "no longer known, remove them: audio.cache"):  # fmt: skip
+        assert sentence in output
+    assert machine.config.read_text() == mine
+    assert Path(f"{machine.config}.new").read_text() == new
+    assert "new: audio.bass" not in machine.install(), "said once"
+    machine.install("--rollback")
+    assert machine.config.read_text() == mine
+
+
+def test_weights_are_fetched_before_the_switch_and_their_failure_does_not_stop_it(
+    machine: InstallMachine, tmp_path: Path
+) -> None:
+    machine.install("--fetch", "openf5", "--accept-licence")
+    assert "ishowtts fetch --config /etc/ishowtts/config.yaml --model openf5 --accept-licence" in machine.calls
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    machine.fail("ishowtts fetch")
+    output = machine.install("--weights", str(folder), "--accept-licence")
+    assert "run: sudo ishowtts fetch --config /etc/ishowtts/config.yaml --from /weights --accept-licence" in output
+    assert machine.called("systemctl restart") == ["systemctl restart ishowtts.service"]
+    for arguments, reason in {
+        ("--fetch", "openf5"): "--accept-licence accepts it",
+        ("--weights", "/nowhere", "--accept-licence"): "--weights /nowhere is not a folder",
+        ("--fetch", "openf5", "--without-f5"): "which --without-f5 leaves out",
+    }.items():
+        done = machine.run(*arguments)
+        assert (done.returncode, reason in done.stderr, machine.calls) == (2, True, []), done.stderr
+
+
+def test_one_line_is_spoken_at_the_end(machine: InstallMachine) -> None:
+    say = "ishowtts say --verbose --wait 15 --config /etc/ishowtts/config.yaml iShowTTS is installed and ready."
+    assert "If you did not hear it" in machine.install()
+    assert machine.calls.index(say) > machine.calls.index("systemctl restart ishowtts.service")
+    for arguments in (("--no-line",), ("--no-start",)):
+        machine.install(*arguments)
+        assert say not in machine.calls
+    machine.fail("ishowtts say")
+    assert "The line was not spoken; 'sudo ishowtts doctor'" in machine.install()

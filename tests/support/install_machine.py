@@ -15,10 +15,11 @@ SCRIPTS = [
 ]
 
 SYSTEM_PATH = re.compile(r"(?<![\w$.*}])/(?:boot|dev|etc|home|lib|opt|root|run|srv|sys|usr|var)/")
-UNCHANGED = ("/dev/null", "/usr/bin/env", "/usr/bin/python3", "/usr/sbin/nologin")
+UNCHANGED = ("/dev/fd", "/dev/null", "/usr/bin/env", "/usr/bin/python3", "/usr/sbin/nologin")
 
 # One file under many names. It notes each call in $MACHINE/calls, and changes nothing except in $MACHINE.
 STAND_IN = r"""#!/bin/bash
+shopt -s extglob
 name=${0##*/}
 place() { mkdir -p "${1%/*}" && cp "$MACHINE/programs/stand-in" "$1"; }
 case "$name $1" in
@@ -36,7 +37,10 @@ case $name in
     dpkg-query) if grep -qx "${!#}" "$MACHINE/packages"; then echo -n installed; else exit 1; fi ;;
     systemd-sysusers) for user in $(sed -n 's/^u \([^ ]*\) .*/\1/p' "$1"); do touch "$MACHINE/users/$user"; done ;;
     systemd-tmpfiles) exec /usr/bin/systemd-tmpfiles --root="$MACHINE" "$@" ;;
-    df) printf 'Filesystem\n/dev/root 0 0 %s\n' "$(cat "$MACHINE/free_mb")" ;;
+    df)
+        if [ "$1" != -Pm ]; then exec /usr/bin/df "$@"; fi
+        printf 'Filesystem\n/dev/root 0 0 %s\n' "$(cat "$MACHINE/free_mb")"
+        ;;
     dpkg)
         case $* in
             --audit) cat "$MACHINE/interrupted" 2>/dev/null ;;
@@ -81,7 +85,10 @@ case $name in
     install)
         words=()
         for word in "$@"; do
-            case $before in -o) word=${word/ishowtts/nobody} ;; -g) word=${word/ishowtts/nogroup} ;; esac
+            case $before in
+                -o) word=${word/@(ishowtts|mosquitto)/nobody} ;;
+                -g) word=${word/@(ishowtts|mosquitto)/nogroup} ;;
+            esac
             words+=("$word")
             before=$word
         done

@@ -1,0 +1,29 @@
+"""How long a boot takes on a machine that has no network interface but loopback."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.booted.installing import is_active, say, wait_for_ready
+from support.booted.machine import BootedMachine
+
+pytestmark = [pytest.mark.booted, pytest.mark.xdist_group("booted")]
+
+_READY_S = 10.0
+
+
+def entered_s(machine: BootedMachine, unit: str) -> float:
+    return int(machine.run("systemctl", "show", "-P", "ActiveEnterTimestampMonotonic", unit).stdout) / 1e6
+
+
+def test_the_appliance_is_ready_within_ten_seconds_of_a_boot_without_a_link(appliance: BootedMachine) -> None:
+    """Without a broker it waits the longest: 5 s for a connection."""
+    appliance.run("systemctl", "disable", "mosquitto")
+    appliance.reboot()
+    appliance.wait_until(lambda: is_active(appliance), "the service", 60)
+    assert not is_active(appliance, "mosquitto")
+    assert not is_active(appliance, "network-online.target")
+    assert entered_s(appliance, "ishowtts") - entered_s(appliance, "basic.target") < _READY_S
+    appliance.run("systemctl", "start", "mosquitto")
+    wait_for_ready(appliance)
+    assert say(appliance, "The broker has come later.")["event"] == "finished"
