@@ -41,7 +41,7 @@ step() {  # step COMMAND...: prints the command, and runs it unless this is a dr
     echo "+ $(shown "$@")"
     if [ "$dry_run" = yes ]; then return; fi
     # A service that apt starts must not hold the lock.
-    if [ "$1" = apt_install ]; then "$@" 9>&-; else "$@"; fi
+    if [ "$1" = apt_install ]; then "$@" 7>&- 9>&-; else "$@" 7>&-; fi
 }
 
 systemd_step() {  # systemd_step ARGUMENT...: calls systemctl if systemd runs, which it does not in a chroot

@@ -108,10 +108,10 @@ switch_release() {  # makes $VENV the current release, and starts it
     install_command
     install_units_of "$VENV"
     start_services
+    step rm -f "$SWITCH"
     switching=''
     if [ "${queue_kept%.before-*}" != "$queue_kept" ]; then step runuser -u ishowtts -- rm -f "$queue_kept"; fi
-    step sync -f "$BASE"
-    step rm -f "$SWITCH"
+    step sync -f "$BASE" || true
 }
 
 install_units_of() {  # install_units_of RELEASE: installs its units, and removes those that only another release has
@@ -128,25 +128,34 @@ install_units_of() {  # install_units_of RELEASE: installs its units, and remove
     mapfile -t UNIT_FILES < <(cd systemd && compgen -G "ishowtts*.service" && compgen -G "ishowtts*.path")
     install_units
     cd "$here"
+    # Where earlier versions had their units, these links lead to nothing. systemd follows their names alone.
+    for unit in "$FORMER_UNITS"/*.wants/ishowtts*; do
+        if [ -L "$unit" ] && [ ! -e "$unit" ] && [ -e "$UNITS/${unit##*/}" ]; then
+            step ln -sfn "$UNITS/${unit##*/}" "$unit"
+        fi
+    done
     systemd_step daemon-reload
 }
 
 start_services() {  # enables and starts the services; returns when the daemon is ready
-    local units
+    local unit units=()
     if [ "$start" = no ]; then return; fi
-    mapfile -t units < <(units_to_enable)
+    while read -r unit; do
+        # An older version may have fewer units.
+        if [ "$dry_run" = yes ] || [ -e "$UNITS/$unit" ] || [ -e "$FORMER_UNITS/$unit" ]; then units+=("$unit"); fi
+    done < <(units_to_enable)
     systemd_step enable "${units[@]}"
     systemd_step try-restart ishowtts-gateway.service  # it runs only if the operator has enabled it
     systemd_step restart ishowtts.service
 }
 
 go_back() {  # after a switch that failed: makes the release before the current one again
-    local failed=$VENV
+    local failed=$VENV warnings=''
     switching=''
     if [ "$start" = yes ] && [ -d /run/systemd/system ]; then
-        echo "the last warnings of the services:"
-        journalctl --quiet --no-pager -o cat -n 10 -p warning -u ishowtts.service -u ishowtts-gateway.service
-    fi >&2
+        warnings=$(journalctl --quiet --no-pager -o cat -n 10 -p warning -u ishowtts.service -u ishowtts-gateway.service)
+    fi
+    if [ -n "$warnings" ]; then printf 'the last warnings of the services:\n%s\n' "$warnings" >&2; fi
     if [ -z "$switch_before" ]; then return; fi
     echo "going back to the version $(name_of "$switch_before")" >&2
     VENV=$switch_before
