@@ -21,8 +21,9 @@ needed_mb() {  # prints the space that the installation takes in /opt/ishowtts; 
 }
 
 check_disk_space() {
-    local free_mb need_mb
-    free_mb=$(df -Pm "$(existing_folder "$BASE")" | awk 'NR == 2 { print $4 }')
+    local folder=$BASE free_mb need_mb
+    while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
+    free_mb=$(df -Pm "$folder" | awk 'NR == 2 { print $4 }')
     need_mb=$(needed_mb)
     [ "$free_mb" -ge "$need_mb" ] ||
         die "the installation needs $need_mb MB in $BASE, but only $free_mb MB are free there"
