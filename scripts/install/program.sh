@@ -4,6 +4,7 @@
 install_packages() {  # installs the packages of Debian
     local names
     mapfile -t names < <(needed_packages)
+    APT_OUTPUT=5
     if [ -n "$offline" ]; then step prepare_apt; fi
     step apt_install "${names[@]}"
     if [ "$broker" = yes ]; then step apt_install mosquitto mosquitto-clients; fi
@@ -21,8 +22,9 @@ needed_mb() {  # prints the space that the installation takes in /opt/ishowtts; 
 }
 
 check_disk_space() {
-    local free_mb need_mb
-    free_mb=$(df -Pm "$(existing_folder "$BASE")" | awk 'NR == 2 { print $4 }')
+    local folder=$BASE free_mb need_mb
+    while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
+    free_mb=$(df -Pm "$folder" | awk 'NR == 2 { print $4 }')
     need_mb=$(needed_mb)
     [ "$free_mb" -ge "$need_mb" ] ||
         die "the installation needs $need_mb MB in $BASE, but only $free_mb MB are free there"

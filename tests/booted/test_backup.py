@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -76,7 +77,7 @@ def test_a_backup_in_mid_line_and_a_restore_that_stops_the_service(appliance: Bo
 
 
 def test_a_backup_over_a_pipe_moves_to_another_machine(
-    appliance: BootedMachine, installed: tuple[BootedMachine, ...]
+    appliance: BootedMachine, installed: tuple[Path, ...]
 ) -> None:
     publish(appliance, "command", '{"command": "pause"}')
     publish(appliance, "say", json.dumps({"text": "This one moves.", "id": "moves"}))
