@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -177,11 +178,27 @@ def test_the_configuration_that_is_here_can_stay(board: FilledAppliance, archive
     assert after["state/chimes/ding.wav"] == b"new"
 
 
+def test_secrets_are_in_no_backup_and_a_restore_names_those_that_are_missing(
+    board: FilledAppliance, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ishowtts.backup.contents.DEFAULT_PATH", board.config)
+    secrets = [board.write(name, "opensesame") for name in ("mqtt-password", "gateway-token")]
+    archive = tmp_path / "b.tar.gz"
+    assert main(board.arguments("backup", str(archive))) == 0
+    assert "(gateway-token, mqtt-password, state)" in capsys.readouterr().out
+    assert b"opensesame" not in gzip.decompress(archive.read_bytes())
+    secrets[0].unlink()
+    assert main(board.arguments("restore", str(archive))) == 0
+    shown = capsys.readouterr().out
+    assert f"not in the backup, and not in {board.folder}: mqtt-password; copy them" in shown
+    assert secrets[1].read_text() == "opensesame"
+
+
 def test_a_restore_through_pipes(board: FilledAppliance, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     pipe = io.TextIOWrapper(io.BytesIO())
     monkeypatch.setattr("sys.stdout", pipe)
     assert main(board.arguments("backup", "-")) == 0
-    assert "not in it: passwords, tokens and keys" in capsys.readouterr().err
+    assert "not in it: passwords, tokens, keys and certificates" in capsys.readouterr().err
     other = fill(board.folder, "other")
     pipe.seek(0)
     monkeypatch.undo()
