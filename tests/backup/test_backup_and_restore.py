@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from ishowtts.backup.backup_reader import BackupReader
+from ishowtts.backup.replacement import JOURNAL
 from ishowtts.cli.main import main
 from ishowtts.inbox import count_history, read_setting, wait_for
 from ishowtts.inbox.queue_types import HistoryFilter
@@ -316,6 +317,27 @@ def test_the_state_of_the_service_keeps_its_owner_and_modes(
     for name, (owner, mode) in expected.items():
         status = (board.folder / name).stat()
         assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (owner, mode), name
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to another user")
+def test_root_trusts_no_journal_of_another_user(board: FilledAppliance, archive: Path, capsys: Capture) -> None:
+    os.chown(board.folder, NOBODY, NOBODY)
+    assert main(board.arguments("restore", str(archive))) == 1
+    assert "belongs to nobody, who could redirect root's writes; run this as that user" in capsys.readouterr().err
+    victim = board.write("victim", "untouched")
+    replacement = {"what": "", "live": str(victim), "new": str(board.config), "aside": "/tmp/x", "inode": 1}
+    journal = {"archive": "", "queue": str(board.state / "inbox.sqlite"), "replacements": [replacement]}
+    board.write(JOURNAL, json.dumps(journal))
+    assert main(board.arguments("restore", "--finish")) == 1
+    assert "is not trusted: " in capsys.readouterr().err
+    assert victim.read_text() == "untouched"
+
+
+def test_a_journal_that_cannot_be_read(board: FilledAppliance, archive: Path, capsys: Capture) -> None:
+    for content in ("{", "[]", '{"archive": "", "queue": "", "replacements": [{}]}'):
+        board.write(JOURNAL, content)
+        assert main(board.arguments("restore", str(archive))) == 1
+        assert "is damaged; move it away" in capsys.readouterr().err
 
 
 def test_weights_and_recordings_only_if_they_are_wanted(
