@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from ishowtts.backup.backup_reader import BackupReader
-from ishowtts.backup.replacement import JOURNAL
+from ishowtts.backup.manifest import JOURNAL
 from ishowtts.cli.main import main
 from ishowtts.inbox import count_history, read_setting, wait_for
 from ishowtts.inbox.queue_types import HistoryFilter
