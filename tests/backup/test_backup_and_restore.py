@@ -263,6 +263,22 @@ def test_a_full_disk_leaves_nothing(board: FilledAppliance, small_disk: Path, ca
     assert list(small_disk.iterdir()) == []
 
 
+def test_a_disk_that_became_read_only(board: FilledAppliance, tmp_path: Path) -> None:
+    """A failing card is a good reason for a backup. The last lines are in the log of the queue."""
+    mount = ["mount", "--bind", board.state, board.state]
+    with closing(board.inbox()) as inbox:
+        wait_for(inbox.remember("stamp", "in the log"))
+        if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+            pytest.skip("only root may mount")
+        try:
+            subprocess.run(["mount", "-o", "remount,ro,bind", board.state], check=True)
+            assert main(board.arguments("backup", str(tmp_path / "b.tar.gz"))) == 0
+        finally:
+            subprocess.run(["umount", board.state], check=True)
+    assert main(board.arguments("restore", str(tmp_path / "b.tar.gz"))) == 0
+    assert setting(board, "stamp") == "in the log"
+
+
 def test_a_restore_needs_room(board: FilledAppliance, archive: Path, small_disk: Path, capsys: Capture) -> None:
     board.write("config.yaml", json.dumps({"state_dir": str(small_disk)}))
     assert main(board.arguments("restore", str(archive), "--without-config")) == 1
