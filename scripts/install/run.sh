@@ -154,6 +154,10 @@ finish() {  # runs at the end of each run, also of one that fails or is interrup
 
 explain_failure() {  # explain_failure STATUS: says what failed, what runs now, and what to do
     local running
+    if [ "$uninstall" = yes ]; then
+        echo "Not all is removed. Fix what the messages above name, then run it again. $LOG has every step."
+        return
+    fi
     running=$(running_release)
     if [ "$part_number" -gt 0 ]; then
         echo "install.sh failed in part $part_number of ${#parts[@]} (${titles[part_number - 1]}), with status $1."
