@@ -6,6 +6,7 @@ usage() {
     cat <<'TEXT'
 Usage: install.sh [--dry-run] [--no-start] [--bench] [--with-transcription | --without-transcription]
                   [--torch WHEELS] [--without-f5 | --with-f5] [--offline DIR] [--ignore-gpu]
+                  [--broker] [--weights DIR] [--fetch MODEL] [--accept-licence] [--no-line]
        install.sh --rollback [--set-queue-aside] [--no-start] [--dry-run]
        install.sh --uninstall [--purge] [--dry-run]
 
@@ -18,6 +19,12 @@ Usage: install.sh [--dry-run] [--no-start] [--bench] [--with-transcription | --w
   --torch WHEELS  required on JetPack 6: a folder or an index with NVIDIA's torch and torchaudio
   --without-f5    install neither F5 nor torch: for a stage, whose speech other boards render (docs/stage.md), or where
                   the natural voice is enough; later upgrades keep it, until --with-f5
+  --broker        also make a broker on this machine: mosquitto with passwords and rights for its users
+  --weights DIR   also take F5's weights from this folder (ishowtts fetch --from DIR)
+  --fetch MODEL   also fetch these weights of F5, or with --weights: the folder has this model (ishowtts fetch --list)
+  --accept-licence
+                  accept the licence of the weights without a question
+  --no-line       do not speak a line at the end
   --offline DIR   use no network: every package comes from DIR, which scripts/bundle has made on a machine like this one
   --ignore-gpu    upgrade even if the new version cannot use the GPU, which the present one can
   --rollback      go back to the version before the last upgrade; again, to the later one
@@ -38,6 +45,7 @@ refuse() {
 arguments=("$@")
 dry_run=no start=yes bench=no transcription='' uninstall=no purge=no rollback=no set_queue_aside=no torch='' f5=''
 offline='' ignore_gpu=no
+broker=no weights='' fetch='' accept_licence=no line=yes
 while [ $# -gt 0 ]; do
     case $1 in
         --dry-run) dry_run=yes ;;
@@ -63,6 +71,14 @@ while [ $# -gt 0 ]; do
             offline=$(realpath -e "$2" 2>/dev/null) || refuse "--offline needs a folder, and $2 does not exist"
             shift
             ;;
+        --broker) broker=yes ;;
+        --weights | --fetch)
+            [ $# -ge 2 ] || refuse "$1 needs a name after it"
+            if [ "$1" = --fetch ]; then fetch=$2; else weights=$(readlink -m "$2"); fi
+            shift
+            ;;
+        --accept-licence) accept_licence=yes ;;
+        --no-line) line=no ;;
         -h | --help)
             usage
             exit 0
@@ -105,6 +121,14 @@ if [ -z "$offline" ] && [ -e manifest ]; then offline=$PWD; fi  # this is the in
 . scripts/install/units.sh
 # shellcheck source=scripts/install/devices.sh
 . scripts/install/devices.sh
+# shellcheck source=scripts/install/files.sh
+. scripts/install/files.sh
+# shellcheck source=scripts/install/broker.sh
+. scripts/install/broker.sh
+# shellcheck source=scripts/install/weights.sh
+. scripts/install/weights.sh
+# shellcheck source=scripts/install/test_line.sh
+. scripts/install/test_line.sh
 # shellcheck source=scripts/install/remove.sh
 . scripts/install/remove.sh
 # The system's Python. The service cannot read one in a user's home.
@@ -135,9 +159,11 @@ fi
 if [ -n "$offline" ]; then choose_parts_of_bundle; fi
 choose_parts
 check_torch_choice
+check_weights
 supported_python "$python" || die "$python is not Python 3.10 to 3.13; name one with PYTHON=/path/to/python3"
 
 check_machine() {  # refuses before anything is changed
+    if [ "$broker" = yes ]; then check_broker; fi
     step runuser -u nobody -- "$python" -c "" ||
         die "only root can run $python, so the service cannot; name another with PYTHON="
     if [ -n "$offline" ]; then
@@ -158,6 +184,7 @@ build_release() {
 configure() {
     prepare_return
     add_users
+    if [ "$broker" = yes ]; then install_broker; fi
     install_configuration
 }
 
@@ -172,7 +199,9 @@ part check_machine "Check this machine"
 part install_packages "Install the packages of the system"
 part build_release "Build the new version beside the present one"
 part configure "Make users, folders and configuration"
+if [ -n "$weights$fetch" ]; then part install_weights "Fetch the weights of F5"; fi
 part switch_release "Switch to the new version, and wait until it is ready"
+if [ "$start" = yes ] && [ "$line" = yes ]; then part speak_test_line "Speak a line"; fi
 part clean_up "Remove old versions"
 run_parts
 if [ "$dry_run" = yes ]; then

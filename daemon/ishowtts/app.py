@@ -224,8 +224,11 @@ class Daemon:
             asking_loops=[self._voice_watcher, self._speed_check],
             loops=[
                 *(self._intake, self._outbox, self._status, self._espeak_check, *self._mixer_threads),
+                *(self._discovery, self._history),
                 *([self._renders] if self._renders.enabled else []),
             ],
+            connections=self._link.connections,
+            lives=[reload],
             segment_s=config.engine.deadlines.segment_s,
             remote=self._engines.remote,
         )

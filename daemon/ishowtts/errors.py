@@ -18,6 +18,7 @@ IShowError
 ├── CommandError               a command that is unknown or cannot be executed
 └── FatalError                 ends the daemon, with one sentence for the operator
     └── ConfigError            every error of a configuration, collected
+        └── NamedFileError     a file that the configuration names, or its own file, cannot be used now
 
 Exceptions of other libraries are translated into these once, where they enter. An exception that does not leave its
 package is defined there.
@@ -131,6 +132,13 @@ class ConfigError(FatalError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class NamedFileError(ConfigError):
+    """The file of the configuration, or one that it names, cannot be used now.
+
+    A service tries again: the file may be written later, or its file system may be mounted later.
+    """
 
 
 def first_line(error: Exception) -> str:

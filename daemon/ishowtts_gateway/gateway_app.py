@@ -15,6 +15,7 @@ from typing import Any
 from ishowtts.config import Config
 from ishowtts.config.gateway_section import is_loopback, split_listen
 from ishowtts.systemd import Notifier
+from ishowtts.util.stop_signals import has_terminal, release_hang_up
 from ishowtts_gateway.appliances.appliance_client import ApplianceClient, credentials_folder
 from ishowtts_gateway.http.http_app import make_app
 from ishowtts_gateway.http.http_security import AccessRules
@@ -39,11 +40,13 @@ class GatewayService:
         self._notifier = Notifier()
 
     async def serve(self, server: HttpServer) -> None:
-        """Serve HTTP until SIGTERM or SIGINT."""
+        """Serve HTTP until SIGTERM or SIGINT. SIGHUP stops it only if its terminal closes."""
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
+        loop.add_signal_handler(signal.SIGHUP, stopped.set if has_terminal() else _hang_up)
+        release_hang_up()
         server.start()
         self._notifier.ready(self._status())
         telling = asyncio.create_task(self._tell_systemd(), name="systemd")
@@ -120,6 +123,14 @@ async def _wyoming(settings: Config, client: ApplianceClient) -> AsyncIterator[N
 
     async with WyomingServer(listen, client.directory, client.renders).running():
         yield
+
+
+def _hang_up() -> None:
+    """SIGHUP came, as for the reload of a service."""
+    log.info(
+        "SIGHUP is ignored: the gateway reads its configuration only at its start (systemctl restart "
+        "ishowtts-gateway); new certificates are loaded by themselves"
+    )
 
 
 def _log_failure(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ install_packages() {  # installs the packages of Debian
     APT_OUTPUT=5
     if [ -n "$offline" ]; then step prepare_apt; fi
     step apt_install "${names[@]}"
+    if [ "$broker" = yes ]; then step apt_install mosquitto mosquitto-clients; fi
     if [ "$lock" = jetpack6 ]; then step install_cudss; fi
     if [ -n "$offline" ]; then step rm -rf "$APT_WORK"; fi
 }

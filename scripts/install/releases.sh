@@ -82,6 +82,7 @@ write_queue_version() {  # write_queue_version RELEASE: notes the newest version
 
 complete_release() {  # marks the new release as complete
     [ "$dry_run" = yes ] || write_queue_version "$VENV"
+    step rm -f "$VENV/.lock"  # uv leaves it open to every user
     # After a power cut the mark must not be there without the files.
     step sync -f "$VENV"
     step touch "$VENV/.complete"

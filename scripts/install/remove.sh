@@ -21,6 +21,7 @@ remove() {
         step "$VENV/bin/ishowtts" ha remove || echo "Home Assistant may still show the appliance: delete the device there"
     fi
     local user folder
+    remove_broker
     cd /  # this script may run from the folder that goes
     remove_units
     step rm -rf "$AVAHI_SERVICE" "$BASE"

@@ -3,11 +3,12 @@
 # install.sh sources this file.
 #
 # The log has every step and all output, with the time of each line. The terminal shows the parts and the messages.
-# File descriptors: 3 and 4 are the terminal, 5 is the log, 9 is the lock.
+# File descriptors: 3 and 4 are the terminal, 5 is the log, 7 ends the progress, 9 is the lock.
 
 LOG=/var/log/ishowtts/install.log
 LOG_BYTES=5000000  # a longer log is put aside when the next run begins
 LOCK=/run/ishowtts-install.lock
+LOCK_WAIT_S=${LOCK_WAIT_S:-60}
 parts=() titles=()
 part_number=0 progress_pid='' log_pids=()
 
@@ -37,32 +38,41 @@ used_mb() {  # prints how many megabytes the disk of the releases holds
 }
 
 start_progress() {
-    [ "$dry_run" = yes ] || { report_progress $$ & progress_pid=$!; }
+    if [ "$dry_run" = yes ]; then return; fi
+    # It ends with the other end of this pipe, and so with a run that is killed.
+    exec 7> >(report_progress 2>/dev/null)
+    progress_pid=$!
 }
 
 stop_progress() {
-    [ -n "$progress_pid" ] || return 0
+    if [ -z "$progress_pid" ]; then return; fi
+    exec 7>&-
     kill "$progress_pid" 2>/dev/null || true
-    wait "$progress_pid" 2>/dev/null || true
     progress_pid=''
 }
 
-report_progress() {  # report_progress PID: every 10 s a line with the time and the megabytes, as long as PID runs
-    local pid=$1 seconds=0 before_mb added_mb never
+report_progress() {  # every 10 s a line with the time and the megabytes
+    local seconds=0 status before_mb added_mb
     exec 9>&-
     before_mb=$(used_mb)
-    exec {never}<> <(:)
-    # `read` waits without a process, which would outlive this one.
-    while ! read -rt 10 -u "$never" && kill -0 "$pid" 2>/dev/null; do
+    while true; do
+        # `read` waits without a process, which would outlive this one. Above 128 the time is over; 1 is the end.
+        read -rt 10 && status=0 || status=$?
+        if [ "$status" -le 128 ]; then return; fi
         seconds=$((seconds + 10)) added_mb=$(($(used_mb) - before_mb))
-        if [ "$added_mb" -gt 0 ]; then echo "      $seconds s, $added_mb MB so far"; else echo "      $seconds s so far"; fi
+        # Few megabytes are of other programs.
+        if [ "$added_mb" -ge 30 ]; then echo "      $seconds s, $added_mb MB so far"; else echo "      $seconds s so far"; fi
     done
 }
 
-take_lock() {  # refuses to run beside another install.sh; what a killed one has started counts, too
+take_lock() {  # waits for another install.sh, and then refuses to run beside it; what a killed one has started counts, too
+    local holder
     exec 9<>"$LOCK"
-    flock --nonblock 9 ||
-        die "another install.sh, or a program that it has started, still runs (process $(cat "$LOCK")); try again when it has ended"
+    if ! flock --nonblock 9; then
+        holder="another install.sh (process $(cat "$LOCK")), or a program that it has started,"
+        echo "$holder still runs; waiting for up to $LOCK_WAIT_S s"
+        flock --timeout "$LOCK_WAIT_S" 9 || die "$holder still runs; try again when it has ended"
+    fi
     echo "$$" >"$LOCK"
 }
 
@@ -130,7 +140,12 @@ finish() {  # runs at the end of each run, also of one that fails or is interrup
     trap '' HUP INT TERM
     stop_progress
     if [ "$status" != 0 ]; then
-        if [ -n "$switching" ]; then (go_back); fi
+        if [ -n "$switching" ]; then
+            (go_back)
+        else
+            # A disk that is full must not stay full. The cache keeps what was fetched.
+            remove_interrupted
+        fi
         explain_failure "$status" >&2
     fi
     close_log

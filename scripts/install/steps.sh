@@ -16,6 +16,11 @@ shown() {  # shown COMMAND...: prints a command as it can be typed; for a functi
             printf " '%s'" "${@:2}"
             echo " >$1"
             ;;
+        make_password) echo "(umask 077 && head -c 18 /dev/urandom | base64 >$1)" ;;
+        write_secret) echo "(umask 077 && echo $2 >$1)" ;;
+        add_broker_user) echo "mosquitto_passwd $BROKER_PASSWD $1  # the password in $2" ;;
+        fetch_weights) shown "$VENV/bin/ishowtts" "$@" ;;
+        say_test_line) shown "$CURRENT/bin/ishowtts" say "$TEST_LINE" ;;
         install_natural_voice) shown install_lock "$1" natural ;;
         on_queue) shown runuser -u ishowtts -- "$VENV/bin/python" "$VENV/$QUEUE_PROGRAM" "$@" ;;
         install_cudss) echo "apt-get install -y --no-install-recommends cudss" ;;
@@ -37,7 +42,7 @@ step() {  # step COMMAND...: prints the command, and runs it unless this is a dr
     echo "+ $(shown "$@")"
     if [ "$dry_run" = yes ]; then return; fi
     # A service that apt starts must not hold the lock.
-    if [ "$1" = apt_install ]; then "$@" 9>&-; else "$@"; fi
+    if [ "$1" = apt_install ]; then "$@" 7>&- 9>&-; else "$@" 7>&-; fi
 }
 
 systemd_step() {  # systemd_step ARGUMENT...: calls systemctl if systemd runs, which it does not in a chroot

@@ -6,6 +6,7 @@
 SWITCH=$BASE/.switch
 QUEUE_PROGRAM=share/ishowtts/scripts/install/queue_file.py
 switching=''        # "yes" during a switch
+switch_began_s=0    # when it began
 switch_before=''    # folder of the release that was current before
 switch_previous=''  # what `previous` named before
 queue=''            # file of the queue
@@ -100,18 +101,19 @@ switch_release() {  # makes $VENV the current release, and starts it
     switch_previous=$(readlink "$PREVIOUS") || switch_previous=''
     if [ -n "$switch_before" ]; then record_switch; fi
     switching=yes
+    switch_began_s=$(date +%s)
     keep_queue
     if [ -n "$switch_before" ]; then link_to "${switch_before#"$BASE/"}" "$PREVIOUS"; fi
     link_to "${VENV#"$BASE/"}" "$CURRENT"
     link_to current/share/ishowtts/install.sh "$BASE/install.sh"
-    if [ "$rollback" = yes ]; then return_configuration "$VENV" "$switch_before"; fi
+    if [ "$rollback" = yes ]; then return_configuration "$VENV" "$switch_before"; else update_configuration; fi
     install_command
     install_units_of "$VENV"
     start_services
+    step rm -f "$SWITCH"
     switching=''
     if [ "${queue_kept%.before-*}" != "$queue_kept" ]; then step runuser -u ishowtts -- rm -f "$queue_kept"; fi
-    step sync -f "$BASE"
-    step rm -f "$SWITCH"
+    step sync -f "$BASE" || true
 }
 
 install_units_of() {  # install_units_of RELEASE: installs its units, and removes those that only another release has
@@ -128,25 +130,35 @@ install_units_of() {  # install_units_of RELEASE: installs its units, and remove
     mapfile -t UNIT_FILES < <(cd systemd && compgen -G "ishowtts*.service" && compgen -G "ishowtts*.path")
     install_units
     cd "$here"
+    # Where earlier versions had their units, these links lead to nothing. systemd follows their names alone.
+    for unit in "$FORMER_UNITS"/*.wants/ishowtts*; do
+        if [ -L "$unit" ] && [ ! -e "$unit" ] && [ -e "$UNITS/${unit##*/}" ]; then
+            step ln -sfn "$UNITS/${unit##*/}" "$unit"
+        fi
+    done
     systemd_step daemon-reload
 }
 
 start_services() {  # enables and starts the services; returns when the daemon is ready
-    local units
+    local unit units=()
     if [ "$start" = no ]; then return; fi
-    mapfile -t units < <(units_to_enable)
+    while read -r unit; do
+        # An older version may have fewer units.
+        if [ "$dry_run" = yes ] || [ -e "$UNITS/$unit" ] || [ -e "$FORMER_UNITS/$unit" ]; then units+=("$unit"); fi
+    done < <(units_to_enable)
     systemd_step enable "${units[@]}"
     systemd_step try-restart ishowtts-gateway.service  # it runs only if the operator has enabled it
     systemd_step restart ishowtts.service
 }
 
 go_back() {  # after a switch that failed: makes the release before the current one again
-    local failed=$VENV
+    local failed=$VENV warnings=''
     switching=''
     if [ "$start" = yes ] && [ -d /run/systemd/system ]; then
-        echo "the last warnings of the services:"
-        journalctl --quiet --no-pager -o cat -n 10 -p warning -u ishowtts.service -u ishowtts-gateway.service
-    fi >&2
+        warnings=$(journalctl --quiet --no-pager -o cat -n 10 -p warning --since "@$switch_began_s" \
+            -u ishowtts.service -u ishowtts-gateway.service)
+    fi
+    if [ -n "$warnings" ]; then printf 'the last warnings of the services:\n%s\n' "$warnings" >&2; fi
     if [ -z "$switch_before" ]; then return; fi
     echo "going back to the version $(name_of "$switch_before")" >&2
     VENV=$switch_before
@@ -164,7 +176,11 @@ go_back() {  # after a switch that failed: makes the release before the current 
 
 return_queue() {  # gives the queue back to the release before
     local aside
-    if [ -z "$queue_kept" ] || [ ! -e "$queue_kept" ]; then return; fi
+    if [ -z "$queue_kept" ]; then return; fi
+    if [ ! -e "$queue_kept" ]; then
+        if [ -e "$queue_kept.part" ]; then step runuser -u ishowtts -- rm -f "$queue_kept.part"; fi
+        return
+    fi
     if [ -e "$queue" ] && [ "${queue_kept%.before-*}" != "$queue_kept" ] && ! is_queue_too_new "$VENV"; then
         step runuser -u ishowtts -- rm -f "$queue_kept"
         return
@@ -222,5 +238,13 @@ remove_old_releases() {  # removes all releases except the current and the previ
             step rm -f "$folder/.complete"
             step rm -rf "$folder"
         fi
+    done
+    remove_unused_packages
+}
+
+remove_unused_packages() {  # removes from the cache what no release shares any more; uv fetches it again if it needs it
+    local package
+    for package in "$BASE"/cache/archive-v*/*; do
+        if [ -d "$package" ] && [ -z "$(find "$package" -type f -links +1 -print -quit)" ]; then step rm -rf "$package"; fi
     done
 }

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ishowtts import app
+from ishowtts import app, cli
+from ishowtts.__main__ import main
 from ishowtts.config import Config
 from ishowtts.engines import build
+from ishowtts.util import stop_signals
 from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client
@@ -32,7 +36,7 @@ def test_the_daemon_logs_and_ignores_them_and_continues_to_speak(tmp_path: Path,
             appliance.process.send_signal(number)
             eventually(lambda number=number: f"{number.name} is ignored" in appliance.log, f"a word on {number.name}")
         appliance.process.send_signal(signal.SIGHUP)
-        eventually(lambda: "has no change that needs a restart" in appliance.log, "the comparison")
+        eventually(lambda: "has no change" in appliance.log, "the reload")
         config_file = appliance.config_file.read_text()
         appliance.config_file.write_text(f"{config_file}\nno_such_key: 1\n")
         appliance.process.send_signal(signal.SIGHUP)
@@ -42,6 +46,24 @@ def test_the_daemon_logs_and_ignores_them_and_continues_to_speak(tmp_path: Path,
         assert appliance.process.poll() is None
         assert [message.json["state"] for message in client.on(f"{appliance.root}/state")][-1] in ("ready", "speaking")
         assert appliance.stop() == 0
+
+
+@pytest.mark.parametrize("command", ["run", "gateway"])
+def test_a_hang_up_during_the_imports_waits_until_it_is_handled(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    reloads = []
+
+    def serve() -> int:
+        signal.pthread_kill(threading.get_ident(), signal.SIGHUP)  # other threads of the tests do not block it
+        with stop_signals.stop_asked(lambda: reloads.append("asked")):
+            return 7
+
+    monkeypatch.setattr(sys, "argv", ["ishowtts", command])
+    monkeypatch.setattr(cli, "main", serve)
+    monkeypatch.setattr(stop_signals, "has_terminal", lambda: False)
+    try:
+        assert (main(), reloads) == (7, ["asked"])
+    finally:
+        stop_signals.release_hang_up()
 
 
 def test_a_stop_during_the_start_starts_no_more_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from support.booted import roots
+from support.booted import bundles, roots
 from support.booted.host import reason_unavailable
-from support.booted.installing import configure, copy_checkout, install, shared_cache, wait_for_ready
+from support.booted.installing import INSTALL_S, configure, copy_checkout, wait_for_ready
 from support.booted.machine import BootedMachine
 
 _RELEASE = os.environ.get("ISHOWTTS_BOOTED_ROOT", "debian-12")
@@ -22,12 +22,14 @@ _RELEASE = os.environ.get("ISHOWTTS_BOOTED_ROOT", "debian-12")
 def _reason_to_skip() -> str:
     if why := reason_unavailable():
         return why
-    return "" if roots.is_built(_RELEASE) else f"there is no root of {_RELEASE} yet; scripts/test-appliance builds it"
+    if roots.is_built(_RELEASE) and bundles.is_built(_RELEASE):
+        return ""
+    return f"the root of {_RELEASE} and its packages are not built; `scripts/test-appliance --build {_RELEASE}` does it"
 
 
 _REASON_TO_SKIP = _reason_to_skip()
 _FILES = {path.name for path in Path(__file__).parent.glob("test_*.py")}
-_SHORT = {"test_here.py", "test_machine.py"}
+_SHORT = {"test_here.py", "test_machine.py", "test_install.py"}
 if _REASON_TO_SKIP:
     collect_ignore = sorted(_FILES - {"test_here.py"})
 elif os.environ.get("ISHOWTTS_BOOTED_LENGTH") != "long":
@@ -56,17 +58,16 @@ def machine(base: Path) -> Iterator[BootedMachine]:
 
 
 @pytest.fixture(scope="session")
-def installed(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
-    """The layers of a machine with an appliance that was installed over the network and is enabled."""
-    layer = tmp_path_factory.mktemp("installed") / "layer"
-    machine = BootedMachine(base, network=True, shared=shared_cache())
-    with machine:
+def installed(base: Path, release: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    """The layers of a machine with an appliance that was installed without a network, is enabled and uses espeak-ng."""
+    folder = tmp_path_factory.mktemp("installed")
+    with BootedMachine(base, binds={bundles.fresh(release, folder): "/media/stick"}) as machine:
         copy_checkout(machine)
-        install(machine, "--without-f5")
+        machine.user("sudo", "/media/stick/install.sh", "--no-line", timeout_s=INSTALL_S)
         configure(machine, engine={"kind": "espeak"})
         machine.shutdown()
-        machine.save(layer)
-    return layer, base
+        machine.save(folder / "layer")
+    return folder / "layer", base
 
 
 @pytest.fixture

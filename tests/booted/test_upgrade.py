@@ -100,6 +100,7 @@ def test_a_rollback_to_a_version_before_the_releases_runs_it_as_before(machine: 
         machine.user("sudo", INSTALLED, "--rollback", "--set-queue-aside", timeout_s=120)
     wait_for_ready(machine)
     assert _current(machine) == "/opt/ishowtts/venv"
+    machine.user("ishowtts", "resume")
     assert say(machine, "As before.")["event"] == "finished"
     machine.reboot()
     wait_for_ready(machine)

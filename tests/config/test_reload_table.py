@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from ishowtts import config
 from ishowtts.config import Config
 from ishowtts.config.reload_table import RELOAD_TABLE, TakesEffect, changes, keys_of, takes_effect, with_reloaded
 
+ROOT = Path(__file__).resolve().parents[2]
 KEYS = list(keys_of(Config))
 
 
@@ -48,3 +52,29 @@ def test_a_merge_keeps_what_needs_a_restart() -> None:
 def test_changes_have_the_values_before_and_after() -> None:
     old, new = config.parse("", "old"), config.parse("policies: {author_voices: {bob: anna}}", "new")
     assert list(changes(old, new)) == [("policies.author_voices", {}, {"bob": "anna"})]
+
+
+MARKS = {"(restart)": TakesEffect.RESTART, "(gateway restart)": TakesEffect.GATEWAY_RESTART}
+
+
+def test_the_comments_of_the_shipped_file_mark_what_needs_a_restart() -> None:
+    lines = (ROOT / "config/ishowtts.yaml").read_text(encoding="utf-8").splitlines()
+    effects: dict[str, TakesEffect] = {"": TakesEffect.RELOAD}
+    path: list[str] = []
+    for line in lines:
+        if found := re.match(r"( *)([a-z0-9_]+):", line):
+            depth = len(found[1]) // 2
+            path = [*path[:depth], found[2]]
+            mark = next((effect for mark, effect in MARKS.items() if f"# {mark}" in line), None)
+            effects[".".join(path)] = mark or effects[".".join(path[:-1])]
+    shown = [key for key in KEYS if not key.startswith("engine.f5.optimisations.")]  # old names, which work still
+    assert {key: effects[key] for key in shown} == {key: takes_effect(key) for key in shown}
+
+
+def test_the_table_of_the_documentation_is_this_one() -> None:
+    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    section = page.split("\n## Reload\n", 1)[1].split("\n## ", 1)[0]
+    rows = re.findall(r"\n\| (`[^|]+) \| ([^|]+) \|", section)
+    assert {key: effect for keys, effect in rows for key in re.findall(r"`([^`]+)`", keys)} == {
+        key: effect.value for key, effect in RELOAD_TABLE.items()
+    }

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from ishowtts.cli.main import main
+from ishowtts_gateway import gateway_app
 from ishowtts_gateway.gateway_app import page_address
 from support.prometheus import free_port
 from support.waiting import eventually
@@ -36,8 +37,8 @@ def start(folder: Path, http: dict[str, Any], **gateway: Any) -> int:
     ("http", "expected"),
     [
         ({"listen": "0.0.0.0:28770"}, (2, "which other machines can reach: set token_file")),
-        ({"token_file": "/nowhere/token"}, (2, "create /nowhere/token, or fix gateway.http.token_file")),
-        ({"tls": {"cert": "/nowhere/cert", "key": "/nowhere/key"}}, (2, "/nowhere/cert cannot be read")),
+        ({"token_file": "/nowhere/token"}, (1, "create /nowhere/token, or fix gateway.http.token_file")),
+        ({"tls": {"cert": "/nowhere/cert", "key": "/nowhere/key"}}, (1, "/nowhere/cert cannot be read")),
         ({"tls": {"cert": "/nowhere/cert"}}, (2, "cert and key belong together")),
         ({"listen": "192.0.2.200:28770", "token_file": "{token}"}, (1, "not an address of this machine")),
         ({"listen": "localhost:{taken}"}, (1, "is taken by another program")),
@@ -85,10 +86,11 @@ def test_a_fault_of_wyoming_is_one_sentence_and_a_status(
     assert "Traceback" not in told
 
 
-def test_it_starts_without_a_broker_warns_of_plain_http_and_ends_at_sigterm(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_it_starts_without_a_broker_warns_of_plain_http_and_ends_at_sigterm_and_not_at_sighup(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO)
+    monkeypatch.setattr(gateway_app, "has_terminal", lambda: False)
     token = tmp_path / "token"
     token.touch(0o600)
     token.write_text("0123456789abcdef")
@@ -100,6 +102,8 @@ def test_it_starts_without_a_broker_warns_of_plain_http_and_ends_at_sigterm(
     def end() -> None:
         nonlocal told
         eventually(lambda: "the page is at" in caplog.text and answers(port), "the gateway")
+        os.kill(os.getpid(), signal.SIGHUP)
+        eventually(lambda: "SIGHUP is ignored: the gateway reads" in caplog.text, "a word on SIGHUP")
         with socket.create_connection(("127.0.0.1", port), timeout=20) as stream:
             stream.sendall(b"GET /api/stream HTTP/1.1\r\nHost: localhost\r\n")
             stream.sendall(b"Authorization: Bearer 0123456789abcdef\r\n\r\n")

@@ -326,7 +326,8 @@ def test_a_newer_file_is_refused_in_a_sentence_and_left_alone(queue: Queue, hurt
         Inbox(queue.path, InboxLimits())
     assert str(refused.value) == (
         f"{queue.path} has version {newer} of the queue's file, and this ishowtts reads versions up to"
-        f" {migrations.VERSION}: install the newer ishowtts again, or move it away and begin with an empty queue"
+        f" {migrations.VERSION}: go back to the newer ishowtts (sudo /opt/ishowtts/install.sh --rollback, or install"
+        " it again), or move the file away and begin with an empty queue"
     )
     assert queue.path.read_bytes() == before
     assert {path.name for path in queue.path.parent.iterdir()} == {"inbox.sqlite", "inbox.sqlite.lock"}

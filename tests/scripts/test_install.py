@@ -49,6 +49,7 @@ def test_a_fresh_installation_takes_these_steps_in_this_order(machine: InstallMa
         "systemctl enable ishowtts.service ishowtts-clocks.service ishowtts-clocks-repair.path",
         "systemctl try-restart ishowtts-gateway.service",
         "systemctl restart ishowtts.service",
+        "ishowtts say --verbose --wait 15 --config /etc/ishowtts/config.yaml iShowTTS is installed and ready.",
     ]
 
 
@@ -88,7 +89,7 @@ def test_without_the_natural_voice_the_installation_goes_on_and_says_so_once(mac
         "to add it, run install.sh again"
     )
     assert output.count(sentence) == 1
-    assert machine.calls[-1] == "systemctl restart ishowtts.service"
+    assert machine.called("systemctl")[-1] == "systemctl restart ishowtts.service"
     assert len([call for call in machine.called("uv") if call.endswith("natural.txt")]) == 2, "an index may fail once"
 
 

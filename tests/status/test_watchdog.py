@@ -33,10 +33,12 @@ from pathlib import Path
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.inbox.writer_thread import WriterThread
 from ishowtts.mqtt.connection import Connection
+from ishowtts.mqtt.session import Session
 from ishowtts.util.loop_thread import LoopThread
 from ishowtts.playback.output_device import OutputDevice
 from ishowtts.status import watchdog
 
+watchdog.CONNECTION_S = 2.5
 watchdog.THREAD_S = watchdog.INBOX_S = watchdog.SCHEDULER_S = watchdog._SYNTHESIS_S = 1.0
 folder = Path(os.environ["HOLDS"])
 
@@ -52,7 +54,8 @@ def held(call):
     return wrapper
 
 held_methods = (
-    (EspeakEngine, "synthesize"), (WriterThread, "_has_work"), (OutputDevice, "maintain"), (Connection, "_may_connect")
+    (EspeakEngine, "synthesize"), (WriterThread, "_has_work"), (OutputDevice, "maintain"), (Connection, "_may_connect"),
+    (Session, "_take_answers"),
 )
 for owner, name in held_methods:
     setattr(owner, name, held(getattr(owner, name)))
@@ -65,7 +68,10 @@ def starts(self):
 seen = set()
 LoopThread.start = starts
 """
-STOPS = ("playback", "inbox", "scheduler", "intake", "outbox", "status", "voice-watcher", "espeak-check", "synthesis")
+STOPS = (
+    *("playback", "inbox", "scheduler", "intake", "outbox", "status", "voice-watcher", "espeak-check", "synthesis"),
+    "mqtt-commands",
+)
 
 
 class Systemd:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ishowtts import DEFAULT_CONFIG
-from ishowtts.errors import ConfigError, EngineError, FatalError, LineError
+from ishowtts.errors import ConfigError, EngineError, FatalError, LineError, NamedFileError
 from ishowtts.limits import VOLUME
 from ishowtts.util import logs
 from ishowtts.util.logs import tell, visible
@@ -62,8 +62,26 @@ def root_topic(settings: Config) -> str:
     return settings.root_topic(detect_board(settings.board.source, settings.board.sysfs_root).identity().serial)
 
 
+def read_service_config(arguments: argparse.Namespace) -> Config:
+    """Load the configuration of a service of systemd.
+
+    Raises:
+        ConfigError: The configuration is wrong.
+        FatalError: Its file cannot be read now. systemd starts the service again.
+    """
+    try:
+        return read_config(arguments)
+    except NamedFileError as error:
+        raise FatalError(str(error)) from error
+
+
 def serve_until_stopped(settings: Config, serve: Callable[[], int]) -> int:
-    """Run a service of systemd with its log. Return its exit status: 2 for a wrong configuration, 1 for other ends."""
+    """Run a service of systemd with its log.
+
+    Returns:
+        The exit status. After 2, a wrong configuration, systemd does not start it again. After 1 it does: what the
+        service needs may be there later.
+    """
     logs.set_up(settings.log.level, private=settings.log.private)
     log = logging.getLogger("ishowtts")
     try:
@@ -71,7 +89,7 @@ def serve_until_stopped(settings: Config, serve: Callable[[], int]) -> int:
     except ConfigError as error:
         for problem in error.problems:
             log.critical("%s", problem)
-        return 2  # systemd does not start it again
+        return 1 if isinstance(error, NamedFileError) else 2
     except FatalError as error:
         log.critical("%s", error)
         return 1

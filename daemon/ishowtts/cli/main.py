@@ -26,7 +26,7 @@ _CONTROLS: Mapping[str, str] = {
     "voice": "set the voice of lines that name none, or print it",
     "replay": "speak the last line again",
     "cancel": "end the line with this id, or all lines of an author, whether they wait or are being spoken",
-    "reload": "read the configuration again, and show which of its changes need a restart",
+    "reload": "apply the changed configuration, and show which of its changes need a restart",
 }
 COMMANDS: Mapping[str, str] = {
     "run": "run the daemon (systemd starts this)",
@@ -39,7 +39,7 @@ COMMANDS: Mapping[str, str] = {
     "read": "show what would be spoken of a text, without speaking it",
     "history": "show the last lines and their outcomes",
     "check": "check the configuration and its files, and show what differs from the default",
-    "doctor": "examine daemon, alerts, broker, Home Assistant, weights, sound, board and CUDA; names fixes",
+    "doctor": "examine installation, daemon, alerts, broker, weights, sound, board and CUDA; names fixes",
     "fetch": "get the weights of a voice-cloning model and check them; --list shows the models",
     "voices": "list, add, remove and try voices",
     "chimes": "list the chimes that lines can name",

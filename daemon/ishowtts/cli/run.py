@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ishowtts import app
-from ishowtts.cli.common import Commands, read_config, serve_until_stopped
+from ishowtts.cli.common import Commands, read_service_config, serve_until_stopped
 from ishowtts.config import DEFAULT_PATH, Config
 from ishowtts.errors import FatalError
 from ishowtts.util import files
@@ -19,7 +19,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT."""
-    settings = read_config(arguments)
+    settings = read_service_config(arguments)
 
     def serve() -> int:
         _refuse_foreign_state(settings)

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from ishowtts.config.schema import Config, why
-from ishowtts.errors import ConfigError
+from ishowtts.errors import ConfigError, NamedFileError
 
 _MAX_CONFIG_BYTES = 1 << 20
 _MOST_PASSES = 5  # a fault may show only after another one is gone
@@ -110,7 +110,7 @@ def _read(path: Path) -> str:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise ConfigError([f"{path}: cannot be read ({why(error)}); name another file with --config"]) from error
+        raise NamedFileError([f"{path}: cannot be read ({why(error)}); name another file with --config"]) from error
     if len(raw) > _MAX_CONFIG_BYTES:
         raise ConfigError([f"{path}: is larger than 1 MiB; this is not a configuration of iShowTTS"])
     try:

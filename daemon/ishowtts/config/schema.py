@@ -16,7 +16,7 @@ from ishowtts.config.engine_section import EngineSection
 from ishowtts.config.gateway_section import GatewaySection
 from ishowtts.config.policy_section import PolicySection
 from ishowtts.config.section import Section as _Section
-from ishowtts.errors import ConfigError
+from ishowtts.errors import ConfigError, NamedFileError
 from ishowtts.limits import NAME, RESERVED_NAMES, as_name
 
 DEFAULT_PATH = Path(DEFAULT_CONFIG)
@@ -288,9 +288,9 @@ def _secret(name: str, path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").rstrip("\r\n")
     except FileNotFoundError as error:
-        raise ConfigError([f"{name} {'; '.join(missing_secret(name, path))}"]) from error
+        raise NamedFileError([f"{name} {'; '.join(missing_secret(name, path))}"]) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{name}: {path} cannot be read ({why(error)}); fix its path or permissions"]) from error
+        raise NamedFileError([f"{name}: {path} cannot be read ({why(error)}); fix its path or permissions"]) from error
 
 
 def missing_secret(key: str, path: Path) -> tuple[str, str]:

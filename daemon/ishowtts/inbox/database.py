@@ -109,7 +109,8 @@ def refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
     if migrations.is_newer(version):
         raise FileTooNew(
             f"{path} has version {version} of the queue's file, and this ishowtts reads versions up to"
-            f" {migrations.VERSION}: install the newer ishowtts again, or move it away and begin with an empty queue"
+            f" {migrations.VERSION}: go back to the newer ishowtts (sudo /opt/ishowtts/install.sh --rollback, or"
+            " install it again), or move the file away and begin with an empty queue"
         )
 
 

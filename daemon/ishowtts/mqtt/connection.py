@@ -50,10 +50,21 @@ class Connection:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._session: Session | None = None
+        self._serving = False
 
     def set_options(self, options: MqttOptions) -> None:
         """Take other options from the next session on."""
         self._options = options
+
+    @property
+    def thread_name(self) -> str:
+        """Name of the thread."""
+        return f"mqtt-{self._role.name}"
+
+    def overdue_s(self) -> float:
+        """How long the present step of the session has taken, in seconds; 0 between two sessions."""
+        session = self._session if self._serving else None
+        return 0.0 if session is None else time.monotonic() - session.stepped_s
 
     @property
     def session(self) -> Session | None:
@@ -63,7 +74,7 @@ class Connection:
 
     def start(self) -> None:
         """Start the thread. Also starts it again after it died."""
-        self._thread = threading.Thread(target=self._run, name=f"mqtt-{self._role.name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=self.thread_name, daemon=True)
         self._thread.start()
 
     def died(self) -> bool:
@@ -120,6 +131,7 @@ class Connection:
     def _serve(self) -> tuple[str, bool]:
         """Run one session. Returns why it ended, and whether it ended without a message."""
         session = self._session = Session(self._options, self._role, self._handlers, ascending_ids=self._ascending_ids)
+        self._serving = True
         if self._stopping.is_set():  # `stop` may have run just before this session existed
             session.end()
         try:
@@ -132,5 +144,6 @@ class Connection:
             reason = f"the connection to {self._options.broker} failed ({type(error).__name__})"
             return reason, session.ended_without_message
         finally:
+            self._serving = False
             self._ascending_ids = session.ascending_ids
             session.close()

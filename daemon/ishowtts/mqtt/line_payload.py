@@ -15,7 +15,7 @@ from ishowtts.model import Line, Priority, Reason, Rejection, ReplyTo
 from ishowtts.mqtt import json_faults, strict_json
 from ishowtts.mqtt.fields import LINE_FIELDS, MAX_NAME_CHARS, FieldCheck, check_fields, joined, truth_value
 from ishowtts.mqtt.mqtt_options import MqttOptions
-from ishowtts.mqtt.publish_packet import MessageProperties
+from ishowtts.mqtt.publish_packet import MessageProperties, ReceivedMessage
 from ishowtts.mqtt.response_topic import BadResponseTopic, checked_reply_to
 from ishowtts.mqtt.strict_json import BadJson, NotJson, clip
 from ishowtts.text import is_speakable
@@ -108,6 +108,13 @@ def parse_line(topic_tail: str, payload: bytes, properties: MessageProperties, l
     except LineFault as fault:
         return fault.rejection(payload, reply_to)
     return replace(line, reply_to=reply_to)
+
+
+def received_line(topic_tail: str, message: ReceivedMessage, limits: LineLimits) -> Line | Rejection:
+    """Parse the line of a message, as `parse_line` does. A faulty packet is a rejection too."""
+    if message.fault is None:
+        return parse_line(topic_tail, message.payload, message.properties, limits)
+    return Rejection(new_id(), message.fault.reason, message.fault.detail, sent=payload_head(message.payload))
 
 
 def payload_head(payload: bytes) -> str:

@@ -9,13 +9,13 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from ishowtts.config import Config
-from ishowtts.model import Acknowledge, Arrival, Event, Rejection
+from ishowtts.model import Acknowledge, Arrival, Event
 from ishowtts.mqtt import strict_json
 from ishowtts.mqtt.command_dispatcher import CommandDispatcher
 from ishowtts.mqtt.connection import Connection
 from ishowtts.mqtt.duplicate_guard import DuplicateInstanceGuard, GuardAction
 from ishowtts.mqtt.event_sender import EventSender
-from ishowtts.mqtt.line_payload import LineLimits, new_id, parse_line, payload_head
+from ishowtts.mqtt.line_payload import LineLimits, received_line
 from ishowtts.mqtt.link_handlers import MqttHandlers
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.outside_topics import OutsideTopics
@@ -87,7 +87,7 @@ class MqttLink:
             self._renders = (renders,)
         self._boards = () if handlers.boards is None else (handlers.boards.connection(options, wait_s),)
         self._others = (*self._voices, *self._boards, *(each.connection for each in self._renders))
-        self._connections = (self._lines, self._commands, *self._others)
+        self.connections = (self._lines, self._commands, *self._others)
 
     def _lines_connection(self) -> Connection:
         role = ConnectionRole(
@@ -142,6 +142,11 @@ class MqttLink:
         return self._lines.session is not None and self._commands.session is not None
 
     @property
+    def has_failed(self) -> bool:
+        """Whether a try to connect has failed, and none has succeeded since."""
+        return self._reported is not None and not self._reported[0]
+
+    @property
     def deaf(self) -> str | None:
         """Why messages may not reach us although we are connected. `None` if they do, as far as we know."""
         return self._retained.deaf
@@ -165,16 +170,16 @@ class MqttLink:
 
     def start(self) -> None:
         """Start to connect. Returns at once, even if the broker is away."""
-        for connection in self._connections:
+        for connection in self.connections:
             connection.start()
 
     def alive(self) -> bool:
         """Whether all threads run, or `stop` was called."""
-        return not any(connection.died() for connection in self._connections)
+        return not any(connection.died() for connection in self.connections)
 
     def revive_if_dead(self) -> bool:
         """Start each thread again that ended by itself. Returns whether there was one. The watchdog calls this."""
-        dead = [connection for connection in self._connections if connection.died()]
+        dead = [connection for connection in self.connections if connection.died()]
         for connection in dead:
             log.error("an MQTT thread had died; it is started again")
             connection.start()
@@ -192,7 +197,7 @@ class MqttLink:
             if offline is None or not offline.wait(deadline_s):
                 log.warning("%s did not confirm that we go offline", self._options.broker)
         self._lines.stop()
-        for connection in reversed(self._connections):
+        for connection in reversed(self.connections):
             if not connection.join(deadline_s - time.monotonic()):
                 log.warning("an MQTT thread does not end in time; it ends with the process")
 
@@ -240,7 +245,7 @@ class MqttLink:
 
     def _commands_subscribed(self) -> None:
         self._apply(self._guard.subscribed(self._lines.session is not None))
-        for connection in self._connections:
+        for connection in self.connections:
             connection.wake()
         self._connected()
 
@@ -313,12 +318,7 @@ class MqttLink:
                 )
             acknowledge()
             return
-        if message.fault is None:
-            line = parse_line(tail, message.payload, message.properties, self._limits)
-        else:
-            sent = payload_head(message.payload)
-            line = Rejection(new_id(), message.fault.reason, message.fault.detail, sent=sent)
-        self._handlers.on_arrival(Arrival(line, message.delivery), acknowledge)
+        self._handlers.on_arrival(Arrival(received_line(tail, message, self._limits), message.delivery), acknowledge)
 
     def _leave_group(self, topic: str) -> None:
         """Unsubscribe from a group that the configuration names no longer: the broker has kept our subscription."""

@@ -69,6 +69,9 @@ class Session:
 
     Args:
         ascending_ids: Whether the broker was seen to give packet ids in ascending order.
+
+    Attributes:
+        stepped_s: When its thread began its present step, which is to connect, or a second of the loop at most.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class Session:
         self._open = False
         self._ending = False
         self.ready = False
+        self.stepped_s = time.monotonic()
 
     def run(self) -> str:
         """Connect and serve until the connection ends. Returns the sentence that says why."""
@@ -197,6 +201,7 @@ class Session:
         """Run the network loop until the connection ends, or the broker does not do what it must."""
         self._progress_s = time.monotonic()
         while (code := client.loop(_LOOP_S)) == paho.MQTT_ERR_SUCCESS:
+            self.stepped_s = time.monotonic()
             disable_delayed_ack(client)
             self._take_answers()
             with self._lock:

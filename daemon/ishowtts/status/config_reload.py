@@ -16,7 +16,7 @@ from ishowtts.config import Config
 from ishowtts.config.reload_table import TakesEffect, changes, takes_effect, with_reloaded
 from ishowtts.errors import CommandError, ConfigError
 from ishowtts.systemd import Notifier
-from ishowtts.util.logs import visible
+from ishowtts.util.logs import log_fields, visible
 from ishowtts.util.loop_thread import LoopThread
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,7 @@ _MAX_CHANGES = 20  # log lines of one reload, for each kind of change
 _MAX_ANSWERED = 5  # keys or faults in the answer to a command
 _MAX_FAULT_CHARS = 300
 _MAX_VALUE_CHARS = 80
+_FIELDS = log_fields(event="reload")
 _RESTART = "a restart (systemctl restart ishowtts)"
 _RESTARTS = {
     TakesEffect.RESTART: _RESTART,
@@ -140,14 +141,14 @@ class ConfigReload(LoopThread):
         """Apply the file, log what has changed, and return it in sentences. Raises CommandError if nothing changes."""
         found = self._read()
         for warning in found.warnings:
-            log.warning("%s", warning)
+            log.warning("%s", warning, extra=_FIELDS)
         former, new = self.config, with_reloaded(self.config, found)
         applied = list(changes(former, new))
         try:
             notes = self.apply(former, new) if applied else {}
         except CommandError as error:
-            log.error("%s", error)
-            log.error("the configuration cannot be applied: %s", _AS_BEFORE)
+            log.error("%s", error, extra=_FIELDS)
+            log.error("the configuration cannot be applied: %s", _AS_BEFORE, extra=_FIELDS)
             raise CommandError(f"nothing is changed: {error}") from error
         except Exception as error:
             log.exception("the configuration may have been applied only in part")
@@ -164,7 +165,7 @@ class ConfigReload(LoopThread):
                 [f"{key} has changed in {self._path}: this needs {_RESTARTS[effect]}" for key in keys],
             )
         if not told and not any(waiting.values()):
-            log.info("%s has no change; %s", self._path, _LIVE)
+            log.info("%s has no change; %s", self._path, _LIVE, extra=_FIELDS)
             return f"nothing has changed; {_LIVE}"
         answer = [_first(told)] if told else []
         for effect, keys in waiting.items():
@@ -178,16 +179,16 @@ class ConfigReload(LoopThread):
             return self._read_configuration(self._path)
         except ConfigError as error:
             _log_some(logging.ERROR, error.problems)
-            log.error("the configuration has faults: %s", _AS_BEFORE)
+            log.error("the configuration has faults: %s", _AS_BEFORE, extra=_FIELDS)
             faults = [problem[:_MAX_FAULT_CHARS] for problem in error.problems]
             raise CommandError(f"the configuration has faults, so nothing is changed: {_first(faults)}") from error
 
 
 def _log_some(level: int, sentences: Sequence[str]) -> None:
     for sentence in sentences[:_MAX_CHANGES]:
-        log.log(level, "%s", sentence)
+        log.log(level, "%s", sentence, extra=_FIELDS)
     if (more := len(sentences) - _MAX_CHANGES) > 0:
-        log.log(level, "and %d more, as `sudo ishowtts check` shows", more)
+        log.log(level, "and %d more, as `sudo ishowtts check` shows", more, extra=_FIELDS)
 
 
 def _first(sentences: Sequence[str], separator: str = "; ") -> str:

@@ -23,6 +23,8 @@ from ishowtts.util.free_memory import release_free_memory
 log = logging.getLogger(__name__)
 
 _WAIT_FOR_BROKER_S = 5.0
+# A broker that could not be reached is tried again twice in this time. At a boot without a link nobody waits longer.
+_WAIT_AFTER_FAILURE_S = 2.0
 _PREPARE_S = 60.0  # systemd waits for 90 s
 _PRUNE_INTERVAL_S = 3600.0
 _INTERVAL_S = 5.0
@@ -73,7 +75,8 @@ class MainLoop:
 
     def _may_report_ready(self, waited_s: float) -> bool:
         """Whether the broker is connected and the first line would be heard at once, or too much time has passed."""
-        connected = self.link.connected or waited_s >= _WAIT_FOR_BROKER_S
+        longest_s = _WAIT_AFTER_FAILURE_S if self.link.has_failed else _WAIT_FOR_BROKER_S
+        connected = self.link.connected or waited_s >= longest_s
         prepared = self.scheduler.status.prepared and not self.engines.hibari_is_starting()
         return connected and (prepared or waited_s >= _PREPARE_S)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ishowtts.engines.remote.remote_engine import RemoteEngine
 from ishowtts.engines.worker.worker_engine import WorkerEngine
 from ishowtts.inbox import Inbox
+from ishowtts.mqtt.connection import Connection
 from ishowtts.playback.player import Player
 from ishowtts.speech import Scheduler
 from ishowtts.util.loop_thread import LoopThread
@@ -21,6 +22,8 @@ THREAD_S = 120.0
 """Other threads wait at most 30 s for the inbox, and 5 s for the broker."""
 INBOX_S = 300.0
 """The thread `inbox` itself may wait for a slow disk, or copy a large queue to another file."""
+CONNECTION_S = 300.0
+"""A connection to the broker may wait for the resolver of host names, which asks several servers several times."""
 _SYNTHESIS_S = 120.0
 _WORKER_WAITS = 5
 
@@ -60,17 +63,20 @@ def threads(
     workers: Sequence[WorkerEngine],
     asking_loops: Sequence[LoopThread],
     loops: Sequence[LoopThread],
+    connections: Sequence[Connection] = (),
+    lives: Sequence[LoopThread] = (),
     segment_s: float,
     remote: RemoteEngine | None = None,
 ) -> list[Watched]:
     """List the threads that a line depends on, or that report on lines.
 
-    `mqtt-lines` and `mqtt-commands` are not in the list, since the daemon restarts them itself. Neither is `archive`,
-    since no line waits for it.
+    `archive` is not in the list, since no line waits for it.
 
     Args:
         asking_loops: Loop threads that ask a worker, and wait for it like a line.
         loops: All other loop threads.
+        connections: Those to the broker. The daemon starts the thread of one again that has ended.
+        lives: Loop threads that may wait for ever for something that a restart would wait for too.
         segment_s: Deadline of the worker for preparing a voice, and for one run, in seconds.
         remote: The engine that has other appliances render; a segment waits for several of them.
     """
@@ -85,6 +91,8 @@ def threads(
         _loop(scheduler, SCHEDULER_S),
         *(_loop(loop, synthesis_s) for loop in asking_loops),
         *(_loop(loop, THREAD_S) for loop in loops),
+        *(Watched(each.thread_name, lambda: True, each.overdue_s, CONNECTION_S) for each in connections),
+        *(Watched(loop.name, loop.alive, lambda: 0.0, 0.0) for loop in lives),
         *(Watched(f"engine-supervisor of {worker.name}", worker.alive, lambda: 0.0, 0.0) for worker in workers),
     ]
 

@@ -44,9 +44,10 @@ def stop_asked(on_hang_up: Callable[[], None] | None = None) -> Iterator[threadi
             log.info("SIGHUP: the configuration is read again")
             on_hang_up()
 
-    terminal = _has_terminal()
+    terminal = has_terminal()
     handlers = {**dict.fromkeys(_STOP, stop), **dict.fromkeys(_IGNORED, ignore), signal.SIGHUP: hang_up}
     former = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    release_hang_up()
     try:
         yield asked
     finally:
@@ -54,7 +55,12 @@ def stop_asked(on_hang_up: Callable[[], None] | None = None) -> Iterator[threadi
             signal.signal(number, handler)
 
 
-def _has_terminal() -> bool:
+def release_hang_up() -> None:
+    """Lets SIGHUP come, which `__main__` holds back until somebody handles it."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+
+
+def has_terminal() -> bool:
     """Whether this process has a controlling terminal."""
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ishowtts.config import Config
 from ishowtts.config.schema import missing_secret
-from ishowtts.errors import ConfigError
+from ishowtts.errors import NamedFileError
 from ishowtts.util.files import open_regular
 from ishowtts.util.rate_limit import RateLimit
 from ishowtts_gateway.gateway_error import GatewayError
@@ -38,7 +38,7 @@ def read_token(settings: Config, credentials_dir: Path | None) -> str | None:
     """Reads the token: a systemd credential `gateway-token`, else `gateway.http.token_file`; `None` without either.
 
     Raises:
-        ConfigError: The file cannot be read, others can read it too, or it holds no good token.
+        NamedFileError: The file cannot be read, others can read it too, or it holds no good token.
     """
     credential = credentials_dir / "gateway-token" if credentials_dir else None
     path = credential if credential and credential.is_file() else settings.gateway.http.token_file
@@ -49,23 +49,23 @@ def read_token(settings: Config, credentials_dir: Path | None) -> str | None:
             others_read = os.fstat(file.fileno()).st_mode & stat.S_IRWXO
             content = file.read(4096)
     except FileNotFoundError as error:
-        raise ConfigError([f"{_KEY} {'; '.join(missing_secret(_KEY, path))}"]) from error
+        raise NamedFileError([f"{_KEY} {'; '.join(missing_secret(_KEY, path))}"]) from error
     except OSError as error:
         why = error.strerror or str(error)
-        raise ConfigError([f"{_KEY}: {path} cannot be read ({why}); fix its path or permissions"]) from error
+        raise NamedFileError([f"{_KEY}: {path} cannot be read ({why}); fix its path or permissions"]) from error
     if others_read:
-        raise ConfigError([f"{_KEY}: every user of this machine may open {path}; chmod o= {path}"])
+        raise NamedFileError([f"{_KEY}: every user of this machine may open {path}; chmod o= {path}"])
     return _checked(content.decode("ascii", "replace").strip(), path)
 
 
 def _checked(token: str, path: Path) -> str:
     make = _MAKE.format(path=path)
     if not token:
-        raise ConfigError([f"{_KEY}: {path} is empty; {make}"])
+        raise NamedFileError([f"{_KEY}: {path} is empty; {make}"])
     if len(token) < _MIN_CHARS:
-        raise ConfigError([f"{_KEY}: the token in {path} is shorter than {_MIN_CHARS} characters; {make}"])
+        raise NamedFileError([f"{_KEY}: the token in {path} is shorter than {_MIN_CHARS} characters; {make}"])
     if len(token) > _MAX_CHARS or not re.fullmatch(r"[!-~]+", token):
-        raise ConfigError(
+        raise NamedFileError(
             [f"{_KEY}: {path} must hold one line of at most {_MAX_CHARS} visible ASCII characters; {make}"]
         )
     return token

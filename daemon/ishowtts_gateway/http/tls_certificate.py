@@ -8,7 +8,7 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-from ishowtts.errors import ConfigError
+from ishowtts.errors import NamedFileError
 from ishowtts.util.files import file_version, open_regular
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class TlsCertificate:
         context: For the server. It has the newest certificate that could be loaded.
 
     Raises:
-        ConfigError: The files cannot be used.
+        NamedFileError: The files cannot be used.
     """
 
     def __init__(self, cert: Path, key: Path) -> None:
@@ -51,7 +51,7 @@ class TlsCertificate:
         try:
             self._load()  # first into another context: a failure would leave ours with the new half of the pair
             self.context.load_cert_chain(self._cert, self._key, password=_no_passphrase)
-        except (ConfigError, OSError) as error:
+        except (NamedFileError, OSError) as error:
             log.warning("the new certificate is not used: %s", error)
         else:
             log.info("%s: the certificate was loaded again", _KEY)
@@ -67,11 +67,11 @@ class TlsCertificate:
                     pass
             context.load_cert_chain(self._cert, self._key, password=_no_passphrase)
         except ssl.SSLError as error:
-            raise ConfigError([f"{_KEY}: {self._why(error)}"]) from error
+            raise NamedFileError([f"{_KEY}: {self._why(error)}"]) from error
         except OSError as error:
-            raise ConfigError([f"{_KEY}: {path} cannot be read ({error.strerror})"]) from error
+            raise NamedFileError([f"{_KEY}: {path} cannot be read ({error.strerror})"]) from error
         except ValueError as error:
-            raise ConfigError([f"{_KEY}.key: {self._key} has a passphrase; store it without one"]) from error
+            raise NamedFileError([f"{_KEY}.key: {self._key} has a passphrase; store it without one"]) from error
         return context
 
     def _why(self, error: ssl.SSLError) -> str:

@@ -29,6 +29,11 @@ _UV_CACHE = "/srv/uv-cache"
 CACHES = {"UV_CACHE_DIR": f"{_UV_CACHE}/uv", "PIP_CACHE_DIR": f"{_UV_CACHE}/pip", "UV_LINK_MODE": "copy"}
 """Variables for an installation over the network, with the cache of `shared_cache`."""
 
+_RUNNING_FILES = (
+    "/proc", "/sys", "/dev", "/run", "/tmp", "/var/tmp", "/var/log/journal", "/var/log/mosquitto", "/var/lib/mosquitto",
+    "/var/lib/systemd", "/var/cache/ldconfig",
+)  # fmt: skip
+
 
 def shared_cache() -> dict[Path, str]:
     """Return the cache of Python packages that all roots share, as `shared` of a machine."""
@@ -135,13 +140,10 @@ def sound(machine: BootedMachine) -> NDArray[np.int16]:
 
 
 def files(machine: BootedMachine) -> set[str]:
-    """List all files, folders and links except those of running systems, caches of programs and the user's home."""
-    found = machine.shell(
-        "find / -xdev \\( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /var/tmp"
-        f" -o -path /var/log -o -path /home/{NORMAL_USER} -o -path /root/.cache -o -name __pycache__ \\) -prune"
-        " -o -print"
-    ).stdout
-    return set(found.splitlines())
+    """List all files, folders and links, except those that systems make as they run, and those of the user."""
+    pruned = [*_RUNNING_FILES, f"/home/{NORMAL_USER}", "*/__pycache__"]
+    options = " -o ".join(f"-path '{path}'" for path in pruned)
+    return set(machine.shell(f"find / -xdev \\( {options} \\) -prune -o -print").stdout.splitlines())
 
 
 def wait_for_outcome(machine: BootedMachine, line_id: str, outcome: str, timeout_s: float = 60.0) -> None:

@@ -131,7 +131,15 @@ def _build(root: Path, release: _Release) -> None:
             release.suite, str(new), "", f"/usr/share/debootstrap/scripts/{release.script}",
         )  # fmt: skip
         inside = [
-            *("systemd-nspawn", "--quiet", "--pipe", "--register=no", "--keep-unit", "--resolv-conf=replace-host"),
+            *(
+                "systemd-nspawn",
+                "--quiet",
+                "--pipe",
+                "--register=no",
+                "--keep-unit",
+                "--resolv-conf=replace-host",
+                "--timezone=off",
+            ),
             *(f"--machine=building-{os.getpid()}", f"--bind={packages}:/var/cache/apt/archives"),
             *(f"--setenv={name}" for name in os.environ if name.lower().endswith("_proxy")),
             *("--setenv=DEBIAN_FRONTEND=noninteractive", "-D", str(new)),

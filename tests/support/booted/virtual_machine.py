@@ -155,11 +155,11 @@ class VirtualMachine:
         return self.run("journalctl", "--no-pager", "-o", "cat", "-u", unit, *arguments).stdout
 
     def wait_until(self, condition: Callable[[], object], what: str = "it", timeout_s: float = 180.0) -> None:
-        """Waits for a condition; it starts commands, so it is asked a few times a second."""
+        """Waits for a condition; it starts commands, which take long, so it is asked once a second."""
         deadline = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < deadline, f"{what} did not come about within {timeout_s:.0f} s"
-            time.sleep(0.3)
+            time.sleep(1.0)
 
     def plug_in_card(self) -> None:
         """Plugs in a USB sound card. What it plays is in `sound`."""

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from ishowtts.cli import config_files, engine_findings
 from ishowtts.cli.common import Commands, print_json, read_config
-from ishowtts.cli.doctor import rendering_boards, running_daemon, speech_parts
+from ishowtts.cli.doctor import installation, rendering_boards, running_daemon, speech_parts
 from ishowtts.cli.doctor.machine_parts import TorchProbe, examine_board
 from ishowtts.cli.doctor.sensor_parts import examine_sensors
 from ishowtts.cli.findings import Finding, as_part, fault, print_finding
@@ -42,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
 def examine(settings: Config) -> Iterator[Finding]:
     """Examine every part. An error in one part is reported as its fault, and the next part is examined."""
     parts: dict[str, Callable[[Config], Iterator[Finding]]] = {
+        "installation": installation.examine_installation,
         "daemon": running_daemon.examine_daemon,
         "engine": speech_parts.examine_engine,
         "boards": rendering_boards.examine_boards,

@@ -1,0 +1,63 @@
+"""From a fresh machine without a network to a spoken line, and back to a machine without a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support.booted import bundles
+from support.booted.installing import (
+    configure,
+    files,
+    is_active,
+    say,
+    sound,
+    wait_for_ready,
+)
+from support.booted.machine import BootedMachine
+
+pytestmark = [pytest.mark.booted, pytest.mark.xdist_group("booted"), pytest.mark.timeout(600)]
+
+BUNDLE = "/media/stick"
+KEPT = ("/etc/ishowtts", "/var/lib/ishowtts", "/var/cache/ishowtts")
+
+
+@pytest.fixture(scope="module")
+def fresh(base: Path, release: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BootedMachine]:
+    """A machine without an appliance and without a network, with a bundle on a medium."""
+    bundle = bundles.fresh(release, tmp_path_factory.mktemp("bundle"))
+    with BootedMachine(base, binds={bundle: BUNDLE}) as machine:
+        yield machine
+
+
+def test_an_installation_without_a_network_speaks_and_leaves_nothing_when_it_is_removed(fresh: BootedMachine) -> None:
+    files_before, users_before = files(fresh), fresh.path("/etc/passwd").read_text()
+    units_before = fresh.run("systemctl", "list-unit-files", "--no-legend").stdout
+
+    fresh.user("sudo", f"{BUNDLE}/install.sh", timeout_s=300)
+    assert is_active(fresh)
+    assert "ishowtts" in fresh.path("/etc/passwd").read_text()
+    for unit in ("ishowtts.service", "ishowtts-clocks.service", "ishowtts-clocks-repair.path"):
+        assert fresh.run("systemctl", "is-enabled", unit).stdout == "enabled\n"
+    configure(fresh)
+    fresh.user("sudo", "systemctl", "restart", "ishowtts")
+    wait_for_ready(fresh)
+    assert say(fresh, "The kettle is on.")["event"] == "finished"
+    fresh.reboot()
+    wait_for_ready(fresh)
+    heard = sound(fresh)
+    assert len(heard) > 24_000
+    assert np.abs(heard).max() > 1000
+
+    fresh.user("sudo", "/opt/ishowtts/install.sh", "--uninstall")
+    kept = files(fresh) - files_before
+    assert {name for name in kept if not name.startswith(KEPT)} == set()
+    assert "/etc/ishowtts/config.yaml" in kept
+    assert fresh.run("systemctl", "list-unit-files", "--no-legend").stdout == units_before
+    assert fresh.path("/etc/passwd").read_text() == users_before
+    assert "ishowtts" not in fresh.run("ps", "-eo", "args").stdout
+    fresh.user("sudo", f"{BUNDLE}/install.sh", "--uninstall", "--purge")
+    assert files(fresh) == files_before
