@@ -261,8 +261,6 @@ def new_defaults(machine: InstallMachine) -> str:
     machine.config.parent.mkdir()
     shutil.copy(former, machine.config)
     shipped = machine.root / "checkout/config"
-    shipped.unlink()
-    shipped.mkdir()
     new = former.read_text().replace("  volume: 80\n", "  volume: 70\n  bass: 3\n")
     (shipped / "ishowtts.yaml").write_text(new)
     return new
