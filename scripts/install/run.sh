@@ -140,7 +140,12 @@ finish() {  # runs at the end of each run, also of one that fails or is interrup
     trap '' HUP INT TERM
     stop_progress
     if [ "$status" != 0 ]; then
-        if [ -n "$switching" ]; then (go_back); fi
+        if [ -n "$switching" ]; then
+            (go_back)
+        else
+            # A disk that is full must not stay full. The cache keeps what was fetched.
+            remove_interrupted
+        fi
         explain_failure "$status" >&2
     fi
     close_log
