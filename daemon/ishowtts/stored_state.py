@@ -82,4 +82,5 @@ def _start_volume(config: Config, inbox: Inbox) -> int:
 
 def _is_in_state_dir(inbox_file: str, name: str) -> bool:
     """Whether a file or folder in `state_dir` is one of ours; those of `data_folder` are there in a run by hand."""
+    name = name.partition(".before-restore-")[0]
     return name.startswith(inbox_file) or name.endswith(".wav") or name in ("weights", "voices", "chimes", UPLOADED)

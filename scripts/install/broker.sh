@@ -51,7 +51,7 @@ is_broker_used() {
 }
 
 check_broker() {  # refuses --broker if there is already a broker, or the configuration names another one
-    local docs="docs/mqtt.md says how to use it (I already have a broker)" file host port name
+    local docs="docs/mqtt.md says how to use it (I already have a broker)" file name
     file=$(foreign_broker_file)
     [ -z "$file" ] || die "mosquitto is already configured, by $file; leave out --broker: $docs"
     if [ ! -e "$BROKER_CONF" ] && is_broker_used "$BROKER_PORT" /proc/net/tcp /proc/net/tcp6; then
@@ -60,15 +60,20 @@ check_broker() {  # refuses --broker if there is already a broker, or the config
     if [ -n "$(missing_packages mosquitto)" ] && is_port_taken "$BROKER_PORT" /proc/net/tcp /proc/net/tcp6; then
         die "another program listens on port $BROKER_PORT, probably a broker; leave out --broker: $docs"
     fi
+    check_configured_broker
+    name=$(cat /etc/ishowtts/mqtt-username 2>/dev/null || true)
+    [ -z "$name" ] || [ "$name" = ishowtts ] ||
+        die "/etc/ishowtts/mqtt-username names the user $name of another broker; leave out --broker, or remove the file"
+}
+
+check_configured_broker() {  # refuses if the configuration names another broker
+    local host port
     host=$(config_file value "$CONFIG" mqtt.host)
     port=$(config_file value "$CONFIG" mqtt.port)
     case ${host:-localhost}:${port:-$BROKER_PORT} in
         "localhost:$BROKER_PORT" | "127.0.0.1:$BROKER_PORT" | "'::1':$BROKER_PORT") ;;
         *) die "$CONFIG names the broker $host, port ${port:-$BROKER_PORT}; leave out --broker, or remove mqtt.host and mqtt.port" ;;
     esac
-    name=$(cat /etc/ishowtts/mqtt-username 2>/dev/null || true)
-    [ -z "$name" ] || [ "$name" = ishowtts ] ||
-        die "/etc/ishowtts/mqtt-username names the user $name of another broker; leave out --broker, or remove the file"
 }
 
 has_password() {  # has_password USER: whether the broker knows the user
@@ -89,6 +94,7 @@ add_broker_user() {  # add_broker_user USER FILE: gives the broker the password 
 
 install_broker() {  # makes mosquitto ours; run again it keeps every password, and files that were edited
     local user file changed=no
+    check_configured_broker  # without a release, nothing could read the file before
     step install -d -m 0755 /etc/ishowtts "${BROKER_CONF%/*}"
     for user in ishowtts gateway controller; do
         file=${BROKER_USERS[$user]}

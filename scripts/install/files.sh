@@ -32,7 +32,10 @@ update_file() {
 }
 
 make_password() {  # make_password FILE: 144 random bits as 24 characters
-    write_secret "$1" "$(head -c 18 /dev/urandom | base64 | tr '+/' '-_')"
+    local password
+    password=$(head -c 18 /dev/urandom | base64 | tr '+/' '-_')
+    [ "${#password}" = 24 ] || die "no random password could be made for $1"
+    write_secret "$1" "$password"
 }
 
 write_secret() {  # write_secret FILE TEXT: only root can read the file

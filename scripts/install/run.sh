@@ -8,6 +8,7 @@
 LOG=/var/log/ishowtts/install.log
 LOG_BYTES=5000000  # a longer log is put aside when the next run begins
 LOCK=/run/ishowtts-install.lock
+LOCK_WAIT_S=${LOCK_WAIT_S:-60}
 parts=() titles=()
 part_number=0 progress_pid='' log_pids=()
 
@@ -64,10 +65,14 @@ report_progress() {  # every 10 s a line with the time and the megabytes
     done
 }
 
-take_lock() {  # refuses to run beside another install.sh; what a killed one has started counts, too
+take_lock() {  # waits for another install.sh, and then refuses to run beside it; what a killed one has started counts, too
+    local holder
     exec 9<>"$LOCK"
-    flock --nonblock 9 ||
-        die "another install.sh, or a program that it has started, still runs (process $(cat "$LOCK")); try again when it has ended"
+    if ! flock --nonblock 9; then
+        holder="another install.sh (process $(cat "$LOCK")), or a program that it has started,"
+        echo "$holder still runs; waiting for up to $LOCK_WAIT_S s"
+        flock --timeout "$LOCK_WAIT_S" 9 || die "$holder still runs; try again when it has ended"
+    fi
     echo "$$" >"$LOCK"
 }
 
@@ -135,7 +140,12 @@ finish() {  # runs at the end of each run, also of one that fails or is interrup
     trap '' HUP INT TERM
     stop_progress
     if [ "$status" != 0 ]; then
-        if [ -n "$switching" ]; then (go_back); fi
+        if [ -n "$switching" ]; then
+            (go_back)
+        else
+            # A disk that is full must not stay full. The cache keeps what was fetched.
+            remove_interrupted
+        fi
         explain_failure "$status" >&2
     fi
     close_log

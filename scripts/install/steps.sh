@@ -19,6 +19,7 @@ shown() {  # shown COMMAND...: prints a command as it can be typed; for a functi
         make_password) echo "(umask 077 && head -c 18 /dev/urandom | base64 >$1)" ;;
         write_secret) echo "(umask 077 && echo $2 >$1)" ;;
         add_broker_user) echo "mosquitto_passwd $BROKER_PASSWD $1  # the password in $2" ;;
+        fetch_weights) shown "$VENV/bin/ishowtts" "$@" ;;
         say_test_line) shown "$CURRENT/bin/ishowtts" say "$TEST_LINE" ;;
         install_natural_voice) shown install_lock "$1" natural ;;
         on_queue) shown runuser -u ishowtts -- "$VENV/bin/python" "$VENV/$QUEUE_PROGRAM" "$@" ;;

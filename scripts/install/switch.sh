@@ -6,6 +6,7 @@
 SWITCH=$BASE/.switch
 QUEUE_PROGRAM=share/ishowtts/scripts/install/queue_file.py
 switching=''        # "yes" during a switch
+switch_began_s=0    # when it began
 switch_before=''    # folder of the release that was current before
 switch_previous=''  # what `previous` named before
 queue=''            # file of the queue
@@ -100,6 +101,7 @@ switch_release() {  # makes $VENV the current release, and starts it
     switch_previous=$(readlink "$PREVIOUS") || switch_previous=''
     if [ -n "$switch_before" ]; then record_switch; fi
     switching=yes
+    switch_began_s=$(date +%s)
     keep_queue
     if [ -n "$switch_before" ]; then link_to "${switch_before#"$BASE/"}" "$PREVIOUS"; fi
     link_to "${VENV#"$BASE/"}" "$CURRENT"
@@ -153,7 +155,8 @@ go_back() {  # after a switch that failed: makes the release before the current 
     local failed=$VENV warnings=''
     switching=''
     if [ "$start" = yes ] && [ -d /run/systemd/system ]; then
-        warnings=$(journalctl --quiet --no-pager -o cat -n 10 -p warning -u ishowtts.service -u ishowtts-gateway.service)
+        warnings=$(journalctl --quiet --no-pager -o cat -n 10 -p warning --since "@$switch_began_s" \
+            -u ishowtts.service -u ishowtts-gateway.service)
     fi
     if [ -n "$warnings" ]; then printf 'the last warnings of the services:\n%s\n' "$warnings" >&2; fi
     if [ -z "$switch_before" ]; then return; fi
@@ -173,7 +176,11 @@ go_back() {  # after a switch that failed: makes the release before the current 
 
 return_queue() {  # gives the queue back to the release before
     local aside
-    if [ -z "$queue_kept" ] || [ ! -e "$queue_kept" ]; then return; fi
+    if [ -z "$queue_kept" ]; then return; fi
+    if [ ! -e "$queue_kept" ]; then
+        if [ -e "$queue_kept.part" ]; then step runuser -u ishowtts -- rm -f "$queue_kept.part"; fi
+        return
+    fi
     if [ -e "$queue" ] && [ "${queue_kept%.before-*}" != "$queue_kept" ] && ! is_queue_too_new "$VENV"; then
         step runuser -u ishowtts -- rm -f "$queue_kept"
         return
@@ -231,5 +238,13 @@ remove_old_releases() {  # removes all releases except the current and the previ
             step rm -f "$folder/.complete"
             step rm -rf "$folder"
         fi
+    done
+    remove_unused_packages
+}
+
+remove_unused_packages() {  # removes from the cache what no release shares any more; uv fetches it again if it needs it
+    local package
+    for package in "$BASE"/cache/archive-v*/*; do
+        if [ -d "$package" ] && [ -z "$(find "$package" -type f -links +1 -print -quit)" ]; then step rm -rf "$package"; fi
     done
 }

@@ -18,10 +18,18 @@ check_weights() {  # refuses what cannot become right during the installation
         refuse "nobody can be asked about the licence of the weights; --accept-licence accepts it"
 }
 
+fetch_weights() {  # fetch_weights ARGUMENT...: the question about the licence goes to the terminal, which the log would hold back
+    if [ "$accept_licence" = yes ]; then
+        "$VENV/bin/ishowtts" "$@"
+    else
+        "$VENV/bin/ishowtts" "$@" >&3 2>&4
+    fi
+}
+
 install_weights() {  # fetches the weights; without them the installation goes on, and the natural voice speaks
     local command
     if [ -z "$weights$fetch" ]; then return; fi
     mapfile -t command < <(fetch_command)
-    step "$VENV/bin/ishowtts" "${command[@]}" ||
+    step fetch_weights "${command[@]}" ||
         echo "the weights were not fetched; fix the error above, then run: sudo ishowtts ${command[*]}"
 }

@@ -7,17 +7,21 @@ import json
 import os
 import shutil
 import stat
+import subprocess
 import tarfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from ishowtts.backup.backup_reader import BackupReader
 from ishowtts.cli.main import main
 from ishowtts.inbox import count_history, read_setting, wait_for
 from ishowtts.inbox.queue_types import HistoryFilter
 from ishowtts.model import Priority
+from ishowtts.util.file_lock import lock_file
 from support.appliance import Appliance
 from support.backups import FilledAppliance
 from support.client import Client
@@ -204,6 +208,30 @@ def test_a_backup_has_a_name_in_a_folder_and_replaces_only_when_it_is_complete(
     assert list(folder.iterdir()) == [path]
 
 
+def test_what_a_killed_backup_has_left_is_used_again_but_not_what_another_one_writes(
+    board: FilledAppliance, tmp_path: Path, capsys: Capture
+) -> None:
+    target, part = tmp_path / "b.tar.gz", tmp_path / ".b.tar.gz.part"
+    part.write_bytes(b"x" * 100_000)
+    assert main(board.arguments("backup", str(target))) == 0
+    assert not part.exists()
+    BackupReader(io.BytesIO(target.read_bytes())).verify()
+    before = target.read_bytes()
+    with part.open("wb") as other:
+        assert lock_file(other.fileno())
+        assert main(board.arguments("backup", str(target))) == 1
+        assert f"another backup writes {target} now" in capsys.readouterr().err
+    part.unlink()
+    victim = board.write("victim", "untouched")
+    part.symlink_to(victim)
+    assert main(board.arguments("backup", str(target))) == 1
+    part.unlink()
+    part.hardlink_to(victim)
+    assert main(board.arguments("backup", str(target))) == 1
+    assert victim.read_text() == "untouched"
+    assert target.read_bytes() == before
+
+
 @pytest.mark.parametrize("target", ["/dev/null", "absent/backup.tar.gz"])
 def test_a_backup_that_cannot_be_written(board: FilledAppliance, tmp_path: Path, capsys: Capture, target: str) -> None:
     assert main(board.arguments("backup", str(tmp_path / target))) == 1
@@ -289,6 +317,42 @@ def test_weights_and_recordings_only_if_they_are_wanted(
     shutil.rmtree(board.state / "weights")
     assert main(board.arguments("restore", str(archive))) == 0
     assert (board.state / "weights/F5TTS_v1_Base/model.safetensors").read_text() == "numbers"
+
+
+def test_a_mount_point_is_refused_before_anything_is_changed(
+    board: FilledAppliance, archive: Path, capsys: Capture
+) -> None:
+    before = board.files()
+    place = board.state / "voices"
+    if subprocess.run(["mount", "--bind", place, place], capture_output=True, check=False).returncode != 0:
+        pytest.skip("only root may mount")
+    try:
+        assert main(board.arguments("restore", str(archive))) == 1
+        assert f"{place} is a mount point and cannot be replaced" in capsys.readouterr().err
+    finally:
+        subprocess.run(["umount", place], check=True)
+    assert board.files() == before
+
+
+def test_folders_of_an_overlay(tmp_path: Path, archive: Path) -> None:
+    """Boards with a read-only root have an overlay over it, which cannot rename what is below."""
+    board = fill(tmp_path / "board", "old")
+    with TemporaryDirectory(dir="/dev/shm") as memory:
+        layers = [Path(memory, name) for name in ("upper", "work")]
+        for layer in layers:
+            layer.mkdir()
+        options = f"lowerdir={board.folder},upperdir={layers[0]},workdir={layers[1]}"
+        mount = ["mount", "-t", "overlay", "overlay", "-o", options, str(board.folder)]
+        if (done := subprocess.run(mount, capture_output=True, text=True, check=False)).returncode != 0:
+            pytest.skip(f"there are no overlays here ({done.stderr.strip()})")
+        try:
+            assert main(board.arguments("restore", str(archive))) == 0
+            assert board.files()["state/voices/anna/reference.txt"] == b"new"
+            (aside,) = board.state.glob("voices.before-restore-*")
+            assert (aside / "anna/reference.txt").read_text() == "old"
+            assert not list(board.folder.rglob("*.restore-new"))
+        finally:
+            subprocess.run(["umount", board.folder], check=True)
 
 
 def test_usage_in_words(board: FilledAppliance, archive: Path, capsys: Capture) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from support.booted import bundles, roots
 from support.booted.host import reason_unavailable
-from support.booted.installing import configure, copy_checkout, install, shared_cache, wait_for_ready
+from support.booted.installing import INSTALL_S, configure, copy_checkout, wait_for_ready
 from support.booted.machine import BootedMachine
 
 _RELEASE = os.environ.get("ISHOWTTS_BOOTED_ROOT", "debian-12")
@@ -58,17 +58,16 @@ def machine(base: Path) -> Iterator[BootedMachine]:
 
 
 @pytest.fixture(scope="session")
-def installed(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
-    """The layers of a machine with an appliance that was installed over the network and is enabled."""
-    layer = tmp_path_factory.mktemp("installed") / "layer"
-    machine = BootedMachine(base, network=True, shared=shared_cache())
-    with machine:
+def installed(base: Path, release: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    """The layers of a machine with an appliance that was installed without a network, is enabled and uses espeak-ng."""
+    folder = tmp_path_factory.mktemp("installed")
+    with BootedMachine(base, binds={bundles.fresh(release, folder): "/media/stick"}) as machine:
         copy_checkout(machine)
-        install(machine, "--without-f5")
+        machine.user("sudo", "/media/stick/install.sh", "--no-line", timeout_s=INSTALL_S)
         configure(machine, engine={"kind": "espeak"})
         machine.shutdown()
-        machine.save(layer)
-    return layer, base
+        machine.save(folder / "layer")
+    return folder / "layer", base
 
 
 @pytest.fixture

@@ -25,7 +25,9 @@ def test_avahi_announces_the_port_of_the_page() -> None:
     listen = yaml.safe_load(block)["gateway"]["wyoming"]["listen"]
     assert service.findtext("port") == listen.rpartition(":")[2]
     assert f"install -m 0644 config/avahi/{SERVICE.name} /etc/avahi/services/" in GATEWAY
-    assert SERVICE.name in (ROOT / "scripts/install/remove.sh").read_text(encoding="utf-8")  # it is removed with the rest
+    assert SERVICE.name in (ROOT / "scripts/install/remove.sh").read_text(
+        encoding="utf-8"
+    )  # it is removed with the rest
 
 
 def test_the_limits_are_those_of_the_code() -> None:

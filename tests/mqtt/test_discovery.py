@@ -218,3 +218,28 @@ class TestRefusals:
 @pytest.mark.parametrize("setting", [None, "", "no JSON", "[]", "7", '{"": "x", "a": 7}'])
 def test_a_damaged_setting_names_no_topic(setting: str | None) -> None:
     assert stored_topics(setting) == {}
+
+
+def test_a_reload_moves_the_message_and_the_topic_that_is_watched(
+    discover: Any, mqtt_client: Client, broker: Broker, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ishowtts.mqtt.discovery._MAX_WAIT_S", 0.05)
+    moved, status = TOPIC.replace("homeassistant", "new"), "new/status"
+    found = discover()
+    mqtt_client.subscribe(TOPIC).wait_for(TOPIC)
+    mqtt_client.subscribe(moved)
+    found._outside.watch(status)
+    found.change(Config(home_assistant={"prefix": "new"}))
+    mqtt_client.wait_for(moved)
+    eventually(lambda: published(inbox) == {moved: "1421"}, "the removal of the former one")
+    mqtt_client.publish(STATUS, "online")
+    mqtt_client.publish(status, "online")
+    mqtt_client.wait_for(moved, count=2)
+    assert list(at_broker(broker, "homeassistant/#", "new/#")) == [moved]
+    found.change(Config(home_assistant={"discovery": False}))
+    found.change(Config(home_assistant={"prefix": "new"}))
+    found.change(Config(home_assistant={"discovery": False}))
+    eventually(lambda: published(inbox) == {}, "the end of discovery")
+    assert at_broker(broker, "homeassistant/#", "new/#") == {}
+    mqtt_client.publish(status, "online")
+    assert len(mqtt_client.on(moved)) <= 3

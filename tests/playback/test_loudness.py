@@ -230,3 +230,19 @@ def test_a_gain_without_normalisation_and_ceiling_is_exact() -> None:
     processor = PostProcessor(loudness_lufs=None, peak_dbtp=None, voice_gain_db=lambda _engine, _voice: -6.0)
     utterance = spoken("whisper", 0)
     assert np.allclose(processor.process(utterance, "a"), utterance.samples * np.float32(10 ** (-6 / 20)))
+
+
+def test_another_target_holds_for_the_next_line_and_what_was_heard_of_a_voice_stays() -> None:
+    quiet = PostProcessor(rate_hz=None, loudness_lufs=-30.0, peak_dbtp=None)
+    quiet.process(spoken("soft", 0), "first")
+    loud = quiet.changed(-20.0, None)
+    following, same_line = spoken("shrill", 1), spoken("soft", 1)
+    assert lufs(quiet.process(same_line, "first")) == pytest.approx(-30, abs=2), "a line goes on as it began"
+    assert lufs(loud.process(same_line, "second")) == pytest.approx(-20, abs=2)
+    assert loud.changed(None, None).process(following, "third") is following.samples
+    fresh = PostProcessor(rate_hz=None, loudness_lufs=-20.0, peak_dbtp=None)
+    known = quiet.changed(-20.0, None)
+    short = Utterance(same_line.samples[: RATE_HZ // 5], RATE_HZ, 0.0, same_line.engine, same_line.voice)
+    assert lufs(np.tile(known.process(short, "a"), 5)) != pytest.approx(
+        lufs(np.tile(fresh.process(short, "a"), 5)), abs=0.2
+    ), "its gain is from what was heard before, not only from this segment"

@@ -297,3 +297,27 @@ def test_a_device_that_is_absent_at_the_start_is_used_once_it_appears(
     finish(player)
     player.close(5)
     assert (alsa.played("late")[:1200] == 10_000).all()
+
+
+def test_another_substitute_takes_over_while_the_device_is_away(start: Callable[..., Player]) -> None:
+    card, first, second = Card("card"), Card("first"), Card("second")
+    card.fault = "the card is gone"
+    player = start(card, substitute=first)
+    eventually(lambda: player.status().device == "first", "the first substitute")
+    player.set_substitute(second)
+    sound = np.full(RATE_HZ // 10, 1000, np.int16)
+    eventually(lambda: player.play(sound, RATE_HZ).wait(5) == "finished" and second.blocks, "sound on the other one")
+    assert (first.held, player.status().device) == (False, "second")
+    player.set_substitute(None)
+    eventually(lambda: player.play(sound, RATE_HZ).wait(5) == "lost", "no device at all")
+    card.fault = None
+    eventually(lambda: player.play(sound, RATE_HZ).wait(5) == "finished" and card.blocks, "sound on the card")
+
+
+def test_another_timing_holds_without_a_new_opening(start: Callable[..., Player]) -> None:
+    card = Card()
+    player = start(card, DeviceTiming(release_s=None))
+    assert player.play(np.full(100, 1000, np.int16), RATE_HZ).wait(5) == "finished"
+    assert card.held
+    player.set_timing(lambda _: DeviceTiming(release_s=0.01))
+    eventually(lambda: not card.held, "the release of the device")

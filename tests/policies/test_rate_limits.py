@@ -7,8 +7,9 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ishowtts.config import PolicySection
 from ishowtts.policies.authors import author_key
-from ishowtts.policies.rate_limits import WINDOW_S, AuthorWindows, SlidingWindow
+from ishowtts.policies.rate_limits import WINDOW_S, AuthorWindows, RateLimits, SlidingWindow
 
 steps = st.lists(st.tuples(st.floats(0, 40), st.integers(1, 12)), max_size=60)
 
@@ -78,3 +79,21 @@ def test_an_amount_no_longer_counts_after_exactly_a_minute() -> None:
 
 def test_the_key_of_an_author_is_bounded() -> None:
     assert len(author_key("ﷺ" * 128)) == 256
+
+
+def test_other_limits_count_what_was_accepted_before() -> None:
+    def section(**keys: int | None) -> PolicySection:
+        return PolicySection.model_validate({f"{name}_per_min": value for name, value in keys.items()})
+
+    rates = RateLimits(section(lines=10, author_lines=2))
+    for n in range(3):
+        assert rates.try_acquire(f"author {n}", 100, now_s=n) is None
+    rates.change(section(lines=4, author_lines=1, work=1000))
+    assert "author has had 1 line" in (rates.try_acquire("author 0", 1, now_s=3) or "")
+    assert rates.try_acquire("author 3", 1, now_s=3) is None
+    assert "4 lines came" in (rates.try_acquire("author 4", 1, now_s=4) or "")
+    rates.change(section(lines=None, author_lines=None, work=1000))
+    assert rates.try_acquire("author 0", 990, now_s=5) is None
+    assert "of policies.work_per_min" in (rates.try_acquire(None, 10, now_s=5) or "")
+    rates.change(section())
+    assert rates.try_acquire("author 0", 10_000, now_s=5) is None

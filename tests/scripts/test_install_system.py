@@ -21,7 +21,7 @@ def machine(tmp_path: Path) -> InstallMachine:
 
 def test_the_user_joins_the_groups_that_exist(machine: InstallMachine) -> None:
     (machine.root / "groups").write_text("video\naudio\n")
-    machine.install()
+    machine.call("add_users")
     lines = machine.path("/usr/local/lib/sysusers.d/ishowtts.conf").read_text().splitlines()
     assert [line for line in lines if line.startswith("m ")] == ["m ishowtts audio", "m ishowtts video"]
 
@@ -55,7 +55,7 @@ def test_folders_on_another_disk_get_their_owner_too(machine: InstallMachine) ->
     for name, folder in {"data": machine.data, "cache": machine.path("/var/cache/ishowtts")}.items():
         machine.path(f"/srv/{name}").mkdir(parents=True)
         folder.symlink_to(f"../../srv/{name}")
-    machine.install()
+    machine.call('make_folders "$DATA" "$CACHE" ishowtts ishowtts')
     assert machine.data.is_symlink()
     assert machine.owner("/srv/data") == (0, 65534, "0o750")
     assert machine.owner("/srv/data/state") == machine.owner("/srv/cache") == (65534, 65534, "0o700")
@@ -65,11 +65,11 @@ def test_the_units_of_an_earlier_version_move_and_those_of_the_operator_stay(mac
     former = machine.former_units / "ishowtts.service"
     former.write_text(f"[Service]\nExecStart={machine.root}/opt/ishowtts/venv/bin/ishowtts run\n")
     (machine.former_units / "ishowtts-clocks.service").write_text("of the same version")
-    machine.install()
+    machine.call("install_units")
     assert list(machine.former_units.glob("ishowtts*")) == []
     former.write_text("[Service]\nExecStart=/opt/mine\n")  # as `systemctl edit --full` leaves it
-    assert "kept: /etc/systemd/system/ishowtts.service, which systemd uses instead" in machine.install()
-    machine.install("--uninstall", "--purge")
+    assert "kept: /etc/systemd/system/ishowtts.service, which systemd uses instead" in machine.call("install_units")
+    machine.call("remove_units")
     assert former.read_text() == "[Service]\nExecStart=/opt/mine\n"
 
 
@@ -77,23 +77,27 @@ def test_the_delay_before_a_restart_grows_where_systemd_can(machine: InstallMach
     places = [folder / "restart-delay.conf" for folder in (machine.drop_ins, machine.gateway_drop_ins)]
     for version, is_there in {"253": False, "254": True, "249": False}.items():
         (machine.root / "systemd").write_text(f"{version}\n")
-        machine.install("--no-start")
+        machine.call("install_device_drop_ins")
         assert [path.exists() for path in places] == [is_there, is_there], version
 
 
 def test_jetson_stats_gets_its_group_only_if_wanted_and_there(machine: InstallMachine) -> None:
     drop_in = machine.drop_ins / "jetson-stats.conf"
-    machine.install("--no-start")
-    assert not drop_in.exists()
-    machine.config.write_text("board:\n  jetson_stats: true\n")
-    assert "no group jtop" in machine.install("--no-start")
+    machine.config.parent.mkdir()
+
+    def said(config: str) -> str:
+        machine.config.write_text(config)
+        return machine.call("install_device_drop_ins")
+
+    assert "no group jtop" in said("board:\n  jetson_stats: true\n")
     assert not drop_in.exists()
     (machine.root / "groups").write_text("audio\njtop\n")
-    machine.install("--no-start")
+    said("board:\n  jetson_stats: true\n")
     assert drop_in.read_bytes() == (ROOT / "systemd/jetson-stats.conf").read_bytes()
-    machine.config.write_text("board: {jetson_stats: false}\n")
-    machine.install("--no-start")
+    said("board: {jetson_stats: false}\n")
     assert not drop_in.exists(), "the service would be root for nothing"
+    said("board: [\n")
+    assert not drop_in.exists()
 
 
 CLASSES = """Character devices:
@@ -163,35 +167,43 @@ def test_a_broker_has_our_files_and_a_password_for_each_user(machine: InstallMac
     assert {path.name for path in machine.drop_ins.iterdir()} == {"mqtt-username.conf", "mqtt-password.conf"}
     assert len(list(machine.gateway_drop_ins.iterdir())) == 2
 
-    machine.install("--broker")
+    machine.call("install_broker")
     assert {name: (folder / name).read_text() for name in BROKER_SECRETS} == secrets
     assert hashed(machine) == users
-    assert machine.called("systemctl restart") == ["systemctl restart ishowtts.service"]
-    machine.install("--uninstall")
+    assert machine.calls == []
+    machine.call("remove_broker")
     assert machine.path("/etc/mosquitto/conf.d/ishowtts.conf").exists()
     machine.install("--uninstall", "--purge")
     assert list(machine.path("/etc/mosquitto").rglob("*.*")) == [machine.path("/etc/mosquitto/conf.d")]
+    assert machine.called("systemctl")[-1] == "systemctl daemon-reload"
 
 
 def test_a_broker_keeps_what_the_operator_has_edited_and_its_passwords(machine: InstallMachine) -> None:
-    machine.install("--broker")
+    machine.call("install_broker")
     acl, conf = machine.path("/etc/mosquitto/ishowtts.acl"), machine.path("/etc/mosquitto/conf.d/ishowtts.conf")
     acl.write_text("user bob\n")
     passwd = machine.path("/etc/mosquitto/ishowtts.passwd")
     passwd.write_text("bob:$7$x\ncontroller:$7$y\n")
     (machine.config.parent / "controller-mqtt-password").unlink()
-    output = machine.install("--broker")
+    output = machine.call("install_broker")
     assert "kept: /etc/mosquitto/ishowtts.acl, which was edited" in output
     assert "kept: the password of the broker's user controller" in output
     assert acl.read_text() == "user bob\n"
     assert Path(f"{acl}.new").read_bytes() == (ROOT / "config/mosquitto/ishowtts.acl").read_bytes()
     users = hashed(machine)
     assert (set(users), users["bob"]) == ({"bob", "ishowtts", "gateway", "controller"}, "$7$x")
-    assert "systemctl reload-or-restart mosquitto.service" in machine.calls
-    assert "which was edited" not in machine.install("--broker"), "once is enough"
+    assert machine.calls == ["systemctl reload-or-restart mosquitto.service"]
+    assert "which was edited" not in machine.call("install_broker"), "once is enough"
     conf.write_text("listener 1884\n")
-    assert "kept: /etc/mosquitto/conf.d/ishowtts.conf" in machine.install("--uninstall", "--purge")
+    assert "kept: /etc/mosquitto/conf.d/ishowtts.conf" in machine.call("purge=yes; remove_broker")
     assert passwd.exists()
+
+
+def test_a_configuration_with_which_mosquitto_does_not_start_is_removed(machine: InstallMachine) -> None:
+    machine.fail("systemctl restart")
+    done = machine.shell("install_broker")
+    assert (done.returncode, "mosquitto does not start with our configuration" in done.stderr) == (1, True)
+    assert not machine.path("/etc/mosquitto/conf.d/ishowtts.conf").exists()
 
 
 @pytest.mark.parametrize(
@@ -208,15 +220,15 @@ def test_a_broker_keeps_what_the_operator_has_edited_and_its_passwords(machine: 
     ],
 )
 def test_a_broker_is_refused_where_there_is_one(machine: InstallMachine, file: str, content: str, reason: str) -> None:
-    machine.install()
-    before = machine.tree()
     path = machine.path(file)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content)
-    done = machine.run("--broker")
-    assert (done.returncode, reason in done.stderr) == (1, True), done.stderr
     path.write_text("# only comments\npid_file /run/mosquitto/mosquitto.pid\npersistence true\n")
-    assert {name for name, _ in set(before.items()) ^ set(machine.tree().items())} >= {str(path)}
+    machine.call("check_broker" if "mosquitto" in file else "true")
+    path.write_text(content)
+    before = machine.tree()
+    done = machine.shell("check_broker")
+    assert (done.returncode, reason in done.stderr) == (1, True), done.stderr
+    assert machine.tree() == before
 
 
 def test_connections_and_listeners_are_read_from_the_kernels_tables(tmp_path: Path) -> None:
@@ -241,55 +253,60 @@ def test_connections_and_listeners_are_read_from_the_kernels_tables(tmp_path: Pa
     assert answers(row.format("075B", "9C40", "01", 1000)) == "free unused", "the broker's end of it"
 
 
-def test_the_defaults_of_a_new_version_replace_an_unedited_configuration(machine: InstallMachine) -> None:
-    machine.install()
+def new_defaults(machine: InstallMachine) -> str:
+    """Give the machine a running release with the present defaults, and the checkout others. Returns those."""
+    former = machine.path("/opt/ishowtts/releases/1/share/ishowtts/config/ishowtts.yaml")
+    former.parent.mkdir(parents=True)
+    shutil.copy(ROOT / "config/ishowtts.yaml", former)
+    machine.config.parent.mkdir()
+    shutil.copy(former, machine.config)
     shipped = machine.root / "checkout/config"
-    shipped.unlink()
-    shutil.copytree(ROOT / "config", shipped)
-    new = (shipped / "ishowtts.yaml").read_text().replace("  volume: 80\n", "  volume: 70\n  bass: 3\n")
+    new = former.read_text().replace("  volume: 80\n", "  volume: 70\n  bass: 3\n")
     (shipped / "ishowtts.yaml").write_text(new)
-    assert "replaced: /etc/ishowtts/config.yaml" in machine.install()
+    return new
+
+
+UPDATE = "switch_before=$BASE/releases/1; update_configuration"
+
+
+def test_the_defaults_of_a_new_version_replace_an_unedited_configuration(machine: InstallMachine) -> None:
+    new = new_defaults(machine)
+    machine.config.chmod(0o640)
+    assert "replaced: /etc/ishowtts/config.yaml" in machine.call(UPDATE)
     assert machine.config.read_text() == new
+    assert machine.config.stat().st_mode & 0o7777 == 0o640
     assert not Path(f"{machine.config}.new").exists()
 
 
 def test_the_defaults_of_a_new_version_come_beside_an_edited_configuration(machine: InstallMachine) -> None:
-    machine.install()
-    mine = (
-        machine.config.read_text()
-        .replace("  name: null ", "  name: kitchen ")
-        .replace("  cache_mb: 500 ", "  cache: 5 ")
-    )
+    new = new_defaults(machine)
+    mine = machine.config.read_text().replace("  name: null ", "  name: kitchen ")
+    mine = mine.replace("  cache_mb: 500 ", "  cache: 5 ")
     machine.config.write_text(mine)
-    assert "kept: /etc/ishowtts/config.yaml\n" in machine.install()
-    assert not Path(f"{machine.config}.new").exists(), "nothing is new"
-    shipped = machine.root / "checkout/config"
-    shipped.unlink()
-    shutil.copytree(ROOT / "config", shipped)
-    new = (shipped / "ishowtts.yaml").read_text().replace("  volume: 80\n", "  volume: 70\n  bass: 3\n")
-    (shipped / "ishowtts.yaml").write_text(new)
-    output = machine.install()
-    for sentence in ("new: audio.bass (3)", "with another default: audio.volume (70, was 80)",
+    output = machine.call(UPDATE)
+    for sentence in ("kept: /etc/ishowtts/config.yaml\n", "new: audio.bass (3)",
+                     "with another default: audio.volume (70, was 80)",
                      "no longer known, remove them: audio.cache"):  # fmt: skip
         assert sentence in output
     assert machine.config.read_text() == mine
     assert Path(f"{machine.config}.new").read_text() == new
-    assert "new: audio.bass" not in machine.install(), "said once"
-    machine.install("--rollback")
-    assert machine.config.read_text() == mine
+    assert "new: audio.bass" not in machine.call(UPDATE), "said once"
+    (machine.root / "checkout/config/ishowtts.yaml").write_text((ROOT / "config/ishowtts.yaml").read_text())
+    Path(f"{machine.config}.new").unlink()
+    machine.call(UPDATE)
+    assert not Path(f"{machine.config}.new").exists(), "these defaults are not new"
 
 
-def test_weights_are_fetched_before_the_switch_and_their_failure_does_not_stop_it(
+def test_weights_are_fetched_with_the_new_release_and_their_failure_is_no_end(
     machine: InstallMachine, tmp_path: Path
 ) -> None:
-    machine.install("--fetch", "openf5", "--accept-licence")
-    assert "ishowtts fetch --config /etc/ishowtts/config.yaml --model openf5 --accept-licence" in machine.calls
-    folder = tmp_path / "weights"
-    folder.mkdir()
+    machine.call("fetch=openf5; install_weights")
+    assert machine.calls == ["ishowtts fetch --config /etc/ishowtts/config.yaml --model openf5 --accept-licence"]
     machine.fail("ishowtts fetch")
-    output = machine.install("--weights", str(folder), "--accept-licence")
-    assert "run: sudo ishowtts fetch --config /etc/ishowtts/config.yaml --from /weights --accept-licence" in output
-    assert machine.called("systemctl restart") == ["systemctl restart ishowtts.service"]
+    assert (
+        "run: sudo ishowtts fetch --config /etc/ishowtts/config.yaml --from /weights --accept-licence"
+        in machine.call("weights=/weights; install_weights")
+    )
     for arguments, reason in {
         ("--fetch", "openf5"): "--accept-licence accepts it",
         ("--weights", "/nowhere", "--accept-licence"): "--weights /nowhere is not a folder",
@@ -297,14 +314,32 @@ def test_weights_are_fetched_before_the_switch_and_their_failure_does_not_stop_i
     }.items():
         done = machine.run(*arguments)
         assert (done.returncode, reason in done.stderr, machine.calls) == (2, True, []), done.stderr
+    steps = machine.install("--dry-run", "--weights", str(tmp_path), "--accept-licence", "--broker")
+    order = ["mosquitto_passwd", "ishowtts fetch", "mv -f -T /opt/ishowtts/current.new", "ishowtts say"]
+    places = [steps.index(word) for word in order]
+    assert places == sorted(places)
 
 
 def test_one_line_is_spoken_at_the_end(machine: InstallMachine) -> None:
     say = "ishowtts say --verbose --wait 15 --config /etc/ishowtts/config.yaml iShowTTS is installed and ready."
-    assert "If you did not hear it" in machine.install()
-    assert machine.calls.index(say) > machine.calls.index("systemctl restart ishowtts.service")
-    for arguments in (("--no-line",), ("--no-start",)):
-        machine.install(*arguments)
-        assert say not in machine.calls
+    assert "If you did not hear it" in machine.call("speak_test_line")
+    assert machine.calls == [say]
+    for options in ("line=no", "start=no"):
+        machine.call(f"{options}; speak_test_line")
+        assert machine.calls == []
     machine.fail("ishowtts say")
-    assert "The line was not spoken; 'sudo ishowtts doctor'" in machine.install()
+    assert "The line was not spoken; 'sudo ishowtts doctor'" in machine.call("speak_test_line")
+
+
+def test_a_line_that_has_to_wait_is_withdrawn(machine: InstallMachine) -> None:
+    """It would be spoken hours later, when quiet hours end."""
+    program = machine.path("/opt/ishowtts/current/bin/ishowtts")
+    program.parent.mkdir(parents=True)
+    program.write_text(
+        '#!/bin/sh\necho "ishowtts $*" >>"$MACHINE/calls"\n'
+        'if [ "$1" = say ]; then echo "ishowtts: line 0a1b goes to ishowtts/k" >&2; echo "accepted: quiet"; exit 3; fi'
+    )
+    program.chmod(0o755)
+    output = machine.call("speak_test_line")
+    assert ("accepted: quiet\n" in output, "is withdrawn" in output, "0a1b" in output) == (True, True, False)
+    assert machine.calls[-1] == "ishowtts cancel --config /etc/ishowtts/config.yaml 0a1b"

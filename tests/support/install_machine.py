@@ -16,7 +16,7 @@ SCRIPTS = [
 ]
 
 SYSTEM_PATH = re.compile(r"(?<![\w$.*}])/(?:boot|dev|etc|home|lib|opt|root|run|srv|sys|usr|var)/")
-UNCHANGED = ("/dev/fd", "/dev/null", "/usr/bin/env", "/usr/bin/python3", "/usr/sbin/nologin")
+UNCHANGED = ("/dev/fd", "/dev/null", "/dev/urandom", "/usr/bin/env", "/usr/bin/python3", "/usr/sbin/nologin")
 
 # One file under many names. It notes each call in $MACHINE/calls, and changes nothing except in $MACHINE.
 STAND_IN = r"""#!/bin/bash
@@ -118,6 +118,12 @@ step() {
 }
 """
 STATE = ["etc", "fails", "opt", "run", "usr", "var"]
+SHELL = """
+set -euo pipefail
+dry_run=no start=yes bench=no purge=no rollback=no f5=yes offline='' lock=linux transcription=no arguments=()
+broker=yes weights='' fetch='' accept_licence=yes line=yes
+for file in scripts/common.sh scripts/install/*.sh; do . "$file"; done
+"""
 PROGRAMS = [
     "apt-get", "chown", "df", "dpkg", "dpkg-query", "getent", "id", "install", "journalctl", "python3", "runuser",
     "setpriv", "sudo", "sync", "systemctl", "systemd-sysusers", "systemd-tmpfiles", "userdel",
@@ -186,6 +192,14 @@ class InstallMachine:
         text = (ROOT / "scripts/install/parts.sh").read_text()
         return [name for found in re.findall(r"names\+?=\((.*?)\)", text) for name in found.split()]
 
+    def _environment(self) -> dict[str, str]:
+        return {
+            "PATH": f"{self.root}/programs:/usr/bin:/bin",
+            "MACHINE": str(self.root),
+            "PYTHON": str(self.root / "programs/python3"),
+            "PYTHON_HERE": sys.executable,
+        }
+
     def run(self, *arguments: str, program: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run install.sh, or a copy of it; its output names the paths as if the root folder were /."""
         self._calls.write_text("")
@@ -194,10 +208,7 @@ class InstallMachine:
             self._last_log.hardlink_to(self._log)  # a purge removes the log
         done = subprocess.run(
             [program or self._checkout / "install.sh", *arguments],
-            env={
-                "PATH": f"{self.root}/programs:/usr/bin:/bin", "MACHINE": str(self.root),
-                "PYTHON": str(self.root / "programs/python3"), "PYTHON_HERE": sys.executable, **environment,
-            },
+            env=self._environment() | environment,
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         if not self._last_log.exists() and self._log.exists():
@@ -235,6 +246,27 @@ class InstallMachine:
         text = self._last_log.read_text().replace(str(self.root), "")
         last = re.split(r"^--- install\.sh.*\n", text, flags=re.MULTILINE)[-1]
         return re.sub(r"^\d{4}-\S+Z ", "", last, flags=re.MULTILINE).splitlines()
+
+    def shell(self, program: str) -> subprocess.CompletedProcess[str]:
+        """Call functions of install.sh alone, on a machine that has a release. A whole run costs 0.6 s of CPU."""
+        for name in ("python", "ishowtts"):
+            place = self.path(f"/opt/ishowtts/current/bin/{name}")
+            if not place.exists():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.symlink_to(self.root / "programs/stand-in")
+        self._calls.write_text("")
+        done = subprocess.run(
+            ["bash", "-c", SHELL + program], cwd=self._checkout, env=self._environment(),
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        done.stdout, done.stderr = (text.replace(str(self.root), "") for text in (done.stdout, done.stderr))
+        return done
+
+    def call(self, program: str) -> str:
+        """As `shell`. Returns the output, and fails if the functions fail."""
+        done = self.shell(program)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
 
     def fail(self, program: str) -> None:
         """From now on PROGRAM ends with 1; it may name the first argument too, as in `systemctl disable`."""

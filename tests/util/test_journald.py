@@ -172,7 +172,7 @@ def test_a_journald_that_hangs_is_waited_for_once(journal: NativeSocket, stderr:
     began_s = time.monotonic()
     for number in range(5000):
         say(to, "%d %s", number, "x" * 1000)
-    assert 0.2 <= time.monotonic() - began_s < 10
+    assert 0.2 <= time.monotonic() - began_s < 60, "5000 waits would take 1000 s"
     taken = [found["MESSAGE"][0] for found in journal.records()]
     written = stderr.lines()
     assert taken[0].startswith("0 ")
@@ -263,8 +263,9 @@ def test_each_entry_of_a_worker_names_its_engine(journal: NativeSocket, stderr: 
 
 def test_the_page_for_operators_lists_every_field() -> None:
     page = (Path(__file__).parents[2] / "docs/operations.md").read_text()
+    _, _, rest = page.partition("\n## Logs\n")
     [fields] = log_fields(event="accepted").values()
-    assert set(re.findall("ISHOWTTS_[A-Z_]+", page)) == set(fields)
+    assert set(re.findall("ISHOWTTS_[A-Z_]+", rest.partition("\n## ")[0])) == set(fields)
 
 
 @pytest.fixture(scope="module")
@@ -307,7 +308,7 @@ def test_if_the_real_journald_hangs_no_call_waits_for_it(real_journald: RealJour
     began_s = time.monotonic()
     for number in range(1000):
         say(to, "%d %s", number, "x" * 1000)
-    assert time.monotonic() - began_s < 5
+    assert time.monotonic() - began_s < 25, "1000 waits would take 50 s"
     real_journald.resume()
 
     def is_back() -> bool:

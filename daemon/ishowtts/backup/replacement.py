@@ -7,8 +7,10 @@ the former one or the new one.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -17,7 +19,7 @@ from pathlib import Path
 from ishowtts.errors import BackupError
 from ishowtts.inbox import snapshot
 from ishowtts.util.exchange import exchange
-from ishowtts.util.files import read_bounded, sync_folder
+from ishowtts.util.files import read_bounded, sync_folder, sync_tree
 from ishowtts.util.user_rights import as_owner_of
 
 JOURNAL = "restore-unfinished.json"
@@ -105,12 +107,25 @@ def _replace(item: Replacement) -> str | None:
             if not os.path.lexists(live):
                 new.rename(live)
             elif not exchange(new, live):
-                live.rename(_unused(aside))
+                _move(live, _unused(aside))
                 new.rename(live)
         if os.path.lexists(new):  # the former one, after an exchange
             _keep(new, _unused(aside))
         sync_folder(live.parent)
         return item.aside if os.path.lexists(aside) else None
+
+
+def _move(live: Path, aside: Path) -> None:
+    """Rename a file or folder, or copy a folder that an overlay (overlayfs) cannot rename."""
+    try:
+        live.rename(aside)
+    except OSError as error:
+        if error.errno != errno.EXDEV or not live.is_dir():
+            raise
+        # After a kill in between, the next run makes a second copy, of what is left.
+        shutil.copytree(live, aside, symlinks=True)
+        sync_tree(aside)
+        shutil.rmtree(live)
 
 
 def _keep(former: Path, aside: Path) -> None:

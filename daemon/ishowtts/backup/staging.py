@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -19,7 +20,7 @@ from ishowtts.config.schema import SERVICE_DIR
 from ishowtts.errors import BackupError, ConfigError
 from ishowtts.inbox import migrations, snapshot
 from ishowtts.inbox.database_file import FileDamaged
-from ishowtts.util.files import refuse_foreign, sync_folder
+from ishowtts.util.files import refuse_foreign, sync_tree
 from ishowtts.util.user_rights import as_owner_of
 
 _NEW = ".restore-new"
@@ -91,7 +92,8 @@ def staged(reader: BackupReader, target: RestoreTarget) -> Iterator[StagedBackup
         _check_queue(plan)
         for kind in plan.manifest.trees:
             if kind in plan.places:
-                _sync_folders(plan.new(kind))
+                with as_owner_of(plan.places[kind].parent):
+                    sync_tree(plan.new(kind))
         yield plan
     finally:
         if not plan.in_use:
@@ -164,6 +166,7 @@ def _check_places(plan: StagedBackup, target: RestoreTarget) -> None:
     if not target.accept_paths:
         _refuse_unusual(plan, target)
     places = list(plan.places.values())
+    mounts = _mount_points()
     for i, place in enumerate(places):
         if any(place == other or place.is_relative_to(other) for other in places[:i] + places[i + 1 :]):
             raise BackupError(f"the configuration of the backup uses {place} twice; fix it, or use --without-config")
@@ -180,10 +183,20 @@ def _check_places(plan: StagedBackup, target: RestoreTarget) -> None:
                 refuse_foreign(place.parent)
             except OSError as error:
                 raise BackupError(f"{place} cannot be replaced: {error.strerror}; give that folder to root") from error
-        if os.path.ismount(place):
+        if str(place) in mounts:
             raise BackupError(f"{place} is a mount point and cannot be replaced; unmount it for the restore")
         if place.is_symlink():
             raise BackupError(f"{place} is a link; put the file itself there, or fix the configuration")
+
+
+def _mount_points() -> set[str]:
+    """The mount points of this process. Not `os.path.ismount`, which is wrong about files of an overlay (overlayfs)."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return set()
+    escaped = {r"\040": " ", r"\011": "\t", r"\012": "\n", r"\134": "\\"}
+    return {re.sub(r"\\\d{3}", lambda found: escaped.get(found[0], found[0]), line.split(" ")[4]) for line in lines}
 
 
 def _refuse_unusual(plan: StagedBackup, target: RestoreTarget) -> None:
@@ -257,11 +270,12 @@ def _unpack(plan: StagedBackup, file: ArchivedFile, content: Iterator[bytes]) ->
         with os.fdopen(descriptor, "wb") as out:
             for chunk in content:
                 out.write(chunk)
-            out.flush()
-            os.fsync(descriptor)
             os.fchmod(descriptor, mode)
             if part not in (*TREES, QUEUE):
                 _keep_rights(place, descriptor)
+            if part not in TREES:
+                out.flush()
+                os.fsync(descriptor)
     except OSError as error:
         raise BackupError(f"{path} cannot be written ({error.strerror}); make room there") from error
 
@@ -290,13 +304,6 @@ def _make_parents(top: Path, folder: Path, mode: int) -> None:
         if not each.exists():
             each.mkdir()
             each.chmod(mode)
-
-
-def _sync_folders(top: Path) -> None:
-    """Have the names of the files on disk, as the files are. Not sync(2), which waits for all other disks too."""
-    with as_owner_of(top.parent):
-        for folder in (top, *(each for each in top.rglob("*") if each.is_dir())):
-            sync_folder(folder)
 
 
 def _remove(path: Path) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
-_UNKNOWN = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)
+# EXDEV: an overlay (overlayfs) cannot rename a folder of its lower layer.
+_IMPOSSIBLE = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EXDEV)
 
 
 def exchange(one: Path, other: Path) -> bool:
@@ -27,6 +28,6 @@ def exchange(one: Path, other: Path) -> bool:
     if renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
         return True
     number = ctypes.get_errno()
-    if number in _UNKNOWN:
+    if number in _IMPOSSIBLE:
         return False
     raise OSError(number, os.strerror(number), str(one), None, str(other))

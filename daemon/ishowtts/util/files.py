@@ -117,6 +117,18 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def sync_tree(top: Path) -> None:
+    """Waits until a folder with all that is in it is on disk. Not sync(2), which waits for all other disks too."""
+    for each in (top, *top.rglob("*")):
+        if each.is_symlink():
+            continue
+        descriptor = os.open(each, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def make_folder(folder: Path) -> None:
     """Creates a folder that everybody may read, with its parents. Refuses what `refuse_foreign` refuses.
 

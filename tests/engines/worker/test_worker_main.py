@@ -20,8 +20,9 @@ from ishowtts.engines.worker import worker_main
 from ishowtts.engines.worker.frame_headers import read_engine_stats
 from ishowtts.engines.worker.wire import VERSION, Channel, Frame, FrameKind
 from ishowtts.engines.worker.worker_engine import WorkerEngine
-from ishowtts.errors import EngineError, WorkerDied
+from ishowtts.errors import EngineError, SynthesisError, WorkerDied
 from ishowtts.model import Segment
+from ishowtts.util import logs
 from support.waiting import eventually
 
 MakeWorker = Callable[..., WorkerEngine]
@@ -76,6 +77,7 @@ import threading, time
 from ishowtts.engines.espeak import EspeakEngine
 from ishowtts.engines.worker.worker_engine import WorkerEngine
 from ishowtts.model import Segment
+from ishowtts.util import logs
 engine = WorkerEngine("espeak", {})
 engine.load(lambda _: None)
 hang = (Segment("a", 0, 1, "hang"), lambda: False)
@@ -240,3 +242,21 @@ def test_an_idle_engine_tunes_itself_and_then_speaks(monkeypatch: pytest.MonkeyP
     thread.join(10)
     assert not thread.is_alive()
     other.close()
+
+
+@pytest.mark.usefixtures("faulty")
+def test_a_running_worker_learns_that_its_log_is_private(
+    make_worker: MakeWorker, say: Say, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ISHOWTTS_LOG_PRIVATE", "0")
+    engine = make_worker()
+    engine.load(lambda _: None)
+    for private in (False, True):
+        logs.set_private(private)
+        engine.set_log_private(private)
+        with pytest.raises(SynthesisError) as error:
+            engine.synthesize(say("raise"), lambda: False)
+        shown = f"{error.value} {capfd.readouterr().err}"
+        assert "ValueError" in shown
+        assert ("ValueError: raised in the middle" in shown) is not private, shown
+        engine.synthesize(say("hello"), lambda: False)  # after two failures in a row the worker would end

@@ -85,9 +85,7 @@ def _examine_releases(places: Installation, release: Path | None) -> Iterator[Fi
         what = "names no complete release" if current.is_symlink() else "does not exist"
         yield finding("fault", f"{current} {what}, so the service does not start", "run install.sh again")
     if (places.base / ".switch").exists():
-        yield finding(
-            "fault", "an upgrade was interrupted while it switched the versions", "run install.sh again"
-        )
+        yield finding("fault", "an upgrade was interrupted while it switched the versions", "run install.sh again")
     if releases.is_dir():
         for folder in sorted(releases.iterdir()):
             if folder.is_dir() and not (folder / ".complete").exists():
