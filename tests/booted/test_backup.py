@@ -76,9 +76,7 @@ def test_a_backup_in_mid_line_and_a_restore_that_stops_the_service(appliance: Bo
     ]
 
 
-def test_a_backup_over_a_pipe_moves_to_another_machine(
-    appliance: BootedMachine, installed: tuple[Path, ...]
-) -> None:
+def test_a_backup_over_a_pipe_moves_to_another_machine(appliance: BootedMachine, installed: tuple[Path, ...]) -> None:
     publish(appliance, "command", '{"command": "pause"}')
     publish(appliance, "say", json.dumps({"text": "This one moves.", "id": "moves"}))
     appliance.wait_until(lambda: len(history(appliance)) == 1, "the line")
