@@ -187,6 +187,7 @@ configure() {
     add_users
     if [ "$broker" = yes ]; then install_broker; fi
     install_configuration
+    check_configuration
 }
 
 clean_up() {
