@@ -141,6 +141,7 @@ fi
 if [ "$uninstall" = yes ]; then
     begin
     VENV=$(running_release)
+    VENV=${VENV:-$CURRENT}
     remove
     exit 0
 fi
