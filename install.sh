@@ -141,6 +141,7 @@ fi
 if [ "$uninstall" = yes ]; then
     begin
     VENV=$(running_release)
+    VENV=${VENV:-$CURRENT}
     remove
     exit 0
 fi
@@ -186,6 +187,7 @@ configure() {
     add_users
     if [ "$broker" = yes ]; then install_broker; fi
     install_configuration
+    check_configuration
 }
 
 clean_up() {

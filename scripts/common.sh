@@ -27,18 +27,20 @@ apt_install() {  # apt_install NAME...: calls apt only if a package is missing
     echo "installing ${missing[*]}" >&2
     finish_dpkg
     # One broken source of the operator makes this fail, and the others may have what is missing.
-    apt_get update -qq >&2 || echo "$0: apt-get update failed; goes on with the lists of packages that are here" >&2
-    apt_get install -y -qq --no-install-recommends "${missing[@]}" >&2 ||
+    apt_get update -qq >&"$APT_OUTPUT" || echo "$0: apt-get update failed; goes on with the lists of packages that are here" >&2
+    apt_get install -y -qq --no-install-recommends "${missing[@]}" >&"$APT_OUTPUT" ||
         die "apt could not install ${missing[*]}: see its message above; $APT_ADVICE"
 }
 
-APT_OPTIONS=()  # install.sh --offline sets both
+APT_OUTPUT=2  # where dpkg reports each package: install.sh sends that to its log alone
+APT_OPTIONS=()  # install.sh --offline sets these two
 APT_ADVICE="is the network up, and do the sources in /etc/apt answer?"
 
 apt_get() {  # apt_get ARGUMENT...: runs apt-get as soon as no other program holds its locks
     wait_for_apt
     # English, so that the message is the one that the documentation of apt names.
-    as_root env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 apt-get "$@" -o DPkg::Lock::Timeout=300 "${APT_OPTIONS[@]}"
+    as_root env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 apt-get "$@" -o DPkg::Lock::Timeout=300 \
+        -o Dpkg::Use-Pty=0 "${APT_OPTIONS[@]}"
 }
 
 finish_dpkg() {  # finishes a run of dpkg that a power cut or a kill has interrupted: until then apt refuses everything

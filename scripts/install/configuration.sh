@@ -27,6 +27,17 @@ install_configuration() {  # makes the folders, the configuration and the chimes
         echo "the chimes were not made; fix the error above, then run: sudo ishowtts chimes --make"
 }
 
+check_configuration() {  # before the switch: with a file that the new version does not know, it would not start
+    local faults
+    if [ "$dry_run" = yes ] || [ ! -e "$CONFIG" ] || is_unedited; then return; fi
+    faults=$(config_file faults "$CONFIG")
+    if [ -z "$faults" ]; then return; fi
+    echo "this version cannot use $CONFIG:" >&2
+    printf '%s\n' "$faults" | sed 's/^/      /' >&2
+    if [ "$start" = no ]; then return; fi
+    die "fix the lines above, then run this again"
+}
+
 is_unedited() {  # whether the configuration is the defaults of some version
     is_shipped "$CONFIG" config/ishowtts.yaml || [ "$(sha256sum <"$CONFIG")" = "$FORMER_DEFAULTS  -" ]
 }

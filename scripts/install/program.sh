@@ -4,6 +4,7 @@
 install_packages() {  # installs the packages of Debian
     local names
     mapfile -t names < <(needed_packages)
+    APT_OUTPUT=5
     if [ -n "$offline" ]; then step prepare_apt; fi
     step apt_install "${names[@]}"
     if [ "$broker" = yes ]; then step apt_install mosquitto mosquitto-clients; fi

@@ -251,8 +251,8 @@ def test_only_packages_that_are_missing_are_asked_of_apt(machine: InstallMachine
     (machine.root / "packages").write_text("".join(f"{name}\n" for name in packages if name != "espeak-ng"))
     machine.install()
     assert machine.called("apt-get") == [
-        "apt-get update -qq -o DPkg::Lock::Timeout=300",
-        "apt-get install -y -qq --no-install-recommends espeak-ng -o DPkg::Lock::Timeout=300",
+        "apt-get update -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0",
+        "apt-get install -y -qq --no-install-recommends espeak-ng -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0",
     ]  # fmt: skip
 
 

@@ -128,5 +128,5 @@ def test_the_gpu_is_tried_with_the_rights_of_the_service_before_the_release_is_c
     assert call.endswith("bin/python -m ishowtts.engines.f5.gpu_check")
     assert machine.calls.index(call) < next(n for n, done in enumerate(machine.calls) if "sysusers" in done)
     assert "F5 cannot use the GPU: the library libcudss.so.0 is missing" in "".join(output.splitlines()[-4:])
-    assert machine.calls[-1] == "systemctl restart ishowtts.service"
+    assert "systemctl restart ishowtts.service" in machine.calls
     assert "GPU" not in machine.install("--without-f5")

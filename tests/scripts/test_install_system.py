@@ -260,11 +260,10 @@ def new_defaults(machine: InstallMachine) -> str:
     shutil.copy(ROOT / "config/ishowtts.yaml", former)
     machine.config.parent.mkdir()
     shutil.copy(former, machine.config)
-    shipped = machine.root / "checkout/config"
+    shipped = machine.root / "checkout/config/ishowtts.yaml"
     shipped.unlink()
-    shipped.mkdir()
     new = former.read_text().replace("  volume: 80\n", "  volume: 70\n  bass: 3\n")
-    (shipped / "ishowtts.yaml").write_text(new)
+    shipped.write_text(new)
     return new
 
 
@@ -297,6 +296,19 @@ def test_the_defaults_of_a_new_version_come_beside_an_edited_configuration(machi
     Path(f"{machine.config}.new").unlink()
     machine.call(UPDATE)
     assert not Path(f"{machine.config}.new").exists(), "these defaults are not new"
+
+
+def test_a_configuration_that_the_new_version_cannot_use_stops_it_before_the_switch(machine: InstallMachine) -> None:
+    machine.config.parent.mkdir()
+    machine.config.write_text("device: {name: kitchen}\naudio: {cache: 5}\n")
+    done = machine.shell("check_configuration")
+    assert done.returncode == 1
+    assert "this version cannot use /etc/ishowtts/config.yaml:\n" in done.stderr
+    assert "audio.cache" in done.stderr
+    assert "audio.cache" in machine.call("start=no; check_configuration")
+    for right in ("device: {name: kitchen}\n", (ROOT / "config/ishowtts.yaml").read_text()):
+        machine.config.write_text(right)
+        assert machine.call("check_configuration") == ""
 
 
 def test_weights_are_fetched_with_the_new_release_and_their_failure_is_no_end(

@@ -38,7 +38,7 @@ def test_a_jump_by_years_connects_with_tls_and_expires_no_line(boot_files: BootF
             appliance.wait_for_event(machine, line["id"], "accepted")
         tls = {"host": "127.0.0.1", "port": 8883, "tls": {"ca": "/etc/ishowtts/ca.crt"}}
         appliance.configure(machine, audio={"device": "silent"}, mqtt=tls)
-        machine.wait_until(lambda: "not yet valid" in machine.journal("ishowtts"), "the refusal")
+        machine.wait_until(lambda: "is not valid yet" in machine.journal("ishowtts"), "the refusal")
         daemon = appliance.main_pid(machine)
 
         machine.run("date", "-s", f"@{int(time.time())}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ishowtts import __version__
-from ishowtts.backup.contents import SourceFile, named_files, tree_content, tree_folders
+from ishowtts.backup.contents import SourceFile, beside_config, named_files, tree_content, tree_folders
 from ishowtts.backup.manifest import (
     CONFIG,
     FORMAT,
@@ -90,6 +90,7 @@ def write_backup(origin: BackupOrigin, stream: BinaryIO) -> BackupReport:
             queue=queue,
             trees=[kind for kind in origin.trees if kind in tree_folders(origin.config)],
             files=archived,
+            beside=beside_config(origin.config, origin.config_path),
         )
         tar = TarWriter(stream, int(time.time()))
         content = manifest.encoded()

@@ -92,6 +92,7 @@ class Manifest(_ManifestPart):
         device: Root topic of the appliance.
         machine: Names the board without saying which one it is; `None` if it has no identity.
         trees: The folders that are in the archive as a whole, also if they are empty.
+        beside: Names of files beside the configuration that are not in the archive, such as passwords.
     """
 
     format: Literal[1]
@@ -102,6 +103,7 @@ class Manifest(_ManifestPart):
     queue: ArchivedQueue | None
     trees: Annotated[list[str], Field(max_length=20)]
     files: Annotated[list[ArchivedFile], Field(max_length=_MOST_FILES)]
+    beside: Annotated[list[str], Field(max_length=1000)] = []
 
     def encoded(self) -> bytes:
         """As the archive has it."""
