@@ -171,6 +171,7 @@ check_machine() {  # refuses before anything is changed
         check_bundle
         use_bundle
     fi
+    remove_interrupted  # its space is needed: after a kill, nothing has removed it
     check_disk_space
 }
 
@@ -183,11 +184,11 @@ build_release() {
 }
 
 configure() {
+    check_configuration
     prepare_return
     add_users
     if [ "$broker" = yes ]; then install_broker; fi
     install_configuration
-    check_configuration
 }
 
 clean_up() {
