@@ -171,6 +171,7 @@ check_machine() {  # refuses before anything is changed
         check_bundle
         use_bundle
     fi
+    remove_interrupted  # its space is needed: after a kill, nothing has removed it
     check_disk_space
 }
 

@@ -16,14 +16,12 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ishowtts.backup.manifest import JOURNAL
 from ishowtts.errors import BackupError
 from ishowtts.inbox import snapshot
 from ishowtts.util.exchange import exchange
 from ishowtts.util.files import read_bounded, refuse_foreign, sync_folder, sync_tree
 from ishowtts.util.user_rights import as_owner_of
-
-JOURNAL = "restore-unfinished.json"
-"""Stands beside the configuration while a restore is at work."""
 
 _MOST_JOURNAL_BYTES = 1 << 20
 _BESIDE_QUEUE = ("-wal", "-shm", "-journal")

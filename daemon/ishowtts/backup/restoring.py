@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ishowtts.backup.manifest import BLOCKED_WORDS, CONFIG, PRONUNCIATIONS, QUEUE, TREES, machine
-from ishowtts.backup.replacement import JOURNAL, Replacement, finish, replace_all, unfinished
+from ishowtts.backup.manifest import BLOCKED_WORDS, CONFIG, JOURNAL, PRONUNCIATIONS, QUEUE, TREES, machine
+from ishowtts.backup.replacement import Replacement, finish, replace_all, unfinished
 from ishowtts.backup.staging import StagedBackup
 from ishowtts.errors import BackupError
 from ishowtts.inbox import read_setting, snapshot
