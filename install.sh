@@ -184,11 +184,11 @@ build_release() {
 }
 
 configure() {
+    check_configuration
     prepare_return
     add_users
     if [ "$broker" = yes ]; then install_broker; fi
     install_configuration
-    check_configuration
 }
 
 clean_up() {

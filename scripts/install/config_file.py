@@ -69,9 +69,9 @@ def changes(yours: dict[str, Any], new: dict[str, Any], former: dict[str, Any] |
     ]
     removed = [key for key in yours if not is_known(key, new)]
     lists = {
-        "new": [f"{key} ({written(new[key])})" for key in added],
-        "with another default": changed,
-        "no longer known, remove them": removed,
+        "new keys": [f"{key} ({written(new[key])})" for key in added],
+        "keys with another default": changed,
+        "keys that this version does not know": removed,
     }
     return [f"{kind}: {named(keys)}" for kind, keys in lists.items() if keys]
 

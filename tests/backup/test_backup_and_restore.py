@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from ishowtts.backup.backup_reader import BackupReader
-from ishowtts.backup.replacement import JOURNAL
+from ishowtts.backup.manifest import JOURNAL
 from ishowtts.cli.main import main
 from ishowtts.inbox import count_history, read_setting, wait_for
 from ishowtts.inbox.queue_types import HistoryFilter
@@ -263,6 +263,22 @@ def test_a_full_disk_leaves_nothing(board: FilledAppliance, small_disk: Path, ca
     assert list(small_disk.iterdir()) == []
 
 
+def test_a_disk_that_became_read_only(board: FilledAppliance, tmp_path: Path) -> None:
+    """A failing card is a good reason for a backup. The last lines are in the log of the queue."""
+    mount = ["mount", "--bind", board.state, board.state]
+    with closing(board.inbox()) as inbox:
+        wait_for(inbox.remember("stamp", "in the log"))
+        if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+            pytest.skip("only root may mount")
+        try:
+            subprocess.run(["mount", "-o", "remount,ro,bind", board.state], check=True)
+            assert main(board.arguments("backup", str(tmp_path / "b.tar.gz"))) == 0
+        finally:
+            subprocess.run(["umount", board.state], check=True)
+    assert main(board.arguments("restore", str(tmp_path / "b.tar.gz"))) == 0
+    assert setting(board, "stamp") == "in the log"
+
+
 def test_a_restore_needs_room(board: FilledAppliance, archive: Path, small_disk: Path, capsys: Capture) -> None:
     board.write("config.yaml", json.dumps({"state_dir": str(small_disk)}))
     assert main(board.arguments("restore", str(archive), "--without-config")) == 1
@@ -325,7 +341,7 @@ def test_root_trusts_no_journal_of_another_user(board: FilledAppliance, archive:
     assert main(board.arguments("restore", str(archive))) == 1
     assert "belongs to nobody, who could redirect root's writes; run this as that user" in capsys.readouterr().err
     victim = board.write("victim", "untouched")
-    replacement = {"what": "", "live": str(victim), "new": str(board.config), "aside": "/tmp/x", "inode": 1}
+    replacement = {"live": str(victim), "new": str(board.config), "aside": "/tmp/x", "inode": 1}
     journal = {"archive": "", "queue": str(board.state / "inbox.sqlite"), "replacements": [replacement]}
     board.write(JOURNAL, json.dumps(journal))
     assert main(board.arguments("restore", "--finish")) == 1

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ishowtts.backup import replacement
-from ishowtts.backup.replacement import JOURNAL
+from ishowtts.backup.manifest import JOURNAL
 from ishowtts.cli import restore
 from ishowtts.cli.main import main as run_command
 from ishowtts.cli.main import parser

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ishowtts.backup.manifest import BLOCKED_WORDS, PRONUNCIATIONS, TREES, TreeKind, is_plain
+from ishowtts.backup.manifest import BLOCKED_WORDS, JOURNAL, PRONUNCIATIONS, TREES, TreeKind, is_plain
 from ishowtts.config import DEFAULT_PATH, Config
 from ishowtts.engines.voices.voice_library import uploaded_voices_folder, voices_folder
 from ishowtts.limits import KEPT_BY_RESTORE
@@ -68,8 +68,9 @@ def beside_config(config: Config, config_path: Path | None) -> list[str]:
     if config_path != DEFAULT_PATH:
         return []
     known = {DEFAULT_PATH, *(path for _, path in named_files(config).values())}
-    others = (each for each in DEFAULT_PATH.parent.iterdir() if each not in known and is_plain(each.name))
-    return sorted(each.name for each in others if KEPT_BY_RESTORE not in each.name)[:_MOST_BESIDE]
+    others = {each.name for each in DEFAULT_PATH.parent.iterdir() if each not in known and is_plain(each.name)}
+    ours = f"{DEFAULT_PATH.name}.new", JOURNAL  # of an upgrade and of a restore
+    return sorted(name for name in others if name not in ours and KEPT_BY_RESTORE not in name)[:_MOST_BESIDE]
 
 
 def tree_content(kind: str, folder: Path) -> TreeContent:

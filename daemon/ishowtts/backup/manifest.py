@@ -19,6 +19,9 @@ QUEUE = "queue/inbox.sqlite"
 CONFIG = "configuration/config.yaml"
 PRONUNCIATIONS = "configuration/pronunciations"
 BLOCKED_WORDS = "configuration/blocked-words"
+JOURNAL = "restore-unfinished.json"
+"""Stands beside the configuration while a restore is at work."""
+
 MOST_MANIFEST_BYTES = 32 << 20
 _MOST_FILES = 100_000
 _MOST_FILE_BYTES = (8 << 30) - 1  # more does not fit into the header of a tar file
