@@ -141,6 +141,7 @@ fi
 if [ "$uninstall" = yes ]; then
     begin
     VENV=$(running_release)
+    VENV=${VENV:-$CURRENT}
     remove
     exit 0
 fi
@@ -170,6 +171,7 @@ check_machine() {  # refuses before anything is changed
         check_bundle
         use_bundle
     fi
+    remove_interrupted  # its space is needed: after a kill, nothing has removed it
     check_disk_space
 }
 
@@ -182,6 +184,7 @@ build_release() {
 }
 
 configure() {
+    check_configuration
     prepare_return
     add_users
     if [ "$broker" = yes ]; then install_broker; fi

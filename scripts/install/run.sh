@@ -23,7 +23,7 @@ run_parts() {
         part_number=$((part_number + 1))
         began_s=$SECONDS
         echo "[$part_number/${#parts[@]}] ${titles[part_number - 1]}"
-        start_progress
+        start_progress "$function"
         "$function"
         stop_progress
         [ $((SECONDS - began_s)) -lt 10 ] || echo "      done after $((SECONDS - began_s)) s"
@@ -37,10 +37,10 @@ used_mb() {  # prints how many megabytes the disk of the releases holds
     echo "${used:-0}"
 }
 
-start_progress() {
+start_progress() {  # start_progress FUNCTION: of a part
     if [ "$dry_run" = yes ]; then return; fi
     # It ends with the other end of this pipe, and so with a run that is killed.
-    exec 7> >(report_progress 2>/dev/null)
+    exec 7> >(report_progress "$1" 2>/dev/null)
     progress_pid=$!
 }
 
@@ -51,17 +51,17 @@ stop_progress() {
     progress_pid=''
 }
 
-report_progress() {  # every 10 s a line with the time and the megabytes
-    local seconds=0 status before_mb added_mb
+report_progress() {  # report_progress FUNCTION: every 10 s a line with the time, and the megabytes of a part that fetches
+    local function=$1 seconds=0 status before_mb added_mb=0
     exec 9>&-
     before_mb=$(used_mb)
     while true; do
         # `read` waits without a process, which would outlive this one. Above 128 the time is over; 1 is the end.
         read -rt 10 && status=0 || status=$?
         if [ "$status" -le 128 ]; then return; fi
-        seconds=$((seconds + 10)) added_mb=$(($(used_mb) - before_mb))
-        # Few megabytes are of other programs.
-        if [ "$added_mb" -ge 30 ]; then echo "      $seconds s, $added_mb MB so far"; else echo "      $seconds s so far"; fi
+        seconds=$((seconds + 10))
+        case $function in install_packages | build_release | install_weights) added_mb=$(($(used_mb) - before_mb)) ;; esac
+        if [ "$added_mb" -gt 0 ]; then echo "      $seconds s, $added_mb MB so far"; else echo "      $seconds s so far"; fi
     done
 }
 
@@ -154,6 +154,10 @@ finish() {  # runs at the end of each run, also of one that fails or is interrup
 
 explain_failure() {  # explain_failure STATUS: says what failed, what runs now, and what to do
     local running
+    if [ "$uninstall" = yes ]; then
+        echo "Not all is removed. Fix what the messages above name, then run it again. $LOG has every step."
+        return
+    fi
     running=$(running_release)
     if [ "$part_number" -gt 0 ]; then
         echo "install.sh failed in part $part_number of ${#parts[@]} (${titles[part_number - 1]}), with status $1."

@@ -16,14 +16,12 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ishowtts.backup.manifest import JOURNAL
 from ishowtts.errors import BackupError
 from ishowtts.inbox import snapshot
 from ishowtts.util.exchange import exchange
-from ishowtts.util.files import read_bounded, sync_folder, sync_tree
+from ishowtts.util.files import read_bounded, refuse_foreign, sync_folder, sync_tree
 from ishowtts.util.user_rights import as_owner_of
-
-JOURNAL = "restore-unfinished.json"
-"""Stands beside the configuration while a restore is at work."""
 
 _MOST_JOURNAL_BYTES = 1 << 20
 _BESIDE_QUEUE = ("-wal", "-shm", "-journal")
@@ -74,11 +72,17 @@ def unfinished(journal: Path) -> tuple[str, str, list[Replacement]] | None:
     Raises:
         BackupError: The journal cannot be read.
     """
+    if not os.path.lexists(journal):
+        return None
+    try:
+        refuse_foreign(journal.parent)
+    except OSError as error:
+        raise BackupError(f"{journal} is not trusted: {error.strerror}; run this as that user") from error
     try:
         content = json.loads(read_bounded(journal, _MOST_JOURNAL_BYTES, follow_links=False))
         return str(content["archive"]), str(content["queue"]), [Replacement(**each) for each in content["replacements"]]
-    except FileNotFoundError:
-        return None
+    except OSError as error:
+        raise BackupError(f"{journal} cannot be read ({error.strerror}); move it away") from error
     except (ValueError, KeyError, TypeError) as error:
         raise BackupError(f"{journal} is damaged; move it away, and restore the backup again") from error
 
