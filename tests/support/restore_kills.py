@@ -131,7 +131,7 @@ def _count_down(left: int, swap: Exchange) -> None:
         return swap(one, other)
 
     sys.addaudithook(audited)
-    replacement.exchange = counted  # type: ignore[attr-defined]
+    replacement.exchange = counted
 
 
 def prepare(folder: Path) -> None:
