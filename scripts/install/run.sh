@@ -52,15 +52,15 @@ stop_progress() {
 }
 
 report_progress() {  # report_progress FUNCTION: every 10 s a line with the time, and the megabytes of a part that fetches
-    local function=$1 seconds=0 status before_mb added_mb=0
+    local seconds=0 status fetches=no before_mb=0 added_mb=0
     exec 9>&-
-    before_mb=$(used_mb)
+    case $1 in install_packages | build_release | install_weights) fetches=yes before_mb=$(used_mb) ;; esac
     while true; do
         # `read` waits without a process, which would outlive this one. Above 128 the time is over; 1 is the end.
         read -rt 10 && status=0 || status=$?
         if [ "$status" -le 128 ]; then return; fi
         seconds=$((seconds + 10))
-        case $function in install_packages | build_release | install_weights) added_mb=$(($(used_mb) - before_mb)) ;; esac
+        if [ "$fetches" = yes ]; then added_mb=$(($(used_mb) - before_mb)); fi
         if [ "$added_mb" -gt 0 ]; then echo "      $seconds s, $added_mb MB so far"; else echo "      $seconds s so far"; fi
     done
 }

@@ -341,7 +341,7 @@ def test_root_trusts_no_journal_of_another_user(board: FilledAppliance, archive:
     assert main(board.arguments("restore", str(archive))) == 1
     assert "belongs to nobody, who could redirect root's writes; run this as that user" in capsys.readouterr().err
     victim = board.write("victim", "untouched")
-    replacement = {"what": "", "live": str(victim), "new": str(board.config), "aside": "/tmp/x", "inode": 1}
+    replacement = {"live": str(victim), "new": str(board.config), "aside": "/tmp/x", "inode": 1}
     journal = {"archive": "", "queue": str(board.state / "inbox.sqlite"), "replacements": [replacement]}
     board.write(JOURNAL, json.dumps(journal))
     assert main(board.arguments("restore", "--finish")) == 1

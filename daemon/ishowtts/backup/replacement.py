@@ -32,7 +32,6 @@ class Replacement:
     """One file or folder that takes the place of another one.
 
     Args:
-        what: Names it in sentences.
         live: Its place.
         new: Where it is prepared, in the same folder.
         aside: Where the former one goes.
@@ -40,7 +39,6 @@ class Replacement:
         is_queue: Whether it is the file of the queue, which may have a log beside it.
     """
 
-    what: str
     live: str
     new: str
     aside: str
@@ -63,7 +61,7 @@ def replace_all(journal: Path, archive: str, queue: str, replacements: Sequence[
         OSError: Something could not be replaced; the journal stays.
     """
     _write_journal(journal, archive, queue, replacements)
-    return _carry_out(journal, replacements)
+    return finish(journal, replacements)
 
 
 def unfinished(journal: Path) -> tuple[str, str, list[Replacement]] | None:
@@ -88,11 +86,7 @@ def unfinished(journal: Path) -> tuple[str, str, list[Replacement]] | None:
 
 
 def finish(journal: Path, replacements: Sequence[Replacement]) -> list[str]:
-    """Finish a restore that was interrupted. As `replace_all`."""
-    return _carry_out(journal, replacements)
-
-
-def _carry_out(journal: Path, replacements: Sequence[Replacement]) -> list[str]:
+    """Do what a journal says and is not done yet, then remove the journal. As `replace_all`."""
     aside = [moved for each in replacements if (moved := _replace(each)) is not None]
     journal.unlink()
     sync_folder(journal.parent)
