@@ -142,6 +142,7 @@ fi
 if [ "$uninstall" = yes ]; then
     begin
     VENV=$(running_release)
+    VENV=${VENV:-$CURRENT}
     remove
     exit 0
 fi
@@ -171,6 +172,7 @@ check_machine() {  # refuses before anything is changed
         check_bundle
         use_bundle
     fi
+    remove_interrupted  # its space is needed: after a kill, nothing has removed it
     check_disk_space
 }
 
@@ -183,6 +185,7 @@ build_release() {
 }
 
 configure() {
+    check_configuration
     prepare_return
     add_users
     if [ "$broker" = yes ]; then install_broker; fi

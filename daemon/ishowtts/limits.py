@@ -76,3 +76,6 @@ VOICE_RECORDING_BYTES = 12_000_000
 """Longest recording that may come over MQTT: 120 s in 16-bit mono at 48 kHz, the most that the checks read."""
 VOICE_WORDS_BYTES = 4000
 """Most words of a recording that comes over MQTT, in UTF-8. A clip of 12 s has about 200 bytes."""
+
+KEPT_BY_RESTORE = ".before-restore-"
+"""In the names of files and folders that `ishowtts restore` has moved aside."""

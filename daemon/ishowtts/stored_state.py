@@ -11,6 +11,7 @@ from ishowtts.config import Config
 from ishowtts.engines.voices.voice_library import UPLOADED
 from ishowtts.errors import FatalError, InboxError
 from ishowtts.inbox import Inbox, InboxLimits
+from ishowtts.limits import KEPT_BY_RESTORE
 from ishowtts.playback.build_player import ChosenSpeaker, build_player
 from ishowtts.playback.player import Player
 from ishowtts.playback.volume_gain import stored_volume
@@ -82,5 +83,5 @@ def _start_volume(config: Config, inbox: Inbox) -> int:
 
 def _is_in_state_dir(inbox_file: str, name: str) -> bool:
     """Whether a file or folder in `state_dir` is one of ours; those of `data_folder` are there in a run by hand."""
-    name = name.partition(".before-restore-")[0]
+    name = name.partition(KEPT_BY_RESTORE)[0]
     return name.startswith(inbox_file) or name.endswith(".wav") or name in ("weights", "voices", "chimes", UPLOADED)

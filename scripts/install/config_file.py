@@ -1,7 +1,8 @@
-"""Reads the configuration for install.sh: one value, or what an upgrade changes.
+"""Reads the configuration for install.sh: one value, its faults, or what an upgrade changes.
 
 Usage:
     config_file.py value FILE KEY              prints the value of KEY, as in board.jetson_stats; nothing if it has none
+    config_file.py faults FILE                 prints why this version cannot use the file, one sentence a line
     config_file.py changes YOURS NEW [FORMER]  prints the keys that the new defaults add, change and remove
 """
 
@@ -75,9 +76,9 @@ def changes(yours: dict[str, Any], new: dict[str, Any], former: dict[str, Any] |
     ]
     removed = [key for key in yours if not is_known(key, new)]
     lists = {
-        "new": [f"{key} ({written(new[key])})" for key in added],
-        "with another default": changed,
-        "no longer known, remove them": removed,
+        "new keys": [f"{key} ({written(new[key])})" for key in added],
+        "keys with another default": changed,
+        "keys that this version does not know": removed,
     }
     return [f"{kind}: {named(keys)}" for kind, keys in lists.items() if keys]
 
@@ -86,6 +87,20 @@ def named(keys: list[str]) -> str:
     """Return the keys, the first of many."""
     more = f" and {len(keys) - _MAX_NAMED} more" if len(keys) > _MAX_NAMED else ""
     return ", ".join(keys[:_MAX_NAMED]) + more
+
+
+def faults(file: str) -> list[str]:
+    """Return why the program of this Python cannot use a file; files that it names may come later."""
+    from ishowtts.config import parse
+    from ishowtts.errors import ConfigError
+
+    try:
+        parse(Path(file).read_text(encoding="utf-8"), file)
+    except ConfigError as error:
+        return error.problems
+    except (OSError, UnicodeDecodeError) as error:
+        return [f"{file}: {error}"]
+    return []
 
 
 def print_lines(lines: list[str]) -> None:
@@ -101,6 +116,8 @@ def main(arguments: list[str]) -> None:
             found = read(file)
             if key in found:
                 print(written(found[key]))
+        case ["faults", file]:
+            print_lines(faults(file))
         case ["changes", yours, new]:
             print_lines(changes(read(yours), read(new), None))
         case ["changes", yours, new, former]:

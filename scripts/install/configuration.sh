@@ -28,6 +28,17 @@ install_configuration() {  # makes the folders, the configuration and the chimes
         echo "the chimes were not made; fix the error above, then run: sudo ishowtts chimes --make"
 }
 
+check_configuration() {  # before the switch: with a file that the new version does not know, it would not start
+    local faults
+    if [ "$dry_run" = yes ] || [ ! -e "$CONFIG" ] || is_unedited; then return; fi
+    faults=$(config_file faults "$CONFIG")
+    if [ -z "$faults" ]; then return; fi
+    echo "this version cannot use $CONFIG:" >&2
+    printf '%s\n' "$faults" | sed 's/^/      /' >&2
+    if [ "$start" = no ]; then return; fi
+    die "fix the lines above, then run this again"
+}
+
 is_unedited() {  # whether the configuration is the defaults of some version
     is_shipped "$CONFIG" config/ishowtts.yaml || [ "$(sha256sum <"$CONFIG")" = "$FORMER_DEFAULTS  -" ]
 }
@@ -36,7 +47,8 @@ is_unedited() {  # whether the configuration is the defaults of some version
 # Beside, because only the operator knows what a merge may change; with a name that no program reads.
 update_configuration() {
     local new=config/ishowtts.yaml former=$switch_before/share/ishowtts/config/ishowtts.yaml
-    if [ "$switch_before" = "$FORMER_VENV" ]; then former=''; fi  # that folder has a copy of ours
+    # The folder of a version before the releases has a copy of ours.
+    if [ ! -e "$former" ] || [ "$switch_before" = "$FORMER_VENV" ]; then former=''; fi
     if [ -e "$CONFIG.new" ] && ! cmp -s "$CONFIG.new" "$new" && is_shipped "$CONFIG.new" "$new"; then step rm "$CONFIG.new"; fi
     if cmp -s "$CONFIG" "$new" || [ ! -e "$CONFIG" ]; then return; fi
     if is_unedited; then
@@ -48,6 +60,6 @@ update_configuration() {
     echo "kept: $CONFIG"
     if cmp -s "$former" "$new" || cmp -s "$CONFIG.new" "$new"; then return; fi
     step install -m 0644 "$new" "$CONFIG.new"
-    echo "      The defaults of this version are beside it, as $CONFIG.new. Keys of the configuration:"
+    echo "      the defaults of this version are beside it, as $CONFIG.new"
     config_file changes "$CONFIG" "$new" ${former:+"$former"} | sed 's/^/      /'
 }

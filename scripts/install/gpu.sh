@@ -7,17 +7,37 @@ has_gpu() {  # whether there is a GPU of NVIDIA: its device nodes on a PC, on a 
     compgen -G "/dev/nvidia[0-9]*" >/dev/null || [ -e /dev/nvhost-gpu ] || compgen -G "/dev/nvgpu/*" >/dev/null
 }
 
-as_service() {  # as_service COMMAND...: runs a command with the user, the groups and the capabilities of the service
-    local rights=(--reuid=ishowtts --regid=ishowtts --init-groups) group groups=()
-    if ! id ishowtts >/dev/null 2>&1; then
-        for group in video render; do
-            if getent group "$group" >/dev/null; then groups+=("$group"); fi
-        done
-        rights=(--reuid=nobody --regid=nogroup --clear-groups)
-        if [ "${#groups[@]}" -gt 0 ]; then rights[2]=--groups=$(IFS=, && echo "${groups[*]}"); fi
+service_rights() {  # prints user, group and further groups of the service; before the first installation it has no user
+    local group groups=()
+    if id ishowtts >/dev/null 2>&1; then
+        echo "ishowtts ishowtts $(id -Gn ishowtts)"
+        return 0
     fi
-    (cd / && timeout --kill-after=10 300 \
-        setpriv "${rights[@]}" --no-new-privs --inh-caps=-all --bounding-set=-all env -u HOME "$@")
+    for group in video render; do
+        if getent group "$group" >/dev/null; then groups+=("$group"); fi
+    done
+    echo "nobody nogroup ${groups[*]}"
+}
+
+sandbox() {  # prints the options of systemd-run that give a program the sandbox of the service
+    grep -E '^(NoNewPrivileges|CapabilityBoundingSet|AmbientCapabilities|Protect[A-Za-z]*|Private[A-Za-z]*|Restrict[A-Za-z]*|LockPersonality|SystemCall[A-Za-z]*|KeyringMode|UMask|Device[A-Za-z]*)=' \
+        systemd/ishowtts.service | sed 's/^/--property=/'
+    # A drop-in will allow these (devices.sh).
+    unlisted_devices /dev /proc/devices | sed 's/.*/--property=DeviceAllow=& rw/'
+}
+
+as_service() {  # as_service COMMAND...: runs a command with the user, the groups and the sandbox of the service
+    local user group groups options
+    read -r user group groups < <(service_rights)
+    mapfile -t options < <(sandbox)
+    options=(--quiet --pipe --wait --collect "--property=User=$user" "--property=Group=$group"
+        "--property=SupplementaryGroups=$groups" "${options[@]}")
+    if [ -d /run/systemd/system ] && systemd-run "${options[@]}" true 2>/dev/null; then
+        systemd-run "${options[@]}" --property=RuntimeMaxSec=300 "$@"
+    else
+        (cd / && timeout --kill-after=10 300 setpriv --reuid="$user" --regid="$group" --groups="$(tr ' ' , <<<"${groups:-$group}")" \
+            --no-new-privs --inh-caps=-all --bounding-set=-all env -u HOME "$@")
+    fi
 }
 
 check_gpu() {
@@ -40,10 +60,10 @@ try_gpu() {  # try_gpu RELEASE: an upgrade ends here if the release cannot use t
         124 | 137) message="the check did not end within 300 s; look at dmesg for errors of the GPU" ;;
         *) message="the check ended with status $status: ${message:-no output}" ;;
     esac
-    gpu_fault=$message
+    gpu_fault=${message:-the check gave no answer (status $status); look at dmesg for errors of the GPU}
     before=$(running_release)
     if [ "$ignore_gpu" = yes ] || ! has_package "$before" torch || ! could_use_gpu "$before"; then return 0; fi
-    die "the new version cannot use the GPU, and the one that runs now can: $message." \
+    die "the new version cannot use the GPU, and the one that runs now can: $gpu_fault." \
         "Nothing was changed. To upgrade all the same, add --ignore-gpu"
 }
 

@@ -31,7 +31,7 @@ os_value() {  # os_value KEY: prints a value of /etc/os-release
 check_bundle() {  # refuses a bundle that is damaged, or was made for another machine or version
     local key name here there
     [ "$(manifest_value "$offline" format)" = "$BUNDLE_FORMAT" ] ||
-        die "$offline has another format; use its own installer: sudo $offline/install.sh --offline $offline"
+        die "$offline has another format; use its own installer: sudo bash $offline/install.sh --offline $offline"
     while read -r key name; do
         here=$(machine_value "$key") there=$(manifest_value "$offline" "$key")
         [ "$here" = "$there" ] || die "$offline was made for $name ${there:-none}, and this machine has ${here:-none};" \
@@ -43,7 +43,7 @@ python Python
 l4t L4T
 TEXT
     is_same_version || die "$offline has another version of iShowTTS than $PWD;" \
-        "use its own installer: sudo $offline/install.sh --offline $offline"
+        "use its own installer: sudo bash $offline/install.sh --offline $offline"
     check_bundle_parts
     echo "checking the files of $offline ($(du -sm "$offline" | cut -f 1) MB)"
     check_sums

@@ -61,7 +61,6 @@ remove_interrupted() {  # removes what interrupted runs have left
 
 new_release() {  # makes the folder of the new release, and sets VENV to it
     step install -d -m 0755 "$BASE" "$RELEASES" "$BASE/cache"
-    remove_interrupted
     VENV=$RELEASES/$(new_release_name)
     step install -d -m 0755 "$VENV"
 }

@@ -15,7 +15,9 @@ remove() {
     if [ -d /run/systemd/system ]; then
         # One by one: an earlier version had fewer units, and for a missing one systemctl would leave the others.
         local unit
-        for unit in ishowtts-gateway.service "${ENABLED[@]}"; do step systemctl disable --now "$unit" || true; done
+        for unit in ishowtts-gateway.service "${ENABLED[@]}"; do
+            if [ -e "$UNITS/$unit" ] || [ -e "$FORMER_UNITS/$unit" ]; then step systemctl disable --now "$unit" || true; fi
+        done
     fi
     if [ -x "$VENV/bin/ishowtts" ]; then
         step "$VENV/bin/ishowtts" ha remove || echo "Home Assistant may still show the appliance: delete the device there"

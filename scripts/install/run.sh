@@ -31,7 +31,7 @@ run_parts() {
         part_number=$((part_number + 1))
         began_s=$SECONDS
         echo "[$part_number/${#parts[@]}] ${titles[part_number - 1]}"
-        start_progress
+        start_progress "$function"
         "$function"
         stop_progress
         [ $((SECONDS - began_s)) -lt 10 ] || echo "      done after $((SECONDS - began_s)) s"
@@ -45,10 +45,10 @@ used_mb() {  # prints how many megabytes the disk of the releases holds
     echo "${used:-0}"
 }
 
-start_progress() {
+start_progress() {  # start_progress FUNCTION: of a part
     if [ "$dry_run" = yes ]; then return; fi
     # It ends with the other end of this pipe, and so with a run that is killed.
-    exec 7> >(report_progress 2>/dev/null)
+    exec 7> >(report_progress "$1" 2>/dev/null)
     progress_pid=$!
 }
 
@@ -59,17 +59,17 @@ stop_progress() {
     progress_pid=''
 }
 
-report_progress() {  # every 10 s a line with the time and the megabytes
-    local seconds=0 status before_mb added_mb
+report_progress() {  # report_progress FUNCTION: every 10 s a line with the time, and the megabytes of a part that fetches
+    local seconds=0 status fetches=no before_mb=0 added_mb=0
     exec 9>&-
-    before_mb=$(used_mb)
+    case $1 in install_packages | build_release | install_weights) fetches=yes before_mb=$(used_mb) ;; esac
     while true; do
         # `read` waits without a process, which would outlive this one. Above 128 the time is over; 1 is the end.
         read -rt 10 && status=0 || status=$?
         if [ "$status" -le 128 ]; then return; fi
-        seconds=$((seconds + 10)) added_mb=$(($(used_mb) - before_mb))
-        # Few megabytes are of other programs.
-        if [ "$added_mb" -ge 30 ]; then echo "      $seconds s, $added_mb MB so far"; else echo "      $seconds s so far"; fi
+        seconds=$((seconds + 10))
+        if [ "$fetches" = yes ]; then added_mb=$(($(used_mb) - before_mb)); fi
+        if [ "$added_mb" -gt 0 ]; then echo "      $seconds s, $added_mb MB so far"; else echo "      $seconds s so far"; fi
     done
 }
 
@@ -165,8 +165,8 @@ finish() {  # runs at the end of each run, also of one that fails or is interrup
 
 explain_failure() {  # explain_failure STATUS: says what failed, what runs now, and what to do
     local running
-    if [ "${uninstall:-no}" = yes ]; then
-        echo "install.sh failed while it removed iShowTTS, with status $1; run it again with --uninstall."
+    if [ "$uninstall" = yes ]; then
+        echo "Not all is removed. Fix what the messages above name, then run it again. $LOG has every step."
         return
     fi
     running=$(running_release)

@@ -156,7 +156,7 @@ start_services() {  # enables and starts the services; returns when the daemon i
 go_back() {  # after a switch that failed: makes the release before the current one again
     local failed=$VENV warnings=''
     switching=''
-    if [ "$start" = yes ] && [ -d /run/systemd/system ]; then
+    if [ "$start" = yes ] && [ "$switch_began_s" -gt 0 ] && [ -d /run/systemd/system ]; then
         warnings=$(journalctl --quiet --no-pager -o cat -n 10 -p warning --since "@$switch_began_s" \
             -u ishowtts.service -u ishowtts-gateway.service)
     fi
@@ -190,7 +190,7 @@ return_queue() {  # gives the queue back to the release before
     if [ -e "$queue" ]; then
         aside=$queue.aside-$(date -u +%Y%m%dT%H%M%SZ)
         step on_queue move "$queue" "$aside"
-        echo "$aside has the lines that the other version has accepted; this version cannot read them" >&2
+        echo "$aside has the lines that the other version has accepted; they are not in the queue" >&2
     fi
     step on_queue move "$queue_kept" "$queue"
 }

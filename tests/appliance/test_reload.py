@@ -102,13 +102,13 @@ def test_policies_texts_and_limits_apply_to_the_next_line(site: Site) -> None:
 def test_the_current_line_goes_on_and_the_next_is_spoken_by_the_new_configuration(site: Site) -> None:
     current = site.appliance.say(site.client, "an endless hum")
     following = site.appliance.say(site.client, "count to 7")
-    eventually(lambda: spoken(site)[-1] == "count to seven", "the next line, prepared meanwhile")
+    eventually(lambda: spoken(site)[-1:] == ["count to seven"], "the next line, prepared meanwhile")
     assert site.reload(text={"normalise": False}, policies={"blocked": {"words": ["count"]}})[0]
     assert site.retained("state")["speaking"]["id"] == current
     assert not [event for event in site.appliance.events(site.client, current) if event["event"] == "finished"]
     site.command("skip")
     assert site.appliance.final(site.client, following)["event"] == "finished", "it was accepted before"
-    assert spoken(site)[-1] == "count to 7"
+    assert spoken(site)[-1:] == ["count to 7"]
 
 
 def test_discovery_is_announced_removed_and_moved(site: Site) -> None:

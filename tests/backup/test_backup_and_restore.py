@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -17,6 +18,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from ishowtts.backup.backup_reader import BackupReader
+from ishowtts.backup.manifest import JOURNAL
 from ishowtts.cli.main import main
 from ishowtts.inbox import count_history, read_setting, wait_for
 from ishowtts.inbox.queue_types import HistoryFilter
@@ -177,11 +179,27 @@ def test_the_configuration_that_is_here_can_stay(board: FilledAppliance, archive
     assert after["state/chimes/ding.wav"] == b"new"
 
 
+def test_secrets_are_in_no_backup_and_a_restore_names_those_that_are_missing(
+    board: FilledAppliance, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ishowtts.backup.contents.DEFAULT_PATH", board.config)
+    secrets = [board.write(name, "opensesame") for name in ("mqtt-password", "gateway-token")]
+    archive = tmp_path / "b.tar.gz"
+    assert main(board.arguments("backup", str(archive))) == 0
+    assert "(gateway-token, mqtt-password, state)" in capsys.readouterr().out
+    assert b"opensesame" not in gzip.decompress(archive.read_bytes())
+    secrets[0].unlink()
+    assert main(board.arguments("restore", str(archive))) == 0
+    shown = capsys.readouterr().out
+    assert f"not in the backup, and not in {board.folder}: mqtt-password; copy them" in shown
+    assert secrets[1].read_text() == "opensesame"
+
+
 def test_a_restore_through_pipes(board: FilledAppliance, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     pipe = io.TextIOWrapper(io.BytesIO())
     monkeypatch.setattr("sys.stdout", pipe)
     assert main(board.arguments("backup", "-")) == 0
-    assert "not in it: passwords, tokens and keys" in capsys.readouterr().err
+    assert "not in it: passwords, tokens, keys and certificates" in capsys.readouterr().err
     other = fill(board.folder, "other")
     pipe.seek(0)
     monkeypatch.undo()
@@ -248,6 +266,22 @@ def test_a_full_disk_leaves_nothing(board: FilledAppliance, small_disk: Path, ca
     assert list(small_disk.iterdir()) == []
 
 
+def test_a_disk_that_became_read_only(board: FilledAppliance, tmp_path: Path) -> None:
+    """A failing card is a good reason for a backup. The last lines are in the log of the queue."""
+    mount = ["mount", "--bind", board.state, board.state]
+    with closing(board.inbox()) as inbox:
+        wait_for(inbox.remember("stamp", "in the log"))
+        if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+            pytest.skip("only root may mount")
+        try:
+            subprocess.run(["mount", "-o", "remount,ro,bind", board.state], check=True)
+            assert main(board.arguments("backup", str(tmp_path / "b.tar.gz"))) == 0
+        finally:
+            subprocess.run(["umount", board.state], check=True)
+    assert main(board.arguments("restore", str(tmp_path / "b.tar.gz"))) == 0
+    assert setting(board, "stamp") == "in the log"
+
+
 def test_a_restore_needs_room(board: FilledAppliance, archive: Path, small_disk: Path, capsys: Capture) -> None:
     board.write("config.yaml", json.dumps({"state_dir": str(small_disk)}))
     assert main(board.arguments("restore", str(archive), "--without-config")) == 1
@@ -302,6 +336,27 @@ def test_the_state_of_the_service_keeps_its_owner_and_modes(
     for name, (owner, mode) in expected.items():
         status = (board.folder / name).stat()
         assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (owner, mode), name
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to another user")
+def test_root_trusts_no_journal_of_another_user(board: FilledAppliance, archive: Path, capsys: Capture) -> None:
+    os.chown(board.folder, NOBODY, NOBODY)
+    assert main(board.arguments("restore", str(archive))) == 1
+    assert "belongs to nobody, who could redirect root's writes; run this as that user" in capsys.readouterr().err
+    victim = board.write("victim", "untouched")
+    replacement = {"live": str(victim), "new": str(board.config), "aside": "/tmp/x", "inode": 1}
+    journal = {"archive": "", "queue": str(board.state / "inbox.sqlite"), "replacements": [replacement]}
+    board.write(JOURNAL, json.dumps(journal))
+    assert main(board.arguments("restore", "--finish")) == 1
+    assert "is not trusted: " in capsys.readouterr().err
+    assert victim.read_text() == "untouched"
+
+
+def test_a_journal_that_cannot_be_read(board: FilledAppliance, archive: Path, capsys: Capture) -> None:
+    for content in ("{", "[]", '{"archive": "", "queue": "", "replacements": [{}]}'):
+        board.write(JOURNAL, content)
+        assert main(board.arguments("restore", str(archive))) == 1
+        assert "is damaged; move it away" in capsys.readouterr().err
 
 
 def test_weights_and_recordings_only_if_they_are_wanted(

@@ -37,7 +37,9 @@ def test_a_backup_in_mid_line_and_a_restore_that_stops_the_service(appliance: Bo
     publish(appliance, "say", json.dumps({"text": LONG, "id": "long"}))
     publish(appliance, "say", json.dumps({"text": "This one waits.", "id": "waiting"}))
     appliance.wait_until(lambda: len(history(appliance)) == 3, "the lines")
+    appliance.shell("umask 077 && echo secret > /etc/ishowtts/gateway-token")
     made = appliance.user("sudo", "ishowtts", "backup", ARCHIVE).stdout
+    assert "other files of /etc/ishowtts (gateway-token)" in made
     assert "2 waiting lines and 1 in the history" in made
     assert appliance.shell(f"stat -c '%U %a' {ARCHIVE}").stdout.split() == ["root", "600"]
     wait_for_outcome(appliance, "waiting", "finished")
@@ -76,9 +78,7 @@ def test_a_backup_in_mid_line_and_a_restore_that_stops_the_service(appliance: Bo
     ]
 
 
-def test_a_backup_over_a_pipe_moves_to_another_machine(
-    appliance: BootedMachine, installed: tuple[Path, ...]
-) -> None:
+def test_a_backup_over_a_pipe_moves_to_another_machine(appliance: BootedMachine, installed: tuple[Path, ...]) -> None:
     publish(appliance, "command", '{"command": "pause"}')
     publish(appliance, "say", json.dumps({"text": "This one moves.", "id": "moves"}))
     appliance.wait_until(lambda: len(history(appliance)) == 1, "the line")

@@ -22,7 +22,7 @@ from support.booted.machine import BootedMachine
 pytestmark = [pytest.mark.booted, pytest.mark.xdist_group("booted"), pytest.mark.timeout(600)]
 
 BUNDLE = "/media/stick"
-KEPT = ("/etc/ishowtts", "/var/lib/ishowtts", "/var/cache/ishowtts")
+KEPT = ("/etc/ishowtts", "/var/lib/ishowtts", "/var/cache/ishowtts", "/var/log/ishowtts")
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -97,19 +98,36 @@ def test_a_network_that_goes_away_is_named(machine: BootedMachine) -> None:
     _is_as_before(machine, before, pid)
 
 
-def test_a_full_disk_is_named_and_leaves_the_running_version(machine: BootedMachine) -> None:
-    before, pid = _releases(machine), main_pid(machine)
+def _move_to_disk(machine: BootedMachine, free_mb: int) -> None:
+    """Give the releases a disk of their own with this much free space. A running program keeps its files."""
     used_mb = int(machine.run("du", "-sm", "/opt/ishowtts").stdout.split()[0])
-    # A disk of its own for the releases, with room for a third of another one. A running program keeps its files.
     machine.shell(
-        f"mkdir /srv/disk && mount -t tmpfs -o size={used_mb + 100}m,mode=755 disk /srv/disk\n"
+        f"mkdir /srv/disk && mount -t tmpfs -o size={used_mb + free_mb}m,mode=755 disk /srv/disk\n"
         "cp -a /opt/ishowtts/. /srv/disk/ && mount --bind /srv/disk /opt/ishowtts"
     )
+
+
+def test_a_small_disk_is_refused_before_anything_changes(machine: BootedMachine) -> None:
+    before, pid = _releases(machine), main_pid(machine)
+    _move_to_disk(machine, free_mb=100)
     done = install(machine, check=False)
     assert done.returncode != 0
-    said = done.stdout + done.stderr
+    assert re.search(r"needs \d+ MB in /opt/ishowtts, but only \d+ MB are free", done.stdout + done.stderr)
+    _is_as_before(machine, before, pid)
+    assert _releases(machine) == before
+
+
+def test_a_disk_that_fills_up_is_named_and_leaves_the_running_version(machine: BootedMachine) -> None:
+    before, pid = _releases(machine), main_pid(machine)
+    _move_to_disk(machine, free_mb=1200)
+    upgrade = _begin(machine)
+    _wait_for(machine, upgrade, _has_begun_packages(machine, before))
+    machine.shell("head -c 2G /dev/zero >/srv/disk/filled || true")
+    said = upgrade.communicate(timeout=300)[0]
+    assert upgrade.returncode != 0
     assert "space" in said
     assert "still runs" in said
+    assert "Traceback" not in said
     _is_as_before(machine, before, pid)
-    machine.run("mount", "-o", "remount,size=3g", "/srv/disk")
+    machine.run("rm", "/srv/disk/filled")
     _install_again(machine, before)

@@ -151,7 +151,10 @@ def test_a_reload_applies_what_can_change_and_keeps_all_if_the_file_is_wrong(app
     configure(appliance, engine=ESPEAK, audio={"volume": 800})
     appliance.user("sudo", "systemctl", "reload", "ishowtts", check=False)
     appliance.wait_until(lambda: "audio.volume" in appliance.journal("ishowtts"), "the message")
-    assert say(appliance, "A coffee for me.")["event"] == "rejected"
+    # Commands would read the wrong file, too.
+    publish(appliance, "say", json.dumps({"text": "A coffee for me.", "id": "coffee"}))
+    rejected = ("ISHOWTTS_LINE_ID=coffee", "ISHOWTTS_EVENT=rejected")
+    appliance.wait_until(lambda: appliance.journal("ishowtts", *rejected).strip(), "the rejected line")
     assert main_pid(appliance) == daemon
     assert is_active(appliance)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from ishowtts.board import clock_repair
 from ishowtts.cli.main import parser
 from ishowtts.config.schema import BoardSection
+from ishowtts.engines.f5 import load_faults
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/jetson.md").read_text()
@@ -44,3 +45,21 @@ def test_its_links_lead_to_existing_files() -> None:
     links = set(re.findall(r"\]\(([^)#]+)\)", PAGE))
     assert links
     assert not [link for link in links if not (ROOT / "docs" / link).exists()]
+
+
+def test_its_sets_of_torch_and_its_options_are_those_of_the_installer() -> None:
+    text = (ROOT / "scripts/install/torch.sh").read_text()
+    found = re.search(r"TORCH_SETS=\((.*?)\)", text, re.DOTALL)
+    assert found
+    sets = [entry.split() for entry in re.findall(r'"(.*?)"', found.group(1))]
+    assert all(torch == torchaudio for torch, torchaudio, _ in sets)
+    rows = re.findall(r"^\| (2\.[0-9., ]+) \| (3\.[0-9., ]+) \|", PAGE, re.MULTILINE)
+    listed = []
+    for torches, tritons in rows:
+        versions, triton = torches.split(", "), tritons.split(", ")
+        listed += list(zip(versions, triton if len(triton) > 1 else triton * len(versions), strict=True))
+    assert listed == [(torch, triton) for torch, _, triton in sets]
+    lock = (ROOT / "daemon/requirements/linux.txt").read_text()
+    assert "\ntorch==2.11.0 " in lock
+    assert "torch 2.11.0 for CUDA 13" in PAGE
+    assert f"a table of {len(load_faults.LIBRARIES)} libraries" in PAGE

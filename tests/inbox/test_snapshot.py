@@ -98,8 +98,14 @@ def test_lines_that_waited_go_on_if_that_is_wanted(inbox: Inbox, tmp_path: Path)
     accept(inbox, "waiting")
     wait_for(inbox.remember("instances", "a b"))
     target = copy(tmp_path)
+    with closing(sqlite3.connect(target)) as connection:
+        connection.execute("INSERT INTO deliveries (packet_id, digest, seq) VALUES (1, x'00', 1)")
+        connection.execute("INSERT INTO settings (key, value) VALUES ('.session', 'then')")
+        connection.commit()
     facts = snapshot.prepare_copy(target, keep_waiting=True, forget=["instances"], settings={"client_secret": "s"})
     assert facts.waiting == 1
+    assert rows(target, "SELECT * FROM deliveries") == []
+    assert read_setting(target, ".session") is None
     assert read_setting(target, "instances") is None
     assert read_setting(target, "client_secret") == "s"
     assert rows(target, "SELECT event FROM outbox") == [("accepted",)]

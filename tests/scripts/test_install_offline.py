@@ -76,7 +76,7 @@ def test_a_bundle_for_another_machine_is_refused(bundle: Path) -> None:
         ("architecture", "riscv64", "was made for the architecture riscv64, and this machine has "),
         ("python", "3.9", "was made for Python 3.9, and this machine has "),
         ("l4t", "36", "was made for L4T 36, and this machine has none"),
-        ("format", "2", "has another format; use its own installer: sudo "),
+        ("format", "2", "has another format; use its own installer: sudo bash "),
     ):
         (bundle / "manifest").write_text(re.sub(f"^{key}=.*", f"{key}={value}", manifest, flags=re.MULTILINE))
         done = check(bundle)
@@ -101,7 +101,7 @@ def test_a_bundle_of_another_version_is_refused_with_its_own_installer(bundle: P
     sums(bundle)
     done = check(bundle)
     assert done.returncode == 1
-    assert f"use its own installer: sudo {bundle}/install.sh --offline {bundle}" in done.stderr
+    assert f"use its own installer: sudo bash {bundle}/install.sh --offline {bundle}" in done.stderr
 
 
 def test_a_part_that_is_wanted_must_be_there(bundle: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -123,10 +124,21 @@ def test_the_gpu_is_tried_with_the_rights_of_the_service_before_the_release_is_c
     (machine.root / "gpu").write_text("the library libcudss.so.0 is missing\n")
     (machine.root / "gpu-status").write_text("1")
     output = machine.install()
-    (call,) = machine.called("setpriv")
-    assert "--reuid=nobody --regid=nogroup --groups=video,render --no-new-privs --inh-caps=-all" in call
+    call = machine.called("systemd-run")[-1]
+    assert "--property=User=nobody --property=Group=nogroup --property=SupplementaryGroups=video render " in call
+    for line in ("DevicePolicy=closed", "DeviceAllow=char-nv* rw", "SystemCallFilter=@system-service"):
+        assert f"--property={line} " in call
     assert call.endswith("bin/python -m ishowtts.engines.f5.gpu_check")
     assert machine.calls.index(call) < next(n for n, done in enumerate(machine.calls) if "sysusers" in done)
     assert "F5 cannot use the GPU: the library libcudss.so.0 is missing" in "".join(output.splitlines()[-4:])
     assert "systemctl restart ishowtts.service" in machine.calls
     assert "GPU" not in machine.install("--without-f5")
+
+
+def test_without_systemd_the_gpu_is_tried_without_capabilities_and_groups_of_root() -> None:
+    ask = 'import os; print(os.getuid(), 0 in os.getgroups()); print(open("/proc/self/status").read())'
+    done = parts(f"systemd-run() {{ false; }}; id() {{ false; }}; as_service python3 -c '{ask}'")
+    assert done.stderr == ""
+    who, *status = done.stdout.splitlines()
+    assert who == f"{pwd.getpwnam('nobody').pw_uid} False"
+    assert {"CapEff:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1"} <= set(status)

@@ -270,9 +270,10 @@ def new_defaults(machine: InstallMachine) -> str:
     shutil.copy(ROOT / "config/ishowtts.yaml", former)
     machine.config.parent.mkdir()
     shutil.copy(former, machine.config)
-    shipped = machine.root / "checkout/config"
+    shipped = machine.root / "checkout/config/ishowtts.yaml"
+    shipped.unlink()
     new = former.read_text().replace("  volume: 80\n", "  volume: 70\n  bass: 3\n")
-    (shipped / "ishowtts.yaml").write_text(new)
+    shipped.write_text(new)
     return new
 
 
@@ -294,17 +295,42 @@ def test_the_defaults_of_a_new_version_come_beside_an_edited_configuration(machi
     mine = mine.replace("  cache_mb: 500 ", "  cache: 5 ")
     machine.config.write_text(mine)
     output = machine.call(UPDATE)
-    for sentence in ("kept: /etc/ishowtts/config.yaml\n", "new: audio.bass (3)",
-                     "with another default: audio.volume (70, was 80)",
-                     "no longer known, remove them: audio.cache"):  # fmt: skip
+    for sentence in ("kept: /etc/ishowtts/config.yaml\n", "new keys: audio.bass (3)",
+                     "keys with another default: audio.volume (70, was 80)",
+                     "keys that this version does not know: audio.cache"):  # fmt: skip
         assert sentence in output
     assert machine.config.read_text() == mine
     assert Path(f"{machine.config}.new").read_text() == new
-    assert "new: audio.bass" not in machine.call(UPDATE), "said once"
+    assert "new keys" not in machine.call(UPDATE), "said once"
     (machine.root / "checkout/config/ishowtts.yaml").write_text((ROOT / "config/ishowtts.yaml").read_text())
     Path(f"{machine.config}.new").unlink()
     machine.call(UPDATE)
     assert not Path(f"{machine.config}.new").exists(), "these defaults are not new"
+
+
+@pytest.mark.parametrize("before", ["", "$FORMER_VENV"])
+def test_a_short_file_of_an_unknown_version_tells_no_news(machine: InstallMachine, before: str) -> None:
+    """All keys that it leaves out would be new."""
+    machine.config.parent.mkdir()
+    machine.config.write_text("device: {name: kitchen}\n")
+    assert machine.call(f"switch_before={before}; update_configuration") == (
+        "kept: /etc/ishowtts/config.yaml\n"
+        "+ install -m 0644 config/ishowtts.yaml /etc/ishowtts/config.yaml.new\n"
+        "      the defaults of this version are beside it, as /etc/ishowtts/config.yaml.new\n"
+    )
+
+
+def test_a_configuration_that_the_new_version_cannot_use_stops_it_before_the_switch(machine: InstallMachine) -> None:
+    machine.config.parent.mkdir()
+    machine.config.write_text("device: {name: kitchen}\naudio: {cache: 5}\n")
+    done = machine.shell("check_configuration")
+    assert done.returncode == 1
+    assert "this version cannot use /etc/ishowtts/config.yaml:\n" in done.stderr
+    assert "audio.cache" in done.stderr
+    assert "audio.cache" in machine.call("start=no; check_configuration")
+    for right in ("device: {name: kitchen}\n", (ROOT / "config/ishowtts.yaml").read_text()):
+        machine.config.write_text(right)
+        assert machine.call("check_configuration") == ""
 
 
 def test_weights_are_fetched_with_the_new_release_and_their_failure_is_no_end(

@@ -39,7 +39,7 @@ PathChanged
 PrivateDevices PrivateNetwork PrivateTmp ProtectHome RemainAfterExit Restart RestartPreventExitStatus RestartSec
 RestrictAddressFamilies RuntimeDirectory RuntimeDirectoryMode SuccessExitStatus SupplementaryGroups SyslogLevel
 SystemCallArchitectures SystemCallErrorNumber TasksMax TimeoutStartSec TimeoutStopSec UMask Unit User WantedBy
-WatchdogSec
+Wants WatchdogSec
 """
 """Those of version 229 and before."""
 

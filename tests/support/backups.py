@@ -28,7 +28,6 @@ class FilledAppliance:
         self.config = folder / "config.yaml"
         self.state = folder / "state"
         self.state.mkdir(parents=True, exist_ok=True)
-        self.stamp = stamp
         self.write("config.yaml", yaml.safe_dump(self._settings(stamp)))
         self.write("pronunciations.yaml", f"{{kettle: {stamp}}}")
         self.write("blocked.txt", f"{stamp}word\n")

@@ -12,7 +12,9 @@ set -euo pipefail
 cd "$ROOT"
 VENV=/new dry_run=no f5=yes ignore_gpu=no offline=''
 refuse() { echo "install.sh: $*" >&2; exit 2; }
-for part in common.sh install/{steps,run,releases,parts,program,torch,gpu,offline}.sh; do . "scripts/$part"; done
+for part in common.sh install/{steps,run,releases,parts,program,torch,devices,gpu,offline}.sh; do
+    . "scripts/$part"
+done
 """
 
 

@@ -1,8 +1,8 @@
 """Kills a restore before each of its steps in the file system, and looks what is there.
 
 `python -m support.restore_kills FOLDER`: FOLDER has an appliance with the stamp `old` in `template`, and a backup of
-one with the stamp `new` as `new.tar.gz`. It prints a list with an object for each kill: what the appliance had after
-the kill and after the next run, and whether that run only had to finish.
+one with the stamp `new` as `new.tar.gz`. It prints lists with an object for each kill: what the appliance had after the
+kill and after the next run, and whether that run only had to finish.
 """
 
 from __future__ import annotations
@@ -15,19 +15,22 @@ import sys
 from collections.abc import Callable
 from contextlib import closing, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ishowtts.backup import replacement
-from ishowtts.backup.replacement import JOURNAL
+from ishowtts.backup.manifest import JOURNAL
 from ishowtts.cli import restore
 from ishowtts.cli.main import main as run_command
+from ishowtts.cli.main import parser
+from ishowtts.errors import BackupError
 from ishowtts.inbox import read_setting
 from ishowtts.inbox.snapshot import examine_copy
 from ishowtts.util.exchange import exchange
 from support.backups import FilledAppliance
 
 _STEPS = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.chmod")
-_STRIDE = 8
+_STRIDE = 12
+Exchange: TypeAlias = Callable[[Path, Path], bool]
 _STAMPED = {
     "voices": "state/voices/anna/reference.txt",
     "uploaded voices": "state/uploaded-voices/anna/reference.txt",
@@ -39,36 +42,41 @@ _STAMPED = {
 
 
 def main() -> int:
-    """Kill one step later each time, until the restore comes to its end; eight steps later while it only unpacks."""
+    """Restore with and without renameat2."""
     folder = Path(sys.argv[1])
-    archive = folder / "new.tar.gz"
-    assert restore  # imported once, and not in each child
-    command = ["restore", str(archive), "--config", str(folder / "board" / "config.yaml")]
-    results: list[dict[str, Any]] = []
     # A kill loses nothing that was written, and a busy disk takes seconds.
     os.fsync = _no_sync  # type: ignore[assignment]
+    print(json.dumps({"exchange": _kills(folder, exchange), "two renames": _kills(folder, lambda _one, _other: False)}))
+    return 0
+
+
+def _kills(folder: Path, swap: Exchange) -> list[dict[str, Any]]:
+    """Kill one step later each time, until the restore comes to its end; several steps later while it only unpacks."""
+    board, config = folder / "board", ["--config", str(folder / "board" / "config.yaml")]
+    command = parser(["restore"]).parse_args(["restore", str(folder / "new.tar.gz"), *config])
+    finish = parser(["restore"]).parse_args(["restore", "--finish", *config])
+    results: list[dict[str, Any]] = []
     step, stride = 0, _STRIDE
     while True:
-        shutil.rmtree(folder / "board", ignore_errors=True)
-        shutil.copytree(folder / "template", folder / "board")
-        killed = _killed_before(step, lambda: run_command(command))
-        if not killed:
-            break
-        if stride > 1 and (folder / "board" / JOURNAL).exists():
+        shutil.rmtree(board, ignore_errors=True)
+        shutil.copytree(folder / "template", board)
+        if not _killed_before(step, lambda: restore.run(command), swap):
+            return results
+        if stride > 1 and (board / JOURNAL).exists():
             step, stride = step - stride + 1, 1
             continue
         step += stride
-        result: dict[str, Any] = {"after_kill": _stamps(folder / "board")}
+        result: dict[str, Any] = {"after_kill": _stamps(board), "finished": True}
         with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
-            result["finished"] = run_command([*command[:1], "--finish", *command[2:]]) == 0
-            if not result["finished"]:
-                assert run_command(command) == 0
-        result["after_next_run"] = _stamps(folder / "board")
-        result["kept"] = sorted({path.name.split(".before")[0] for path in (folder / "board").rglob("*.before-*")})
-        result["left"] = [path.name for path in (folder / "board").rglob("*restore-*") if ".before-" not in path.name]
+            try:
+                restore.run(finish)
+            except BackupError:
+                result["finished"] = False  # there was nothing to finish yet
+                restore.run(command)
+        result["after_next_run"] = _stamps(board)
+        result["kept"] = sorted({path.name.split(".before")[0] for path in board.rglob("*.before-*")})
+        result["left"] = [path.name for path in board.rglob("*restore-*") if ".before-" not in path.name]
         results.append(result)
-    print(json.dumps(results))
-    return 0
 
 
 def _no_sync(fd: Any) -> None:
@@ -88,10 +96,10 @@ def _stamps(board: Path) -> dict[str, str | None]:
     return found
 
 
-def _killed_before(step: int, action: Callable[[], object]) -> bool:
+def _killed_before(step: int, action: Callable[[], object], swap: Exchange) -> bool:
     """Run an action in a child that is killed before its step with this number. Return whether it came so far."""
     if (child := os.fork()) == 0:
-        _count_down(step)
+        _count_down(step, swap)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os._exit(1 if action() else 0)
     _, status = os.waitpid(child, 0)
@@ -101,7 +109,7 @@ def _killed_before(step: int, action: Callable[[], object]) -> bool:
     return False
 
 
-def _count_down(left: int) -> None:
+def _count_down(left: int, swap: Exchange) -> None:
     def step() -> None:
         nonlocal left
         if left == 0:
@@ -114,7 +122,7 @@ def _count_down(left: int) -> None:
 
     def counted(one: Path, other: Path) -> bool:
         step()
-        return exchange(one, other) if "--without-exchange" not in sys.argv else False
+        return swap(one, other)
 
     sys.addaudithook(audited)
     replacement.exchange = counted  # type: ignore[attr-defined]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from ishowtts import __version__
-from ishowtts.backup.contents import SourceFile, named_files, tree_content, tree_folders
+from ishowtts.backup.contents import SourceFile, beside_config, named_files, tree_content, tree_folders
 from ishowtts.backup.manifest import (
     CONFIG,
     FORMAT,
@@ -90,6 +91,7 @@ def write_backup(origin: BackupOrigin, stream: BinaryIO) -> BackupReport:
             queue=queue,
             trees=[kind for kind in origin.trees if kind in tree_folders(origin.config)],
             files=archived,
+            beside=beside_config(origin.config, origin.config_path),
         )
         tar = TarWriter(stream, int(time.time()))
         content = manifest.encoded()
@@ -136,8 +138,11 @@ def _copied_queue(path: Path) -> Iterator[tuple[SourceFile | None, ArchivedQueue
     with tempfile.TemporaryDirectory(prefix="ishowtts-backup-", dir=where) as folder:
         copy = Path(folder) / "inbox.sqlite"
         copy.touch(0o600)
-        with as_owner_of(path.parent):
-            source = snapshot.open_source(path)
+        origin = path
+        if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
+            origin = _copied_files(path, Path(folder))
+        with as_owner_of(origin.parent):
+            source = snapshot.open_source(origin)
         with closing(source):
             try:
                 found = snapshot.copy_queue(source, copy)
@@ -145,10 +150,26 @@ def _copied_queue(path: Path) -> Iterator[tuple[SourceFile | None, ArchivedQueue
                 raise BackupError(
                     f"the queue {path} is damaged; restart the daemon, which salvages what can be read, and try again"
                 ) from error
-            with as_owner_of(path.parent):
+            with as_owner_of(origin.parent):
                 source.close()  # SQLite removes its files beside the queue if nobody else uses it
         queue = ArchivedQueue(version=found.version, waiting=found.waiting, ended=found.ended)
         yield SourceFile(QUEUE, copy, Path(folder)), queue
+
+
+def _copied_files(path: Path, folder: Path) -> Path:
+    """Copy a queue and its log from a file system that nobody can write, as that of a failing card.
+
+    SQLite cannot read the log there, since it would have to make an index of it.
+    """
+    copy = folder / "read-only.sqlite"
+    for tail in ("", "-wal"):
+        with ExitStack() as stack, suppress(FileNotFoundError):
+            with as_owner_of(path.parent):
+                file = open_regular(path.with_name(path.name + tail), follow_links=False)
+                original = stack.enter_context(file)
+            with (folder / f"{copy.name}{tail}").open("wb") as out:
+                shutil.copyfileobj(original, out)
+    return copy
 
 
 def _examined(source: SourceFile) -> ArchivedFile:

@@ -7,16 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ishowtts.backup.manifest import BLOCKED_WORDS, PRONUNCIATIONS, TREES, TreeKind, is_plain
-from ishowtts.config import Config
+from ishowtts.backup.manifest import BLOCKED_WORDS, JOURNAL, PRONUNCIATIONS, TREES, TreeKind, is_plain
+from ishowtts.config import DEFAULT_PATH, Config
 from ishowtts.engines.voices.voice_library import uploaded_voices_folder, voices_folder
+from ishowtts.limits import KEPT_BY_RESTORE
 from ishowtts.util.user_rights import as_owner_of
 
-SECRETS = (
-    *("mqtt-username", "mqtt-password", "mqtt-tls-key"),
-    *("gateway-mqtt-username", "gateway-mqtt-password", "gateway-token"),
-)
-"""Files beside the configuration that are never in a backup."""
+_MOST_BESIDE = 1000
 
 
 @dataclass(frozen=True)
@@ -61,6 +58,19 @@ def named_files(config: Config) -> Mapping[str, tuple[str, Path]]:
         BLOCKED_WORDS: ("policies.blocked.file", config.policies.blocked.file),
     }
     return {name: (key, path.absolute()) for name, (key, path) in found.items() if path is not None}
+
+
+def beside_config(config: Config, config_path: Path | None) -> list[str]:
+    """Names of the files beside the configuration of the service that are in no backup, such as the passwords.
+
+    Beside another configuration, as in a run by hand, there may be anything.
+    """
+    if config_path != DEFAULT_PATH:
+        return []
+    known = {DEFAULT_PATH, *(path for _, path in named_files(config).values())}
+    others = {each.name for each in DEFAULT_PATH.parent.iterdir() if each not in known and is_plain(each.name)}
+    ours = f"{DEFAULT_PATH.name}.new", JOURNAL  # of an upgrade and of a restore
+    return sorted(name for name in others if name not in ours and KEPT_BY_RESTORE not in name)[:_MOST_BESIDE]
 
 
 def tree_content(kind: str, folder: Path) -> TreeContent:

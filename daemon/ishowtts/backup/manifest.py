@@ -19,6 +19,9 @@ QUEUE = "queue/inbox.sqlite"
 CONFIG = "configuration/config.yaml"
 PRONUNCIATIONS = "configuration/pronunciations"
 BLOCKED_WORDS = "configuration/blocked-words"
+JOURNAL = "restore-unfinished.json"
+"""Stands beside the configuration while a restore is at work."""
+
 MOST_MANIFEST_BYTES = 32 << 20
 _MOST_FILES = 100_000
 _MOST_FILE_BYTES = (8 << 30) - 1  # more does not fit into the header of a tar file
@@ -92,6 +95,7 @@ class Manifest(_ManifestPart):
         device: Root topic of the appliance.
         machine: Names the board without saying which one it is; `None` if it has no identity.
         trees: The folders that are in the archive as a whole, also if they are empty.
+        beside: Names of files beside the configuration that are not in the archive, such as passwords.
     """
 
     format: Literal[1]
@@ -102,6 +106,7 @@ class Manifest(_ManifestPart):
     queue: ArchivedQueue | None
     trees: Annotated[list[str], Field(max_length=20)]
     files: Annotated[list[ArchivedFile], Field(max_length=_MOST_FILES)]
+    beside: Annotated[list[str], Field(max_length=1000)] = []
 
     def encoded(self) -> bytes:
         """As the archive has it."""

@@ -16,14 +16,12 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ishowtts.backup.manifest import JOURNAL
 from ishowtts.errors import BackupError
 from ishowtts.inbox import snapshot
 from ishowtts.util.exchange import exchange
-from ishowtts.util.files import read_bounded, sync_folder, sync_tree
+from ishowtts.util.files import read_bounded, refuse_foreign, sync_folder, sync_tree
 from ishowtts.util.user_rights import as_owner_of
-
-JOURNAL = "restore-unfinished.json"
-"""Stands beside the configuration while a restore is at work."""
 
 _MOST_JOURNAL_BYTES = 1 << 20
 _BESIDE_QUEUE = ("-wal", "-shm", "-journal")
@@ -34,7 +32,6 @@ class Replacement:
     """One file or folder that takes the place of another one.
 
     Args:
-        what: Names it in sentences.
         live: Its place.
         new: Where it is prepared, in the same folder.
         aside: Where the former one goes.
@@ -42,7 +39,6 @@ class Replacement:
         is_queue: Whether it is the file of the queue, which may have a log beside it.
     """
 
-    what: str
     live: str
     new: str
     aside: str
@@ -65,7 +61,7 @@ def replace_all(journal: Path, archive: str, queue: str, replacements: Sequence[
         OSError: Something could not be replaced; the journal stays.
     """
     _write_journal(journal, archive, queue, replacements)
-    return _carry_out(journal, replacements)
+    return finish(journal, replacements)
 
 
 def unfinished(journal: Path) -> tuple[str, str, list[Replacement]] | None:
@@ -74,21 +70,23 @@ def unfinished(journal: Path) -> tuple[str, str, list[Replacement]] | None:
     Raises:
         BackupError: The journal cannot be read.
     """
+    if not os.path.lexists(journal):
+        return None
+    try:
+        refuse_foreign(journal.parent)
+    except OSError as error:
+        raise BackupError(f"{journal} is not trusted: {error.strerror}; run this as that user") from error
     try:
         content = json.loads(read_bounded(journal, _MOST_JOURNAL_BYTES, follow_links=False))
         return str(content["archive"]), str(content["queue"]), [Replacement(**each) for each in content["replacements"]]
-    except FileNotFoundError:
-        return None
+    except OSError as error:
+        raise BackupError(f"{journal} cannot be read ({error.strerror}); move it away") from error
     except (ValueError, KeyError, TypeError) as error:
         raise BackupError(f"{journal} is damaged; move it away, and restore the backup again") from error
 
 
 def finish(journal: Path, replacements: Sequence[Replacement]) -> list[str]:
-    """Finish a restore that was interrupted. As `replace_all`."""
-    return _carry_out(journal, replacements)
-
-
-def _carry_out(journal: Path, replacements: Sequence[Replacement]) -> list[str]:
+    """Do what a journal says and is not done yet, then remove the journal. As `replace_all`."""
     aside = [moved for each in replacements if (moved := _replace(each)) is not None]
     journal.unlink()
     sync_folder(journal.parent)

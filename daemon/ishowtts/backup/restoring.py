@@ -9,23 +9,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ishowtts.backup.manifest import BLOCKED_WORDS, CONFIG, PRONUNCIATIONS, QUEUE, TREES, machine
-from ishowtts.backup.replacement import JOURNAL, Replacement, finish, replace_all, unfinished
+from ishowtts.backup.manifest import JOURNAL, QUEUE, machine
+from ishowtts.backup.replacement import Replacement, finish, replace_all, unfinished
 from ishowtts.backup.staging import StagedBackup
 from ishowtts.errors import BackupError
 from ishowtts.inbox import read_setting, snapshot
 from ishowtts.inbox.database_file import FileInUse, lock
 from ishowtts.inbox.snapshot import QueueContent
+from ishowtts.limits import KEPT_BY_RESTORE
 from ishowtts.mqtt.stored_identity import IDENTITY_KEYS, SECRET_KEY
 from ishowtts.util.user_rights import as_owner_of
-
-_WHAT = {
-    QUEUE: "queue",
-    CONFIG: "configuration",
-    PRONUNCIATIONS: "pronunciations",
-    BLOCKED_WORDS: "blocked words",
-    **{kind: about.what for kind, about in TREES.items()},
-}
 
 
 @dataclass(frozen=True)
@@ -114,8 +107,8 @@ def in_use(inbox_file: Path) -> bool:
 
 def _replacement(name: str, plan: StagedBackup, stamp: str) -> Replacement:
     live, new = plan.places[name], plan.new(name)
-    aside = live.with_name(f"{live.name}.before-restore-{stamp}")
-    return Replacement(_WHAT[name], str(live), str(new), str(aside), new.lstat().st_ino, is_queue=name == QUEUE)
+    aside = live.with_name(f"{live.name}{KEPT_BY_RESTORE}{stamp}")
+    return Replacement(str(live), str(new), str(aside), new.lstat().st_ino, is_queue=name == QUEUE)
 
 
 def _prepare_queue(plan: StagedBackup, choices: RestoreChoices) -> tuple[QueueContent, bool]:

@@ -163,6 +163,11 @@ def _refuse_newer(manifest: Manifest) -> None:
 
 def _check_places(plan: StagedBackup, target: RestoreTarget) -> None:
     """Refuse places that cannot be replaced, or where another user could lead root elsewhere."""
+    try:
+        # The journal is there, and a later run of root does what it says.
+        refuse_foreign(target.config_path.parent)
+    except OSError as error:
+        raise BackupError(f"{target.config_path}: {error.strerror}; run this as that user") from error
     if not target.accept_paths:
         _refuse_unusual(plan, target)
     places = list(plan.places.values())

@@ -15,7 +15,6 @@ from typing import BinaryIO
 
 from ishowtts import DEFAULT_CONFIG
 from ishowtts.backup.backup_writer import ALWAYS, BackupOrigin, BackupReport, write_backup
-from ishowtts.backup.contents import SECRETS
 from ishowtts.backup.manifest import CONFIG, Manifest
 from ishowtts.board.detect import detect_board
 from ishowtts.cli.backup_listing import content_lines
@@ -144,8 +143,9 @@ def _report_lines(report: BackupReport, settings: Config) -> Iterator[str]:
 
 
 def _absent(manifest: Manifest, settings: Config) -> Iterator[str]:
-    found = [name for name in SECRETS if (Path(DEFAULT_CONFIG).parent / name).exists()]
-    yield f"passwords, tokens and keys ({', '.join(found)})" if found else "passwords, tokens and keys"
+    yield "passwords, tokens, keys and certificates"
+    if manifest.beside:
+        yield visible(f"other files of {Path(DEFAULT_CONFIG).parent} ({', '.join(manifest.beside)})")
     if "weights" not in manifest.trees:
         yield "weights (--with-weights; `ishowtts fetch` gets them again)"
     if "recordings" not in manifest.trees and settings.audio.record_dir is not None:

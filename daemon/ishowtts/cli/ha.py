@@ -77,7 +77,7 @@ def _remove(settings: Config, root: str, identity: BoardIdentity) -> None:
         print(
             f"The appliance at {root} runs, and publishes the message again after its next connection to the broker, "
             "or when Home Assistant starts.\n"
-            "To prevent that: home_assistant.discovery: false in the configuration, and sudo systemctl restart ishowtts"
+            "To prevent that: home_assistant.discovery: false in the configuration, and sudo systemctl reload ishowtts"
         )
 
 

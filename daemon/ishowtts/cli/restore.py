@@ -100,15 +100,15 @@ def _restore(reader: BackupReader, target: RestoreTarget, arguments: argparse.Na
                 "aside": list(result.aside),
                 "waiting": result.queue and result.queue.waiting,
                 "new_identity": result.new_identity,
-                "notes": [*plan.notes, *_missing_secrets(plan)],
+                "notes": [*plan.notes, *_missing_secrets(plan, target.config_path.parent)],
             }
         )
         return
-    for line in _report_lines(plan, result, choices):
+    for line in _report_lines(plan, result, choices, target.config_path.parent):
         print(visible(line))
 
 
-def _report_lines(plan: StagedBackup, result: RestoreResult, choices: RestoreChoices) -> Iterator[str]:
+def _report_lines(plan: StagedBackup, result: RestoreResult, choices: RestoreChoices, folder: Path) -> Iterator[str]:
     yield f"restored the backup of {plan.manifest.device} of {plan.manifest.made_at}:"
     yield from content_lines(plan.manifest)
     waiting = plan.manifest.queue and plan.manifest.queue.waiting
@@ -121,13 +121,15 @@ def _report_lines(plan: StagedBackup, result: RestoreResult, choices: RestoreCho
         )
     yield from (f"the former one is kept: {path}" for path in result.aside)
     yield from plan.notes
-    yield from _missing_secrets(plan)
+    yield from _missing_secrets(plan, folder)
     if CONFIG in plan.places:
         yield "if the gateway runs here: sudo systemctl try-restart ishowtts-gateway"
 
 
-def _missing_secrets(plan: StagedBackup) -> Iterator[str]:
-    """Secrets are in no backup: name those that the configuration wants and this machine lacks."""
+def _missing_secrets(plan: StagedBackup, folder: Path) -> Iterator[str]:
+    """Secrets are in no backup: name those that the other machine had, or the configuration wants, and are not here."""
+    if missing := [name for name in plan.manifest.beside if not (folder / name).exists()]:
+        yield f"not in the backup, and not in {folder}: {', '.join(missing)}; copy them, then run install.sh again"
     for finding in examine_secrets(plan.config):
         if finding.verdict == "fault":
             yield f"{finding.part}: {finding.detail}; {finding.fix}"

@@ -27,6 +27,8 @@ from ishowtts.stored_state import inbox_limits
 from ishowtts.util import logs
 from ishowtts.util.disk_space import DiskSpace
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class PreparedChange:
@@ -96,9 +98,12 @@ class LiveSettings:
         try:
             policy = self.policy.changed(config, former, self.language_of)
             stored = stored_volume(self.inbox.recall("volume")) if audio.volume != former.audio.volume else None
+            policy.prepare()  # else the next line would wait for what no line before has needed
         except (OperatorFileError, InboxError) as error:
             raise CommandError(str(error)) from error
-        policy.prepare()  # else the next line would wait for what was loaded for no line before
+        except Exception as error:  # no line may meet what fails already without one
+            log.exception("the policies and texts of the configuration cannot be used")
+            raise CommandError("its policies and texts cannot be used; the daemon's log says more") from error
         return PreparedChange(policy, stored, substitute_speaker(audio, self.choose_speaker))
 
     def _commit(self, former: Config, config: Config, prepared: PreparedChange) -> None:

@@ -74,11 +74,14 @@ class MainLoop:
                 self.notifier.watchdog()
 
     def _may_report_ready(self, waited_s: float) -> bool:
-        """Whether the broker is connected and the first line would be heard at once, or too much time has passed."""
-        longest_s = _WAIT_AFTER_FAILURE_S if self.link.has_failed else _WAIT_FOR_BROKER_S
-        connected = self.link.connected or waited_s >= longest_s
+        """Whether the broker is connected and the first line would be heard at once, or too much time has passed.
+
+        Without a broker no line can come, so nothing is waited for but the broker.
+        """
+        if not self.link.connected:
+            return waited_s >= (_WAIT_AFTER_FAILURE_S if self.link.has_failed else _WAIT_FOR_BROKER_S)
         prepared = self.scheduler.status.prepared and not self.engines.hibari_is_starting()
-        return connected and (prepared or waited_s >= _PREPARE_S)
+        return prepared or waited_s >= _PREPARE_S
 
     def _prune(self, short: bool) -> bool:
         """Prune the history; return whether there is more to prune."""

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from ishowtts.backup.replacement import JOURNAL
+from ishowtts.backup.manifest import JOURNAL
 from ishowtts.cli.doctor.installation import Installation, examine_installation
 from ishowtts.cli.findings import Finding
 from ishowtts.config import Config
 
 UNITS = ("ishowtts.service", "ishowtts-gateway.service", "ishowtts-clocks-repair.path")
 DEFAULT = "mqtt:\n  host: localhost\n  port: 1883\nlog:\n  level: info\nstate_dir: /var\naudio:\n  devices: {}\n"
+SHIPPED = "releases/0.1.0-20261130T181500Z/share/ishowtts/config/ishowtts.yaml"
 
 
 @pytest.fixture
@@ -96,6 +97,9 @@ def test_keys_that_came_with_a_later_version(places: Installation) -> None:
     places.config.write_text(DEFAULT.replace("  port: 1883\n", ""))
     assert only(places).part == "configuration"
     assert "lacks mqtt.port: the defaults are in use" in only(places).detail
+    assert only(places).fix == f"copy what you want to change from {places.base}/{SHIPPED}"
+    places.config.with_name("config.yaml.new").write_text(DEFAULT)
+    assert only(places).fix == f"copy what you want to change from {places.config}.new"
     places.config.write_text("state_dir: /var\n")
     assert only(places).verdict == "ok", "a file that has only what differs"
     for broken in ("[", "device: &d {name: *d}"):

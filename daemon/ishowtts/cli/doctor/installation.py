@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ishowtts.backup.replacement import JOURNAL
+from ishowtts.backup.manifest import JOURNAL
 from ishowtts.cli.findings import Finding
 from ishowtts.config import DEFAULT_PATH, Config
 from ishowtts.util import strict_yaml
@@ -130,7 +130,9 @@ def _examine_config(places: Installation, release: Path) -> Iterator[Finding]:
     if missing and 2 * len(missing) <= len(new):
         more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
         lacks = f"{places.config} lacks {', '.join(missing[:_MOST_NAMED])}{more}: the defaults are in use"
-        yield Finding("configuration", "note", lacks, f"copy what you want to change from {default}")
+        beside = places.config.with_name(f"{places.config.name}.new")
+        source = beside if beside.exists() else default
+        yield Finding("configuration", "note", lacks, f"copy what you want to change from {source}")
 
 
 def _keys(path: Path) -> list[str]:
