@@ -31,7 +31,7 @@ def boot_files(tmp_path_factory: pytest.TempPathFactory) -> BootFiles:
     base = roots.base_root(_RELEASE)
     with BootedMachine(base, network=True, shared=shared_cache()) as machine:
         copy_checkout(machine)
-        install(machine, "--without-f5")
+        install(machine, "--without-f5", "--no-line")
         configure(machine, engine={"kind": "espeak", "fallback": False})
         machine.shutdown()
         machine.save(layer)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+
 import numpy as np
 import pytest
 
 from ishowtts.errors import SpeakerError
-from ishowtts.playback.alsa import libasound
+from ishowtts.playback.alsa import libasound, sound_cards
 from ishowtts.playback.alsa.alsa_speaker import AlsaSpeaker
 from support.alsa import Alsa
 
@@ -68,6 +70,18 @@ def test_a_device_that_appears_later_is_found(alsa: Alsa, capfd: pytest.CaptureF
     with pytest.raises(SpeakerError, match="is not there"):
         speaker.open(RATE_HZ)
     assert capfd.readouterr().err == "", "the library prints nothing itself"
+
+
+@pytest.mark.parametrize(
+    ("why", "fix"), [(errno.EACCES, "join the group audio"), (errno.EPERM, "run: sudo systemctl restart ishowtts")]
+)
+def test_a_card_that_may_not_be_used_says_who_can_change_that(
+    monkeypatch: pytest.MonkeyPatch, why: int, fix: str
+) -> None:
+    """ALSA reports it like an absent card."""
+    monkeypatch.setattr(sound_cards, "access_error", lambda _pcm: why)
+    with pytest.raises(SpeakerError, match=fix):
+        AlsaSpeaker("plughw:CARD=NotHere").open(RATE_HZ)
 
 
 def test_a_closed_speaker_says_so_and_can_be_closed_twice(alsa: Alsa) -> None:

@@ -62,7 +62,7 @@ def publish(machine: VirtualMachine, **line: Any) -> None:
 
 
 def history(machine: VirtualMachine) -> list[dict[str, Any]]:
-    """Returns the lines of the history, the newest first. Those that wait or play have no outcome."""
+    """Returns the lines of the history, the oldest first. Those that wait or play have no outcome."""
     listed = machine.run("ishowtts", "history", "--json", "-n", "100", timeout_s=_EVENT_S).stdout
     lines: list[dict[str, Any]] = json.loads(listed)
     return lines
