@@ -334,7 +334,12 @@ class BootedMachine:
     def _remove(self) -> None:
         self.kill()
         unmount(self._merged)
+        eventually(self._has_removed_files, f"the removal of {self._folder}")
+
+    def _has_removed_files(self) -> bool:
         shutil.rmtree(self._folder, ignore_errors=True)
+        # A process that is being killed may still have added a file.
+        return not self._folder.exists()
 
 
 def _certificates() -> dict[Path, str]:
