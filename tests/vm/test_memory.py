@@ -16,6 +16,7 @@ def machine(boot_files: BootFiles) -> VirtualMachine:
     return VirtualMachine(boot_files)
 
 
+@pytest.mark.skip("lowering the limit of the cgroup may also kill the daemon while the pages of the worker are freed")
 def test_the_daemon_goes_on_when_the_kernel_has_killed_its_worker(machine: VirtualMachine) -> None:
     with machine:
         appliance.configure(machine, engine={"kind": "hibari", "fallback": ["espeak"]})
