@@ -333,6 +333,20 @@ def test_a_configuration_that_the_new_version_cannot_use_stops_it_before_the_swi
         assert machine.call("check_configuration") == ""
 
 
+def test_the_configuration_is_not_read_without_a_release_that_can(machine: InstallMachine) -> None:
+    """The Python of the system has no YAML library, nor has that of a release after an upgrade of the system."""
+    machine.config.parent.mkdir()
+    machine.config.write_text("mqtt: {host: hub.lan}\n")
+    python = machine.path("/opt/ishowtts/old/bin/python")
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "ModuleNotFoundError: No module named yaml" >&2; exit 1\n')
+    python.chmod(0o755)
+    read = 'config_file value "$CONFIG" mqtt.host'
+    assert machine.call(read) == "hub.lan\n"
+    for release in ("", '"$BASE/old"'):
+        assert machine.call(f"VENV=/nowhere; running_release() {{ echo {release}; }}; {read}") == ""
+
+
 def test_weights_are_fetched_with_the_new_release_and_their_failure_is_no_end(
     machine: InstallMachine, tmp_path: Path
 ) -> None:
