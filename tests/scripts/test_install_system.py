@@ -208,6 +208,15 @@ def test_a_purge_also_removes_what_an_interrupted_installation_has_made_of_a_bro
     assert list(machine.path("/etc/mosquitto").rglob("*.*")) == [machine.path("/etc/mosquitto/conf.d")]
 
 
+def test_no_password_is_left_in_a_temporary_folder(machine: InstallMachine, tmp_path: Path) -> None:
+    (tmp_path / "temporary").mkdir()
+    program = f"export TMPDIR={tmp_path}/temporary; mosquitto_passwd() {{ return $FAILS; }}; install_broker"
+    for fails in (1, 0):
+        done = machine.shell(f"FAILS={fails}; {program}")
+        assert (done.returncode == 0) == (fails == 0)
+        assert list((tmp_path / "temporary").iterdir()) == []
+
+
 def test_a_configuration_with_which_mosquitto_does_not_start_is_removed(machine: InstallMachine) -> None:
     machine.fail("systemctl restart")
     done = machine.shell("install_broker")
