@@ -16,7 +16,7 @@ BROKER_PORT=1883
 
 broker_settings() {  # broker_settings FILE...: prints the lines that set something, except those of Debian's package
     cat "$@" 2>/dev/null | grep -Ev '^[[:space:]]*(#|$)' |
-        grep -Evx '(pid_file|persistence_location|log_dest|include_dir|user) .*|persistence true' || true
+        grep -Evx '(pid_file|persistence_location|log_dest|user) .*|include_dir /etc/mosquitto/conf\.d|persistence true' || true
 }
 
 foreign_broker_file() {  # prints a file by which somebody else has configured mosquitto
@@ -129,13 +129,17 @@ abandon_broker() {  # after a configuration with which mosquitto does not start
 }
 
 remove_broker() {  # with --purge: removes our configuration of mosquitto, with its users; the package stays
-    if [ ! -e "$BROKER_CONF" ]; then return; fi
+    if [ ! -e "$BROKER_CONF" ]; then
+        # An installation that was interrupted has made these before it.
+        if [ "$purge" = yes ]; then step rm -f "$BROKER_ACL" "$BROKER_ACL.new" "$BROKER_PASSWD" "$BROKER_PASSWD.new"; fi
+        return
+    fi
     if [ "$purge" = no ]; then
         echo "kept: mosquitto with our configuration, $BROKER_CONF (--purge removes it)"
     elif ! is_shipped "$BROKER_CONF" config/mosquitto/ishowtts.conf; then
         echo "kept: $BROKER_CONF, which was edited, with the users of the broker; remove them by hand"
     else
-        step rm -f "$BROKER_CONF" "$BROKER_ACL" "$BROKER_ACL.new" "$BROKER_PASSWD"
+        step rm -f "$BROKER_CONF" "$BROKER_CONF.new" "$BROKER_ACL" "$BROKER_ACL.new" "$BROKER_PASSWD" "$BROKER_PASSWD.new"
         systemd_step try-restart mosquitto.service || true
     fi
 }

@@ -20,7 +20,8 @@ install_configuration() {  # makes the folders, the configuration and the chimes
     if [ -e "$CONFIG" ]; then
         update_state_dir "$CONFIG" "$DATA"
     else
-        step install -m 0644 config/ishowtts.yaml "$CONFIG"
+        step install -m 0644 config/ishowtts.yaml "$CONFIG.part"
+        step mv -f -T "$CONFIG.part" "$CONFIG"
     fi
     # An error in an old configuration must not stop an upgrade.
     step "$VENV/bin/ishowtts" chimes --make --config "$CONFIG" ||

@@ -49,7 +49,9 @@ return_configuration() {  # return_configuration RELEASE FROM: its configuration
     # An edited file stays. The default of another release may have keys that this one does not know.
     if [ -e "$1/share/ishowtts/config.yaml" ] && cmp -s "$CONFIG" "$2/share/ishowtts/config/ishowtts.yaml" &&
         ! cmp -s "$CONFIG" "$1/share/ishowtts/config.yaml"; then
-        step cp --preserve=mode,ownership "$1/share/ishowtts/config.yaml" "$CONFIG"
+        # A full disk, or a kill, must not leave half of it.
+        step cp --preserve=mode,ownership "$1/share/ishowtts/config.yaml" "$CONFIG.part"
+        step mv -f -T "$CONFIG.part" "$CONFIG"
     fi
 }
 

@@ -346,6 +346,33 @@ def test_a_log_folder_that_is_a_link_is_refused(machine: InstallMachine) -> None
     assert "/var/log/ishowtts is a link" in done.stderr
 
 
+def test_a_log_that_is_a_link_is_refused(machine: InstallMachine) -> None:
+    """Who may write in /var/log, as the group syslog of Ubuntu, may have made the folder with it."""
+    machine.path("/var/log/ishowtts").mkdir()
+    machine.path("/var/log/ishowtts/install.log").symlink_to("/etc/fstab")
+    done = machine.run()
+    assert (done.returncode, machine.calls) == (1, [])
+    assert "install.log is a link" in done.stderr
+
+
+def test_a_run_whose_terminal_is_gone_goes_on(upgraded: InstallMachine) -> None:
+    """Each message fails, as after the end of an ssh session, or in `install.sh | head`."""
+    script = 'task() { echo "a message"; sleep 0.1; echo "another"; touch "$MACHINE/reached"; }\n'
+    done = upgraded.shell(f"{script} exec >/dev/full 2>&1; begin; part task 'A task'; run_parts")
+    assert done.returncode == 0
+    assert (upgraded.root / "reached").exists()
+    assert upgraded.path("/var/log/ishowtts/install.log").read_text().endswith("Z another\n")
+
+
+def test_variables_of_the_caller_lead_no_program_elsewhere(machine: InstallMachine) -> None:
+    (machine.root / "at-restart").write_text('env >"$MACHINE/environment"\n')
+    caller = {"PYTHONPATH": "/elsewhere", "PIP_TARGET": "/elsewhere", "UV_SYSTEM_PYTHON": "1", "CDPATH": "/elsewhere"}
+    machine.install("--no-line", **caller)
+    environment = dict(line.split("=", 1) for line in (machine.root / "environment").read_text().splitlines())
+    assert not caller.keys() & environment.keys()
+    assert "/usr/sbin" in environment["PATH"], "after `su`, runuser is not found without it"
+
+
 def test_the_copy_of_the_installer_removes_but_does_not_install(upgraded: InstallMachine) -> None:
     installer = upgraded.path("/opt/ishowtts/install.sh")
     refused = upgraded.run(program=installer)

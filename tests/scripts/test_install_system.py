@@ -199,6 +199,15 @@ def test_a_broker_keeps_what_the_operator_has_edited_and_its_passwords(machine: 
     assert passwd.exists()
 
 
+def test_a_purge_also_removes_what_an_interrupted_installation_has_made_of_a_broker(machine: InstallMachine) -> None:
+    machine.call("install_broker")
+    machine.path("/etc/mosquitto/conf.d/ishowtts.conf").unlink()
+    machine.call("remove_broker")
+    assert machine.path("/etc/mosquitto/ishowtts.passwd").exists()
+    machine.call("purge=yes; remove_broker")
+    assert list(machine.path("/etc/mosquitto").rglob("*.*")) == [machine.path("/etc/mosquitto/conf.d")]
+
+
 def test_a_configuration_with_which_mosquitto_does_not_start_is_removed(machine: InstallMachine) -> None:
     machine.fail("systemctl restart")
     done = machine.shell("install_broker")
@@ -215,6 +224,7 @@ def test_a_configuration_with_which_mosquitto_does_not_start_is_removed(machine:
             "already configured, by /etc/mosquitto/conf.d/home.conf",
         ),
         ("/etc/mosquitto/mosquitto.conf", "allow_anonymous true\n", "already configured, by /etc/mosquitto/mosquitto"),
+        ("/etc/mosquitto/mosquitto.conf", "include_dir /srv/mqtt\n", "already configured, by /etc/mosquitto/mosquitto"),
         ("/etc/ishowtts/config.yaml", "mqtt: {host: hub.lan}\n", "names the broker hub.lan, port 1883"),
         ("/etc/ishowtts/mqtt-username", "kitchen\n", "the user kitchen of another broker"),
     ],
