@@ -10,7 +10,7 @@ from support.booted import virtual_appliance as appliance
 from support.booted.virtual_disk import BootFiles
 from support.booted.virtual_machine import VirtualMachine
 
-_WORKER_S = 400.0
+_WORKER_S = 600.0
 # The worker has 170 MB, and needs 120 MB more to speak this.
 _LONG = ("the train is late again, " * 20)[:400]
 # With what can be read again from the disk out of memory, the limit is a little above what is used. It must not be
