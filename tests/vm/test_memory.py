@@ -40,8 +40,9 @@ def worker(machine: VirtualMachine) -> str:
 
 
 def loads(machine: VirtualMachine) -> int:
-    """Returns how often the natural voice has become ready to speak."""
-    return machine.journal("ishowtts").count("the engine hibari is ready")
+    """Returns how often the natural voice has become ready to speak since the boot."""
+    # The journal also has the installation, in a boot before.
+    return machine.journal("ishowtts", "-b").count("the engine hibari is ready")
 
 
 def restarts(machine: VirtualMachine) -> int:
