@@ -172,7 +172,7 @@ go_back() {  # after a switch that failed: makes the release before the current 
     install_units_of "$VENV"
     start_services
     # The next run removes what failed. Until then its files can be examined.
-    if [ "$failed" != "$VENV" ] && [ "$failed" != "$BASE/$switch_previous" ]; then step rm -f "$failed/.complete"; fi
+    if [ -n "$failed" ] && [ "$failed" != "$VENV" ] && [ "$failed" != "$BASE/$switch_previous" ]; then step rm -f "$failed/.complete"; fi
     step rm -f "$SWITCH"
 }
 
@@ -204,13 +204,14 @@ finish_interrupted_switch() {  # goes back if an earlier run was killed during i
     mapfile -t noted <"$SWITCH"
     switch_before=${noted[0]-} switch_previous=${noted[1]-} queue=${noted[2]-} queue_kept=${noted[3]-}
     echo "an earlier run was interrupted while it switched to another version"
-    if ! is_complete "$switch_before"; then
+    if is_complete "$switch_before"; then
+        VENV=$(release_of "$CURRENT")
+        # A former version that does not start must not keep a newer one from being installed.
+        (set +e && go_back) || true
+    else
         step rm -f "$SWITCH"
-        return
     fi
-    VENV=$(release_of "$CURRENT")
-    # A former version that does not start must not keep a newer one from being installed.
-    (set +e && go_back) || true
+    queue_kept=''  # the next switch must neither return nor remove it
 }
 
 check_rollback() {  # sets VENV to the previous release, or refuses in words

@@ -11,18 +11,21 @@ import signal
 import stat
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from ishowtts.backup import backup_writer
 from ishowtts.backup.backup_reader import BackupReader
+from ishowtts.backup.backup_writer import BackupOrigin, write_backup
 from ishowtts.backup.manifest import JOURNAL
 from ishowtts.cli import restore
 from ishowtts.cli.main import main
+from ishowtts.config import load
+from ishowtts.errors import BackupError
 from ishowtts.inbox import count_history, read_setting, wait_for
 from ishowtts.inbox.database_file import lock
 from ishowtts.inbox.queue_types import HistoryFilter
@@ -290,6 +293,27 @@ def test_a_full_disk_leaves_nothing(board: FilledAppliance, small_disk: Path, ca
     assert list(small_disk.iterdir()) == []
 
 
+def test_a_read_that_fails_names_the_file(board: FilledAppliance, capsys: Capture) -> None:
+    """As a failing card does it. The first page of a process's memory gives EIO, too."""
+    failing = Path("/proc/self/mem")
+    with pytest.raises(BackupError, match="^/proc/self/mem cannot be read "):
+        write_backup(BackupOrigin(load(board.config), failing, "x", None), io.BytesIO())
+    assert main(board.arguments("restore", str(failing), "--dry-run")) == 1
+    assert capsys.readouterr().err == "ishowtts: the archive cannot be read (Input/output error); copy it again\n"
+
+
+def test_a_disk_for_temporary_files_that_cannot_be_written(
+    board: FilledAppliance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """Often it is the same card as that of the queue, and /tmp is in memory."""
+    monkeypatch.delenv("TMPDIR", raising=False)
+    monkeypatch.setattr(backup_writer, "_TEMPORARY", Path("/proc/sys"))  # which root cannot write either
+    assert main(board.arguments("backup", str(tmp_path / "b.tar.gz"))) == 0
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/sys")
+    assert main(board.arguments("backup", str(tmp_path / "c.tar.gz"))) == 1
+    assert "no folder for temporary files can be made" in capsys.readouterr().err
+
+
 def test_a_disk_that_became_read_only(board: FilledAppliance, tmp_path: Path) -> None:
     """A failing card is a good reason for a backup. The last lines are in the log of the queue."""
     mount = ["mount", "--bind", board.state, board.state]
@@ -419,7 +443,7 @@ def test_a_mount_point_is_refused_before_anything_is_changed(
 def test_folders_of_an_overlay(tmp_path: Path, archive: Path) -> None:
     """Boards with a read-only root have an overlay over it, which cannot rename what is below."""
     board = fill(tmp_path / "board", "old")
-    with TemporaryDirectory(dir="/dev/shm") as memory:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
         layers = [Path(memory, name) for name in ("upper", "work")]
         for layer in layers:
             layer.mkdir()
