@@ -196,7 +196,10 @@ return_queue() {  # gives the queue back to the release before
 }
 
 finish_interrupted_switch() {  # goes back if an earlier run was killed during its switch
-    local noted
+    local noted link
+    for link in "$CURRENT" "$PREVIOUS" "$BASE/install.sh"; do
+        [ -L "$link" ] || [ ! -e "$link" ] || die "$link is not a link, as install.sh makes it; move it away and run this again"
+    done
     if [ ! -e "$SWITCH" ]; then return; fi
     mapfile -t noted <"$SWITCH"
     switch_before=${noted[0]-} switch_previous=${noted[1]-} queue=${noted[2]-} queue_kept=${noted[3]-}

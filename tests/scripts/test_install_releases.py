@@ -363,6 +363,16 @@ def test_a_log_folder_that_is_a_link_is_refused(machine: InstallMachine) -> None
     assert "/var/log/ishowtts is a link" in done.stderr
 
 
+def test_a_folder_in_place_of_a_link_is_refused_before_the_switch(upgraded: InstallMachine) -> None:
+    before = upgraded.release()
+    upgraded.previous.unlink()
+    upgraded.previous.mkdir()
+    done = upgraded.run()
+    assert (done.returncode, upgraded.calls) == (1, [])
+    assert "/opt/ishowtts/previous is not a link" in done.stderr
+    assert upgraded.release() == before
+
+
 def test_a_log_that_is_a_link_is_refused(machine: InstallMachine) -> None:
     """Who may write in /var/log, as the group syslog of Ubuntu, may have made the folder with it."""
     machine.path("/var/log/ishowtts").mkdir()

@@ -45,8 +45,32 @@ def stop_asked(on_hang_up: Callable[[], None] | None = None) -> Iterator[threadi
     try:
         yield asked
     finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
+        for number, former_handler in former.items():
+            signal.signal(number, former_handler)
+
+
+def _one_at_a_time(handle: Callable[[int], None]) -> Callable[[int, FrameType | None], None]:
+    """Returns a signal handler that is never within itself.
+
+    Python calls a handler in the middle of another one, which may hold a lock that both take. A flood of SIGHUP from
+    three processes ended the daemon. What comes meanwhile is handled after that, once for each signal.
+    """
+    waiting: set[int] = set()
+    running = False
+
+    def handler(number: int, _frame: FrameType | None) -> None:
+        nonlocal running
+        waiting.add(number)
+        while waiting and not running:
+            running = True
+            try:
+                for each in tuple(waiting):
+                    waiting.discard(each)
+                    handle(each)
+            finally:
+                running = False
+
+    return handler
 
 
 def _one_at_a_time(handle: Callable[[int], None]) -> Callable[[int, FrameType | None], None]:
