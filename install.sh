@@ -137,7 +137,7 @@ python=${PYTHON:-/usr/bin/python3}
 
 umask 022  # the service runs what root installs
 if [ "$dry_run" = no ] && [ "$(id -u)" != 0 ]; then
-    die "this needs root: run sudo $0 ${arguments[*]}; --dry-run shows the steps without root"
+    die "this needs root: run sudo $0${arguments[*]:+ ${arguments[*]}}; --dry-run shows the steps without root"
 fi
 if [ "$uninstall" = yes ]; then
     begin

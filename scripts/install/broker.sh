@@ -80,17 +80,16 @@ has_password() {  # has_password USER: whether the broker knows the user
     grep -qs "^$1:" "$BROKER_PASSWD"
 }
 
-add_broker_user() {  # add_broker_user USER FILE: gives the broker the password in FILE
-    local folder
+add_broker_user() (  # add_broker_user USER FILE: gives the broker the password in FILE
     folder=$(mktemp -d)
+    trap 'rm -rf "$folder"' EXIT
     # Not as an argument of mosquitto_passwd: every user sees arguments. It hashes a whole file, so ours is alone in one.
     (umask 077 && printf '%s:%s\n' "$1" "$(cat "$2")" >"$folder/passwd")
     mosquitto_passwd -U "$folder/passwd"
     if [ -e "$BROKER_PASSWD" ]; then cat "$BROKER_PASSWD" >>"$folder/passwd"; fi
     install -m 0600 -o mosquitto -g mosquitto "$folder/passwd" "$BROKER_PASSWD.new"
     mv -f -T "$BROKER_PASSWD.new" "$BROKER_PASSWD"
-    rm -r "$folder"
-}
+)
 
 install_broker() {  # makes mosquitto ours; run again it keeps every password, and files that were edited
     local user file changed=no

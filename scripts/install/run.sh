@@ -75,7 +75,10 @@ report_progress() {  # report_progress FUNCTION: every 10 s a line with the time
 
 take_lock() {  # waits for another install.sh, and then refuses to run beside it; what a killed one has started counts, too
     local holder
+    # Whoever can open the file can hold its lock.
+    umask 077
     exec 9<>"$LOCK"
+    umask 022
     if ! flock --nonblock 9; then
         holder="another install.sh (process $(cat "$LOCK")), or a program that it has started,"
         echo "$holder still runs; waiting for up to $LOCK_WAIT_S s"

@@ -257,6 +257,26 @@ def test_what_a_killed_backup_has_left_is_used_again_but_not_what_another_one_wr
     assert target.read_bytes() == before
 
 
+def test_a_copy_of_the_queue_that_a_killed_backup_has_left_is_removed(
+    board: FilledAppliance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TMPDIR", raising=False)
+    monkeypatch.setattr(backup_writer, "_TEMPORARY", tmp_path)
+    left, in_use, new = folders = [tmp_path / f"ishowtts-backup-{name}" for name in ("left", "in-use", "new")]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "inbox.sqlite").write_text("private texts")
+    for folder in (left, in_use):
+        os.utime(folder, (1, 1))
+    descriptor = os.open(in_use, os.O_RDONLY)
+    try:
+        assert lock_file(descriptor)
+        assert main(board.arguments("backup", str(tmp_path / "b.tar.gz"))) == 0
+    finally:
+        os.close(descriptor)
+    assert sorted(tmp_path.glob("ishowtts-backup-*")) == [in_use, new]
+
+
 @pytest.mark.parametrize("target", ["/dev/null", "absent/backup.tar.gz"])
 def test_a_backup_that_cannot_be_written(board: FilledAppliance, tmp_path: Path, capsys: Capture, target: str) -> None:
     assert main(board.arguments("backup", str(tmp_path / target))) == 1

@@ -304,6 +304,7 @@ def test_the_newest_torch_that_the_wheels_have_and_the_system_can_load_is_chosen
         (["a", "b"], 2, "it makes one folder, and two are named"),
         (["--wrong"], 2, "unknown option --wrong"),
         (["{full}"], 1, "is not empty, and it is not a bundle; name a new folder"),
+        (["/proc"], 1, "a disk is mounted at /proc; name a folder on it, such as /proc/ishowtts"),
     ],
 )
 def test_a_bundle_is_not_made_over_something_else(

@@ -31,11 +31,14 @@ from ishowtts.errors import BackupError
 from ishowtts.inbox import snapshot
 from ishowtts.inbox.database_file import FileDamaged
 from ishowtts.model import timestamp
+from ishowtts.util.file_lock import lock_file
 from ishowtts.util.files import open_regular
 from ishowtts.util.user_rights import as_owner_of
 
 ALWAYS = ("voices", "uploaded-voices", "chimes")
 _TEMPORARY = Path("/var/tmp")  # noqa: S108  on a disk, unlike /tmp, which may be in memory
+_PREFIX = "ishowtts-backup-"
+_LEFT_AFTER_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,35 @@ def _sources(origin: BackupOrigin) -> tuple[list[SourceFile], list[str]]:
         files += content.files
         left_out += content.left_out
     return files, left_out
+
+
+@contextmanager
+def _private_folder() -> Iterator[Path]:
+    """A folder for the copy of the queue, which has private texts. What killed backups have left is removed."""
+    where = None if os.environ.get("TMPDIR") or not _TEMPORARY.is_dir() else _TEMPORARY
+    if where is not None:
+        for left in where.glob(f"{_PREFIX}*"):
+            with suppress(OSError):
+                _remove_left(left)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=where) as folder, _folder_lock(Path(folder)):
+        yield Path(folder)
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove a folder of this user that no backup uses. Raises OSError."""
+    with _folder_lock(folder) as (locked, status):
+        # A backup that has just begun has not locked its folder yet.
+        if locked and status.st_uid == os.geteuid() and time.time() - status.st_mtime > _LEFT_AFTER_S:
+            shutil.rmtree(folder)
+
+
+@contextmanager
+def _folder_lock(folder: Path) -> Iterator[tuple[bool, os.stat_result]]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield lock_file(descriptor), os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
