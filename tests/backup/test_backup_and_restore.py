@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from ishowtts.backup import backup_writer
+from ishowtts.backup import backup_writer, restoring
 from ishowtts.backup.backup_reader import BackupReader
 from ishowtts.backup.backup_writer import BackupOrigin, write_backup
 from ishowtts.backup.manifest import JOURNAL
@@ -172,6 +172,21 @@ def test_a_dry_run_shows_what_is_in_it_and_changes_nothing(
     assert main(board.arguments("restore", str(archive), "--dry-run", "--json")) == 0
     assert json.loads(capsys.readouterr().out)["queue"] == {"version": 6, "waiting": 3, "ended": 0}
     assert board.files() == before
+
+
+def test_a_service_that_does_not_start_again_hides_no_result(
+    board: FilledAppliance, archive: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path
+) -> None:
+    stand_in = tmp_path / "bin/systemctl"
+    stand_in.parent.mkdir()
+    stand_in.write_text("#!/bin/sh\n[ $1 = stop ] || { echo 'Job failed.' >&2; exit 1; }\n")
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", str(stand_in.parent), prepend=os.pathsep)
+    monkeypatch.setattr(restoring, "in_use", lambda _: True)
+    assert main(board.arguments("restore", str(archive), "--stop")) == 1
+    out, err = capsys.readouterr()
+    assert "the former one is kept: " in out
+    assert err == "ishowtts: systemctl start ishowtts.service failed (Job failed.); do it by hand\n"
 
 
 def test_the_configuration_that_is_here_can_stay(board: FilledAppliance, archive: Path, capsys: Capture) -> None:
