@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from ishowtts.backup import backup_writer
+from ishowtts.backup import backup_writer, restoring
 from ishowtts.backup.backup_reader import BackupReader
 from ishowtts.backup.backup_writer import BackupOrigin, write_backup
 from ishowtts.backup.manifest import JOURNAL
@@ -177,6 +177,21 @@ def test_a_dry_run_shows_what_is_in_it_and_changes_nothing(
     assert board.files() == before
 
 
+def test_a_service_that_does_not_start_again_hides_no_result(
+    board: FilledAppliance, archive: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path
+) -> None:
+    stand_in = tmp_path / "bin/systemctl"
+    stand_in.parent.mkdir()
+    stand_in.write_text("#!/bin/sh\n[ $1 = stop ] || { echo 'Job failed.' >&2; exit 1; }\n")
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", str(stand_in.parent), prepend=os.pathsep)
+    monkeypatch.setattr(restoring, "in_use", lambda _: True)
+    assert main(board.arguments("restore", str(archive), "--stop")) == 1
+    out, err = capsys.readouterr()
+    assert "the former one is kept: " in out
+    assert err == "ishowtts: systemctl start ishowtts.service failed (Job failed.); do it by hand\n"
+
+
 def test_the_configuration_that_is_here_can_stay(board: FilledAppliance, archive: Path, capsys: Capture) -> None:
     before = board.files()
     assert main(board.arguments("restore", str(archive), "--without-config")) == 0
@@ -280,10 +295,18 @@ def test_a_copy_of_the_queue_that_a_killed_backup_has_left_is_removed(
     assert sorted(tmp_path.glob("ishowtts-backup-*")) == [in_use, new]
 
 
-@pytest.mark.parametrize("target", ["/dev/null", "absent/backup.tar.gz"])
-def test_a_backup_that_cannot_be_written(board: FilledAppliance, tmp_path: Path, capsys: Capture, target: str) -> None:
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("/dev/null", "/dev/null is not a regular file; name another one, or - for a pipe"),
+        ("absent/backup.tar.gz", "absent/backup.tar.gz cannot be written (No such file or directory); fix its path"),
+    ],
+)
+def test_a_backup_that_cannot_be_written(
+    board: FilledAppliance, tmp_path: Path, capsys: Capture, target: str, words: str
+) -> None:
     assert main(board.arguments("backup", str(tmp_path / target))) == 1
-    assert "regular file" in capsys.readouterr().err or not target.startswith("/")
+    assert words in capsys.readouterr().err
 
 
 def test_a_full_disk_leaves_nothing(board: FilledAppliance, small_disk: Path, capsys: Capture) -> None:

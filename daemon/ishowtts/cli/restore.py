@@ -28,7 +28,7 @@ from ishowtts.util.files import open_regular
 from ishowtts.util.logs import visible
 
 _SERVICE = "ishowtts.service"
-_STOP_S = 60.0
+_SYSTEMCTL_S = 120.0  # systemd itself gives up before: the unit has 90 s to start, and 20 s to stop
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -92,21 +92,27 @@ def _restore(reader: BackupReader, target: RestoreTarget, arguments: argparse.Na
             take_identity=arguments.same_appliance,
             serial=detect_board(board.source, board.sysfs_root).identity().serial,
         )
-        with _service_stopped(plan.config.inbox_file, stop=arguments.stop), _resumable():
-            result = restoring.put_in_place(plan, target.config_path, choices)
-    if arguments.json:
+        with _service_stopped(plan.config.inbox_file, stop=arguments.stop):
+            with _resumable():
+                result = restoring.put_in_place(plan, target.config_path, choices)
+            # Before the start of the service, which can take a minute or fail.
+            _report(plan, result, choices, target.config_path.parent, as_json=arguments.json)
+
+
+def _report(plan: StagedBackup, result: RestoreResult, choices: RestoreChoices, folder: Path, *, as_json: bool) -> None:
+    if as_json:
         print_json(
             {
                 "restored": {name: str(place) for name, place in plan.places.items()},
                 "aside": list(result.aside),
                 "waiting": result.queue and result.queue.waiting,
                 "new_identity": result.new_identity,
-                "notes": [*plan.notes, *_missing_secrets(plan, target.config_path.parent)],
+                "notes": [*plan.notes, *_missing_secrets(plan, folder)],
             }
         )
         return
-    for line in _report_lines(plan, result, choices, target.config_path.parent):
-        print(visible(line))
+    for line in _report_lines(plan, result, choices, folder):
+        print(visible(line), flush=True)
 
 
 def _report_lines(plan: StagedBackup, result: RestoreResult, choices: RestoreChoices, folder: Path) -> Iterator[str]:
@@ -246,7 +252,7 @@ def _systemctl(verb: str) -> None:
         # A session of its own, because Ctrl-C would end it too.
         done = subprocess.run(
             ["systemctl", verb, _SERVICE],
-            capture_output=True, text=True, timeout=_STOP_S, check=False, start_new_session=True,
+            capture_output=True, text=True, timeout=_SYSTEMCTL_S, check=False, start_new_session=True,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BackupError(f"systemctl {verb} {_SERVICE} does not work here ({error}); do it by hand") from error
