@@ -140,6 +140,7 @@ if [ -z "$offline" ] && [ -e manifest ]; then offline=$PWD; fi  # this is the in
 . scripts/install/test_line.sh
 # shellcheck source=scripts/install/remove.sh
 . scripts/install/remove.sh
+clean_environment
 # The system's Python. The service cannot read one in a user's home.
 python=${PYTHON:-/usr/bin/python3}
 

@@ -47,7 +47,7 @@ finish_dpkg() {  # finishes a run of dpkg that a power cut or a kill has interru
     if ! compgen -G "/var/lib/dpkg/updates/[0-9]*" >/dev/null && [ -z "$(dpkg --audit 2>/dev/null)" ]; then return 0; fi
     wait_for_apt
     echo "an earlier run of dpkg was interrupted; it is finished first" >&2
-    as_root env DEBIAN_FRONTEND=noninteractive dpkg --force-confdef --force-confold --configure -a >&2 ||
+    as_root env DEBIAN_FRONTEND=noninteractive dpkg --force-confdef --force-confold --configure -a >&"$APT_OUTPUT" ||
         die "dpkg cannot finish an earlier run: fix what it names above, then run:" \
             "sudo dpkg --configure -a && sudo apt-get --fix-broken install, and run this again"
 }

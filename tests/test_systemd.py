@@ -52,6 +52,14 @@ def test_systemd_receives_every_message(receiver: socket.socket) -> None:
     ]
 
 
+def test_a_reload_during_the_start_does_not_report_ready(receiver: socket.socket) -> None:
+    notifier = Notifier()
+    notifier.reloading()
+    notifier.reloaded()
+    notifier.status("the first message")
+    assert receiver.recv(4096) == b"STATUS=the first message"
+
+
 @pytest.mark.parametrize(("usec", "pid", "interval_s"), [
     ("10000000", "ours", 5.0),
     ("10000000", None, 5.0),

@@ -31,9 +31,11 @@ class Notifier:
 
     def __init__(self) -> None:
         self._notify = _sd_notify() if os.environ.get("NOTIFY_SOCKET") else None
+        self._is_ready = False
 
     def ready(self, status: str) -> None:
         """Reports that the appliance is ready, with a line for `systemctl status`."""
+        self._is_ready = True
         self._send(f"READY=1\nSTATUS={_line(status)}")
 
     def status(self, status: str) -> None:
@@ -45,12 +47,18 @@ class Notifier:
         self._send("WATCHDOG=1")
 
     def reloading(self) -> None:
-        """Reports that the configuration is being read again. `reloaded` must follow."""
-        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+        """Reports that the configuration is being read again. `reloaded` must follow.
+
+        Not before `ready`: the end of a reload is told by the same message, after which systemd expects the watchdog to
+        be fed, and a start takes longer than that.
+        """
+        if self._is_ready:
+            self._send(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def reloaded(self) -> None:
         """Reports that the reload has ended."""
-        self._send("READY=1")
+        if self._is_ready:
+            self._send("READY=1")
 
     def stopping(self) -> None:
         """Reports that the daemon is stopping."""

@@ -16,7 +16,7 @@ BROKER_PORT=1883
 
 broker_settings() {  # broker_settings FILE...: prints the lines that set something, except those of Debian's package
     cat "$@" 2>/dev/null | grep -Ev '^[[:space:]]*(#|$)' |
-        grep -Evx '(pid_file|persistence_location|log_dest|include_dir|user) .*|persistence true' || true
+        grep -Evx '(pid_file|persistence_location|log_dest|user) .*|include_dir /etc/mosquitto/conf\.d|persistence true' || true
 }
 
 foreign_broker_file() {  # prints a file by which somebody else has configured mosquitto
@@ -80,17 +80,16 @@ has_password() {  # has_password USER: whether the broker knows the user
     grep -qs "^$1:" "$BROKER_PASSWD"
 }
 
-add_broker_user() {  # add_broker_user USER FILE: gives the broker the password in FILE
-    local folder
+add_broker_user() (  # add_broker_user USER FILE: gives the broker the password in FILE
     folder=$(mktemp -d)
+    trap 'rm -rf "$folder"' EXIT
     # Not as an argument of mosquitto_passwd: every user sees arguments. It hashes a whole file, so ours is alone in one.
     (umask 077 && printf '%s:%s\n' "$1" "$(cat "$2")" >"$folder/passwd")
     mosquitto_passwd -U "$folder/passwd"
     if [ -e "$BROKER_PASSWD" ]; then cat "$BROKER_PASSWD" >>"$folder/passwd"; fi
     install -m 0600 -o mosquitto -g mosquitto "$folder/passwd" "$BROKER_PASSWD.new"
     mv -f -T "$BROKER_PASSWD.new" "$BROKER_PASSWD"
-    rm -r "$folder"
-}
+)
 
 install_broker() {  # makes mosquitto ours; run again it keeps every password, and files that were edited
     local user file changed=no
@@ -134,13 +133,17 @@ abandon_broker() {  # after a configuration with which mosquitto does not start
 }
 
 remove_broker() {  # with --purge: removes our configuration of mosquitto, with its users; the package stays
-    if [ ! -e "$BROKER_CONF" ]; then return; fi
+    if [ ! -e "$BROKER_CONF" ]; then
+        # An installation that was interrupted has made these before it.
+        if [ "$purge" = yes ]; then step rm -f "$BROKER_ACL" "$BROKER_ACL.new" "$BROKER_PASSWD" "$BROKER_PASSWD.new"; fi
+        return
+    fi
     if [ "$purge" = no ]; then
         echo "kept: mosquitto with our configuration, $BROKER_CONF (--purge removes it)"
     elif ! is_shipped "$BROKER_CONF" config/mosquitto/ishowtts.conf; then
         echo "kept: $BROKER_CONF, which was edited, with the users of the broker; remove them by hand"
     else
-        step rm -f "$BROKER_CONF" "$BROKER_ACL" "$BROKER_ACL.new" "$BROKER_PASSWD"
+        step rm -f "$BROKER_CONF" "$BROKER_CONF.new" "$BROKER_ACL" "$BROKER_ACL.new" "$BROKER_PASSWD" "$BROKER_PASSWD.new"
         systemd_step try-restart mosquitto.service || true
     fi
 }

@@ -15,15 +15,20 @@ from typing import Any
 import yaml
 
 _MAX_NAMED = 20
+_MAX_BYTES = 1 << 20
+_MAX_KEYS = 10_000  # a few aliases in a few levels make millions
 
 
 def read(path: str) -> dict[str, Any]:
     """Return the values of a file by their dotted keys; none of a file that is not YAML."""
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        file = Path(path)
+        if not file.is_file() or file.stat().st_size > _MAX_BYTES:  # reading a pipe would never end
+            return {}
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        return flatten(content) if isinstance(content, dict) else {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError):
         return {}
-    return flatten(content) if isinstance(content, dict) else {}
 
 
 def flatten(content: dict[Any, Any], prefix: str = "") -> dict[str, Any]:
@@ -32,6 +37,8 @@ def flatten(content: dict[Any, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in content.items():
         if isinstance(value, dict) and value:
             found |= flatten(value, f"{prefix}{key}.")
+            if len(found) > _MAX_KEYS:
+                raise ValueError("too many keys")
         else:
             found[f"{prefix}{key}"] = value
     return found

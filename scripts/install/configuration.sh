@@ -7,10 +7,14 @@ CONFIG=/etc/ishowtts/config.yaml
 # The defaults of the last version before the releases, of which no copy was kept.
 FORMER_DEFAULTS=d218db722bd219a07283ffaadd621c078d59b0fe8993b508b1f0fd9f5f8a4475
 
-config_file() {  # config_file ARGUMENT...: runs config_file.py, which needs the YAML library of a release
-    local python=$VENV/bin/python
-    if [ ! -x "$python" ]; then python=$(running_release)/bin/python; fi
-    if [ -x "$python" ]; then "$python" -I scripts/install/config_file.py "$@"; fi
+config_file() {  # config_file ARGUMENT...: runs config_file.py, which needs the YAML library of a release; else prints nothing
+    local release=$VENV
+    if [ ! -x "$release/bin/python" ]; then release=$(running_release); fi
+    # Without a release, the path would be that of the system's Python. After an upgrade of the system, the Python of an
+    # older release runs, but no longer finds its libraries.
+    if [ -n "$release" ] && "$release/bin/python" -I -c "import yaml" 2>/dev/null; then
+        "$release/bin/python" -I scripts/install/config_file.py "$@"
+    fi
 }
 
 install_configuration() {  # makes the folders, the configuration and the chimes
@@ -20,7 +24,8 @@ install_configuration() {  # makes the folders, the configuration and the chimes
     if [ -e "$CONFIG" ]; then
         update_state_dir "$CONFIG" "$DATA"
     else
-        step install -m 0644 config/ishowtts.yaml "$CONFIG"
+        step install -m 0644 config/ishowtts.yaml "$CONFIG.part"
+        step mv -f -T "$CONFIG.part" "$CONFIG"
     fi
     # An error in an old configuration must not stop an upgrade.
     step "$VENV/bin/ishowtts" chimes --make --config "$CONFIG" ||

@@ -44,6 +44,8 @@ l4t L4T
 TEXT
     is_same_version || die "$offline has another version of iShowTTS than $PWD;" \
         "use its own installer: sudo bash $offline/install.sh --offline $offline"
+    # It becomes the name of a folder.
+    [[ $(manifest_value "$offline" version) =~ ^[A-Za-z0-9.+]+$ ]] || die "$offline is damaged: its manifest has no version"
     check_bundle_parts
     echo "checking the files of $offline ($(du -sm "$offline" | cut -f 1) MB)"
     check_sums

@@ -36,8 +36,8 @@ running_release() {  # prints the folder of the installed version, if there is o
     fi
 }
 
-has_package() {  # has_package RELEASE NAME: whether a release has a Python package
-    compgen -G "$1/lib/python3.*/site-packages/$2" >/dev/null
+has_package() {  # has_package RELEASE NAME: whether a release has a Python package; RELEASE may be empty
+    [ -n "$1" ] && compgen -G "$1/lib/python3.*/site-packages/$2" >/dev/null
 }
 
 new_release_name() {  # prints <version>-<UTC time>, which no release has yet

@@ -26,7 +26,7 @@ remove() {
     remove_broker
     cd /  # this script may run from the folder that goes
     remove_units
-    step rm -rf "$AVAHI_SERVICE" "$BASE"
+    step rm -f "$AVAHI_SERVICE"
     if is_our_link; then step rm "$COMMAND"; fi
     systemd_step daemon-reload
     for user in ishowtts-gateway ishowtts; do
@@ -44,4 +44,5 @@ remove() {
     else
         echo "kept: ${kept[*]} (--purge removes them)"
     fi
+    step rm -rf "$BASE"  # last: until then its install.sh can go on after an interruption
 }

@@ -12,6 +12,14 @@ LOCK_WAIT_S=${LOCK_WAIT_S:-60}
 parts=() titles=()
 part_number=0 progress_pid='' log_pids=()
 
+clean_environment() {  # without what leads Python, pip, uv and bash elsewhere; with root's programs, which `su` leaves out
+    unset PYTHONHOME PYTHONPATH PYTHONSTARTUP PYTHONOPTIMIZE PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX PYTHONUSERBASE \
+        PYTHONPLATLIBDIR PYTHONWARNINGS VIRTUAL_ENV PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PIP_CONSTRAINT \
+        PIP_REQUIREMENT PIP_DRY_RUN PIP_REQUIRE_VIRTUALENV UV_PYTHON UV_SYSTEM_PYTHON UV_TARGET UV_PREFIX UV_CONSTRAINT \
+        UV_OVERRIDE UV_PROJECT_ENVIRONMENT UV_DRY_RUN CDPATH GREP_OPTIONS POSIXLY_CORRECT
+    PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+}
+
 part() {  # part FUNCTION TITLE: adds a part, which `run_parts` runs
     parts+=("$1")
     titles+=("$2")
@@ -67,7 +75,10 @@ report_progress() {  # report_progress FUNCTION: every 10 s a line with the time
 
 take_lock() {  # waits for another install.sh, and then refuses to run beside it; what a killed one has started counts, too
     local holder
+    # Whoever can open the file can hold its lock.
+    umask 077
     exec 9<>"$LOCK"
+    umask 022
     if ! flock --nonblock 9; then
         holder="another install.sh (process $(cat "$LOCK")), or a program that it has started,"
         echo "$holder still runs; waiting for up to $LOCK_WAIT_S s"
@@ -81,6 +92,8 @@ open_log() {
     # On Ubuntu the group syslog may write in /var/log.
     [ ! -L "$folder" ] || die "$folder is a link; remove it and run this again"
     install -d -m 0700 -o root -g root "$folder"
+    # From here on only root can change what is in the folder.
+    [ ! -L "$LOG" ] || die "$LOG is a link; remove it and run this again"
     if [ "$(stat -c %s "$LOG" 2>/dev/null || echo 0)" -gt "$LOG_BYTES" ]; then mv -f "$LOG" "$LOG.1"; fi
     (umask 077 && : >>"$LOG")
     exec 3>&1 4>&2 5>>"$LOG"
@@ -104,8 +117,9 @@ copy_to_log() {  # copy_to_log FD: copies each line to the log, with its time, a
     trap '' HUP INT TERM PIPE
     exec 9>&-
     while IFS= read -r line || [ -n "$line" ]; do
-        printf '%(%Y-%m-%dT%H:%M:%SZ)T %s\n' -1 "$line" >&5
-        case $line in "+ "*) ;; *) printf '%s\n' "$line" >&"$1" ;; esac
+        # The disk may be full, and the terminal gone. Without this process, the next message would end install.sh.
+        printf '%(%Y-%m-%dT%H:%M:%SZ)T %s\n' -1 "$line" >&5 || true
+        case $line in "+ "*) ;; *) printf '%s\n' "$line" >&"$1" || true ;; esac
     done 2>/dev/null
 }
 

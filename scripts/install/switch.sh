@@ -49,7 +49,9 @@ return_configuration() {  # return_configuration RELEASE FROM: its configuration
     # An edited file stays. The default of another release may have keys that this one does not know.
     if [ -e "$1/share/ishowtts/config.yaml" ] && cmp -s "$CONFIG" "$2/share/ishowtts/config/ishowtts.yaml" &&
         ! cmp -s "$CONFIG" "$1/share/ishowtts/config.yaml"; then
-        step cp --preserve=mode,ownership "$1/share/ishowtts/config.yaml" "$CONFIG"
+        # A full disk, or a kill, must not leave half of it.
+        step cp --preserve=mode,ownership "$1/share/ishowtts/config.yaml" "$CONFIG.part"
+        step mv -f -T "$CONFIG.part" "$CONFIG"
     fi
 }
 
@@ -171,7 +173,7 @@ go_back() {  # after a switch that failed: makes the release before the current 
     install_units_of "$VENV"
     start_services
     # The next run removes what failed. Until then its files can be examined.
-    if [ "$failed" != "$VENV" ] && [ "$failed" != "$BASE/$switch_previous" ]; then step rm -f "$failed/.complete"; fi
+    if [ -n "$failed" ] && [ "$failed" != "$VENV" ] && [ "$failed" != "$BASE/$switch_previous" ]; then step rm -f "$failed/.complete"; fi
     step rm -f "$SWITCH"
 }
 
@@ -195,18 +197,22 @@ return_queue() {  # gives the queue back to the release before
 }
 
 finish_interrupted_switch() {  # goes back if an earlier run was killed during its switch
-    local noted
+    local noted link
+    for link in "$CURRENT" "$PREVIOUS" "$BASE/install.sh"; do
+        [ -L "$link" ] || [ ! -e "$link" ] || die "$link is not a link, as install.sh makes it; move it away and run this again"
+    done
     if [ ! -e "$SWITCH" ]; then return; fi
     mapfile -t noted <"$SWITCH"
     switch_before=${noted[0]-} switch_previous=${noted[1]-} queue=${noted[2]-} queue_kept=${noted[3]-}
     echo "an earlier run was interrupted while it switched to another version"
-    if ! is_complete "$switch_before"; then
+    if is_complete "$switch_before"; then
+        VENV=$(release_of "$CURRENT")
+        # A former version that does not start must not keep a newer one from being installed.
+        (set +e && go_back) || true
+    else
         step rm -f "$SWITCH"
-        return
     fi
-    VENV=$(release_of "$CURRENT")
-    # A former version that does not start must not keep a newer one from being installed.
-    (set +e && go_back) || true
+    queue_kept=''  # the next switch must neither return nor remove it
 }
 
 check_rollback() {  # sets VENV to the previous release, or refuses in words

@@ -10,7 +10,7 @@ GATEWAY_DROP_INS=$FORMER_UNITS/ishowtts-gateway.service.d
 UNIT_FILES=(ishowtts.service ishowtts-clocks.service ishowtts-clocks-repair.path ishowtts-clocks-repair.service
     ishowtts-gateway.service)
 # ishowtts-clocks-repair.path starts the repair. The operator enables the gateway.
-ENABLED=("${UNIT_FILES[@]:0:3}")
+ENABLED=(ishowtts.service ishowtts-clocks.service ishowtts-clocks-repair.path)
 SECRETS=(mqtt-username mqtt-password mqtt-tls-key)
 GATEWAY_SECRETS=(gateway-mqtt-username gateway-mqtt-password gateway-token mqtt-tls-key)
 

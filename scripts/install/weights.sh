@@ -28,7 +28,6 @@ fetch_weights() {  # fetch_weights ARGUMENT...: the question about the licence g
 
 install_weights() {  # fetches the weights; without them the installation goes on, and the natural voice speaks
     local command
-    if [ -z "$weights$fetch" ]; then return; fi
     mapfile -t command < <(fetch_command)
     step fetch_weights "${command[@]}" ||
         echo "the weights were not fetched; fix the error above, then run: sudo ishowtts ${command[*]}"

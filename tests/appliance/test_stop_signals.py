@@ -66,6 +66,24 @@ def test_a_hang_up_during_the_imports_waits_until_it_is_handled(monkeypatch: pyt
         stop_signals.release_hang_up()
 
 
+def test_a_hang_up_while_another_one_is_handled_is_handled_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The handler takes locks: within itself it would wait for ever."""
+    lock, reloads = threading.Lock(), []
+
+    def reload() -> None:
+        assert lock.acquire(blocking=False)
+        if not reloads:
+            for _ in range(3):
+                signal.raise_signal(signal.SIGHUP)
+        reloads.append("asked")
+        lock.release()
+
+    monkeypatch.setattr(stop_signals, "has_terminal", lambda: False)
+    with stop_signals.stop_asked(reload):
+        signal.raise_signal(signal.SIGHUP)
+    assert reloads == ["asked", "asked"]
+
+
 def test_a_stop_during_the_start_starts_no_more_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Opening a large queue, or a damaged one, can take seconds."""
 

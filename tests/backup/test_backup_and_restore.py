@@ -10,16 +10,20 @@ import shutil
 import stat
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
+from ishowtts.backup import backup_writer
 from ishowtts.backup.backup_reader import BackupReader
+from ishowtts.backup.backup_writer import BackupOrigin, write_backup
 from ishowtts.backup.manifest import JOURNAL
 from ishowtts.cli.main import main
+from ishowtts.config import load
+from ishowtts.errors import BackupError
 from ishowtts.inbox import count_history, read_setting, wait_for
 from ishowtts.inbox.queue_types import HistoryFilter
 from ishowtts.model import Priority
@@ -247,7 +251,30 @@ def test_what_a_killed_backup_has_left_is_used_again_but_not_what_another_one_wr
     part.hardlink_to(victim)
     assert main(board.arguments("backup", str(target))) == 1
     assert victim.read_text() == "untouched"
+    part.unlink()
+    os.mkfifo(part)  # without a reader, its opening would wait for ever
+    assert main(board.arguments("backup", str(target))) == 1
     assert target.read_bytes() == before
+
+
+def test_a_copy_of_the_queue_that_a_killed_backup_has_left_is_removed(
+    board: FilledAppliance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TMPDIR", raising=False)
+    monkeypatch.setattr(backup_writer, "_TEMPORARY", tmp_path)
+    left, in_use, new = folders = [tmp_path / f"ishowtts-backup-{name}" for name in ("left", "in-use", "new")]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "inbox.sqlite").write_text("private texts")
+    for folder in (left, in_use):
+        os.utime(folder, (1, 1))
+    descriptor = os.open(in_use, os.O_RDONLY)
+    try:
+        assert lock_file(descriptor)
+        assert main(board.arguments("backup", str(tmp_path / "b.tar.gz"))) == 0
+    finally:
+        os.close(descriptor)
+    assert sorted(tmp_path.glob("ishowtts-backup-*")) == [in_use, new]
 
 
 @pytest.mark.parametrize("target", ["/dev/null", "absent/backup.tar.gz"])
@@ -261,6 +288,27 @@ def test_a_full_disk_leaves_nothing(board: FilledAppliance, small_disk: Path, ca
     assert main(board.arguments("backup", str(small_disk / "b.tar.gz"))) == 1
     assert "cannot be written (No space left on device); make room there" in capsys.readouterr().err
     assert list(small_disk.iterdir()) == []
+
+
+def test_a_read_that_fails_names_the_file(board: FilledAppliance, capsys: Capture) -> None:
+    """As a failing card does it. The first page of a process's memory gives EIO, too."""
+    failing = Path("/proc/self/mem")
+    with pytest.raises(BackupError, match="^/proc/self/mem cannot be read "):
+        write_backup(BackupOrigin(load(board.config), failing, "x", None), io.BytesIO())
+    assert main(board.arguments("restore", str(failing), "--dry-run")) == 1
+    assert capsys.readouterr().err == "ishowtts: the archive cannot be read (Input/output error); copy it again\n"
+
+
+def test_a_disk_for_temporary_files_that_cannot_be_written(
+    board: FilledAppliance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """Often it is the same card as that of the queue, and /tmp is in memory."""
+    monkeypatch.delenv("TMPDIR", raising=False)
+    monkeypatch.setattr(backup_writer, "_TEMPORARY", Path("/proc/sys"))  # which root cannot write either
+    assert main(board.arguments("backup", str(tmp_path / "b.tar.gz"))) == 0
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/sys")
+    assert main(board.arguments("backup", str(tmp_path / "c.tar.gz"))) == 1
+    assert "no folder for temporary files can be made" in capsys.readouterr().err
 
 
 def test_a_disk_that_became_read_only(board: FilledAppliance, tmp_path: Path) -> None:
@@ -392,7 +440,7 @@ def test_a_mount_point_is_refused_before_anything_is_changed(
 def test_folders_of_an_overlay(tmp_path: Path, archive: Path) -> None:
     """Boards with a read-only root have an overlay over it, which cannot rename what is below."""
     board = fill(tmp_path / "board", "old")
-    with TemporaryDirectory(dir="/dev/shm") as memory:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
         layers = [Path(memory, name) for name in ("upper", "work")]
         for layer in layers:
             layer.mkdir()

@@ -21,7 +21,7 @@ def kill_everywhere(folder: Path) -> dict[str, list[dict[str, Any]]]:
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(DAEMON), str(TESTS)])},
         stdout=subprocess.PIPE,
         check=True,
-        timeout=120,
+        timeout=170,
     )
     results: dict[str, list[dict[str, Any]]] = json.loads(done.stdout)
     return results

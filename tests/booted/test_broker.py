@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.booted import bundles
-from support.booted.installing import DEVICE, configure, is_active, main_pid
+from support.booted.installing import DEVICE, INSTALL_S, configure, is_active, main_pid
 from support.booted.machine import BootedMachine
 
 pytestmark = [pytest.mark.booted, pytest.mark.xdist_group("booted")]
@@ -21,7 +21,7 @@ def machine(base: Path, release: str, tmp_path_factory: pytest.TempPathFactory) 
     """A machine with an appliance and its own broker, both from a bundle."""
     bundle = bundles.fresh(release, tmp_path_factory.mktemp("bundle"))
     with BootedMachine(base, binds={bundle: BUNDLE}) as machine:
-        machine.user("sudo", f"{BUNDLE}/install.sh", "--broker", timeout_s=300)
+        machine.user("sudo", f"{BUNDLE}/install.sh", "--broker", timeout_s=INSTALL_S)
         configure(machine, engine={"kind": "espeak"})
         machine.run("systemctl", "restart", "ishowtts")
         machine.wait_until(lambda: is_active(machine) and main_pid(machine), "the service", 60)
@@ -41,6 +41,6 @@ def test_its_passwords_belong_to_root_and_stay(machine: BootedMachine) -> None:
 
     before = secrets()
     assert before.count("root 600 ") >= 3
-    machine.user("sudo", f"{BUNDLE}/install.sh", "--broker", timeout_s=300)
+    machine.user("sudo", f"{BUNDLE}/install.sh", "--broker", timeout_s=INSTALL_S)
     assert secrets() == before
     assert machine.user("sudo", "ishowtts", "say", "And again.").returncode == 0

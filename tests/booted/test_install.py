@@ -10,6 +10,7 @@ import pytest
 
 from support.booted import bundles
 from support.booted.installing import (
+    INSTALL_S,
     configure,
     files,
     is_active,
@@ -19,7 +20,7 @@ from support.booted.installing import (
 )
 from support.booted.machine import BootedMachine
 
-pytestmark = [pytest.mark.booted, pytest.mark.xdist_group("booted"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.booted, pytest.mark.xdist_group("booted"), pytest.mark.timeout(900)]
 
 BUNDLE = "/media/stick"
 KEPT = ("/etc/ishowtts", "/var/lib/ishowtts", "/var/cache/ishowtts", "/var/log/ishowtts")
@@ -37,7 +38,7 @@ def test_an_installation_without_a_network_speaks_and_leaves_nothing_when_it_is_
     files_before, users_before = files(fresh), fresh.path("/etc/passwd").read_text()
     units_before = fresh.run("systemctl", "list-unit-files", "--no-legend").stdout
 
-    fresh.user("sudo", f"{BUNDLE}/install.sh", timeout_s=300)
+    fresh.user("sudo", f"{BUNDLE}/install.sh", timeout_s=INSTALL_S)
     assert is_active(fresh)
     assert "ishowtts" in fresh.path("/etc/passwd").read_text()
     for unit in ("ishowtts.service", "ishowtts-clocks.service", "ishowtts-clocks-repair.path"):

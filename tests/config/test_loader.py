@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -103,7 +104,7 @@ def test_every_fault_is_told_at_once_with_line_and_key() -> None:
         ("engine: {kind: f6}", "'auto', 'f5', 'hibari', 'espeak' or 'remote'"),
         ("- a", "must be a mapping"),
         ("a: [", "is not YAML"),
-        ("mqtt: &a [*a]", "nested too deeply"),
+        ("mqtt: &a [*a]", "its aliases (*name) repeat too much"),
         ("? [a]: b", "is not YAML"),
         ("a: !!python/object/apply:os.system [id]", "is not YAML"),
         ("limits: {too_long: trim}", "limits.too_long: must be 'reject' or 'cut'"),
@@ -236,6 +237,41 @@ def test_numbers_are_what_yaml_has_them_be() -> None:
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read"):
         config.load(tmp_path / "none.yaml")
+
+
+def test_a_pipe_a_folder_and_a_file_without_an_end_are_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "endless.yaml").symlink_to("/dev/zero")
+    with (tmp_path / "huge.yaml").open("wb") as huge:
+        huge.truncate(1 << 40)
+    for name, reason in [
+        ("pipe.yaml", "not a regular file"),
+        ("endless.yaml", "not a regular file"),
+        ("huge.yaml", "larger than 1 MiB"),
+        (".", "not a regular file"),
+    ]:
+        with pytest.raises(ConfigError, match=reason):
+            config.load(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "k0: &k0 [x, x]\n" + "".join(f"k{n}: &k{n} [{', '.join([f'*k{n - 1}'] * 9)}]\n" for n in range(1, 12)),
+        "device: &d {name: *d}",
+    ],
+    ids=["growing", "endless"],
+)
+def test_aliases_that_grow_without_end_are_refused_at_once(text: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="aliases"):
+        config.parse(text, "c.yaml")
+    (tmp_path / "c.yaml").write_text(text)
+    assert config.load_valid_part(tmp_path / "c.yaml") is None
+
+
+def test_an_alias_is_the_value_that_it_names() -> None:
+    parsed = config.parse("{telemetry: {interval_s: &n 5}, limits: {max_chars: *n}}", "c.yaml")
+    assert parsed.limits.max_chars == 5
 
 
 def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:

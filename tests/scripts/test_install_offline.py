@@ -76,6 +76,7 @@ def test_a_bundle_for_another_machine_is_refused(bundle: Path) -> None:
         ("architecture", "riscv64", "was made for the architecture riscv64, and this machine has "),
         ("python", "3.9", "was made for Python 3.9, and this machine has "),
         ("l4t", "36", "was made for L4T 36, and this machine has none"),
+        ("version", "../../../etc/cron.d/x", "is damaged: its manifest has no version"),
         ("format", "2", "has another format; use its own installer: sudo bash "),
     ):
         (bundle / "manifest").write_text(re.sub(f"^{key}=.*", f"{key}={value}", manifest, flags=re.MULTILINE))
@@ -303,6 +304,7 @@ def test_the_newest_torch_that_the_wheels_have_and_the_system_can_load_is_chosen
         (["a", "b"], 2, "it makes one folder, and two are named"),
         (["--wrong"], 2, "unknown option --wrong"),
         (["{full}"], 1, "is not empty, and it is not a bundle; name a new folder"),
+        (["/proc"], 1, "a disk is mounted at /proc; name a folder on it, such as /proc/ishowtts"),
     ],
 )
 def test_a_bundle_is_not_made_over_something_else(

@@ -164,6 +164,21 @@ def test_the_run_after_a_kill_during_the_switch_goes_back_first(upgraded: Instal
     assert upgraded.units_now() == units
 
 
+def test_nothing_of_an_interrupted_switch_is_left_for_the_next_one(machine: InstallMachine) -> None:
+    """A kill before the link `current` was made, as in an upgrade of a version before the releases."""
+    make_former_version(machine)
+    former = machine.path("/opt/ishowtts/venv")
+    for is_complete in (False, True):
+        if is_complete:
+            (former / ".complete").touch()
+        machine.path("/opt/ishowtts/.switch").write_text(f"{former}\n\n/queue\n/queue.before-1\n")
+        said = machine.call('finish_interrupted_switch; echo "kept: $queue_kept."')
+        assert ("going back" in said) == is_complete
+        assert "kept: .\n" in said
+        assert "rm -f /.complete" not in said
+        assert not machine.path("/opt/ishowtts/.switch").exists()
+
+
 def test_a_version_that_does_not_become_ready_gives_way_to_the_one_before(upgraded: InstallMachine) -> None:
     first, links = upgraded.release(), (upgraded.current.readlink(), upgraded.previous.readlink())
     unit = upgraded.units / "ishowtts.service"
@@ -316,7 +331,9 @@ def test_packages_that_no_release_shares_leave_the_cache(upgraded: InstallMachin
 
 
 def test_a_second_run_at_the_same_time_is_refused(upgraded: InstallMachine) -> None:
-    with upgraded.path("/run/ishowtts-install.lock").open("r+") as lock:
+    lock_file = upgraded.path("/run/ishowtts-install.lock")
+    assert stat.S_IMODE(lock_file.stat().st_mode) == 0o600, "no other user can hold the lock"
+    with lock_file.open("r+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = upgraded.run(LOCK_WAIT_S="0")
     assert (done.returncode, upgraded.calls) == (1, [])
@@ -344,6 +361,43 @@ def test_a_log_folder_that_is_a_link_is_refused(machine: InstallMachine) -> None
     done = machine.run()
     assert (done.returncode, machine.calls) == (1, [])
     assert "/var/log/ishowtts is a link" in done.stderr
+
+
+def test_a_folder_in_place_of_a_link_is_refused_before_the_switch(upgraded: InstallMachine) -> None:
+    before = upgraded.release()
+    upgraded.previous.unlink()
+    upgraded.previous.mkdir()
+    done = upgraded.run()
+    assert (done.returncode, upgraded.calls) == (1, [])
+    assert "/opt/ishowtts/previous is not a link" in done.stderr
+    assert upgraded.release() == before
+
+
+def test_a_log_that_is_a_link_is_refused(machine: InstallMachine) -> None:
+    """Who may write in /var/log, as the group syslog of Ubuntu, may have made the folder with it."""
+    machine.path("/var/log/ishowtts").mkdir()
+    machine.path("/var/log/ishowtts/install.log").symlink_to("/etc/fstab")
+    done = machine.run()
+    assert (done.returncode, machine.calls) == (1, [])
+    assert "install.log is a link" in done.stderr
+
+
+def test_a_run_whose_terminal_is_gone_goes_on(upgraded: InstallMachine) -> None:
+    """Each message fails, as after the end of an ssh session, or in `install.sh | head`."""
+    script = 'task() { echo "a message"; sleep 0.1; echo "another"; touch "$MACHINE/reached"; }\n'
+    done = upgraded.shell(f"{script} exec >/dev/full 2>&1; begin; part task 'A task'; run_parts")
+    assert done.returncode == 0
+    assert (upgraded.root / "reached").exists()
+    assert upgraded.path("/var/log/ishowtts/install.log").read_text().endswith("Z another\n")
+
+
+def test_variables_of_the_caller_lead_no_program_elsewhere(machine: InstallMachine) -> None:
+    (machine.root / "at-restart").write_text('env >"$MACHINE/environment"\n')
+    caller = {"PYTHONPATH": "/elsewhere", "PIP_TARGET": "/elsewhere", "UV_SYSTEM_PYTHON": "1", "CDPATH": "/elsewhere"}
+    machine.install("--no-line", **caller)
+    environment = dict(line.split("=", 1) for line in (machine.root / "environment").read_text().splitlines())
+    assert not caller.keys() & environment.keys()
+    assert "/usr/sbin" in environment["PATH"], "after `su`, runuser is not found without it"
 
 
 def test_the_copy_of_the_installer_removes_but_does_not_install(upgraded: InstallMachine) -> None:

@@ -200,6 +200,24 @@ def test_a_broker_keeps_what_the_operator_has_edited_and_its_passwords(machine: 
     assert passwd.exists()
 
 
+def test_a_purge_also_removes_what_an_interrupted_installation_has_made_of_a_broker(machine: InstallMachine) -> None:
+    machine.call("install_broker")
+    machine.path("/etc/mosquitto/conf.d/ishowtts.conf").unlink()
+    machine.call("remove_broker")
+    assert machine.path("/etc/mosquitto/ishowtts.passwd").exists()
+    machine.call("purge=yes; remove_broker")
+    assert list(machine.path("/etc/mosquitto").rglob("*.*")) == [machine.path("/etc/mosquitto/conf.d")]
+
+
+def test_no_password_is_left_in_a_temporary_folder(machine: InstallMachine, tmp_path: Path) -> None:
+    (tmp_path / "temporary").mkdir()
+    program = f"export TMPDIR={tmp_path}/temporary; mosquitto_passwd() {{ return $FAILS; }}; install_broker"
+    for fails in (1, 0):
+        done = machine.shell(f"FAILS={fails}; {program}")
+        assert (done.returncode == 0) == (fails == 0)
+        assert list((tmp_path / "temporary").iterdir()) == []
+
+
 def test_a_configuration_with_which_mosquitto_does_not_start_is_removed(machine: InstallMachine) -> None:
     machine.fail("systemctl restart")
     done = machine.shell("install_broker")
@@ -216,6 +234,7 @@ def test_a_configuration_with_which_mosquitto_does_not_start_is_removed(machine:
             "already configured, by /etc/mosquitto/conf.d/home.conf",
         ),
         ("/etc/mosquitto/mosquitto.conf", "allow_anonymous true\n", "already configured, by /etc/mosquitto/mosquitto"),
+        ("/etc/mosquitto/mosquitto.conf", "include_dir /srv/mqtt\n", "already configured, by /etc/mosquitto/mosquitto"),
         ("/etc/ishowtts/config.yaml", "mqtt: {host: hub.lan}\n", "names the broker hub.lan, port 1883"),
         ("/etc/ishowtts/mqtt-username", "kitchen\n", "the user kitchen of another broker"),
     ],
@@ -322,6 +341,20 @@ def test_a_configuration_that_the_new_version_cannot_use_stops_it_before_the_swi
     for right in ("device: {name: kitchen}\n", (ROOT / "config/ishowtts.yaml").read_text()):
         machine.config.write_text(right)
         assert machine.call("check_configuration") == ""
+
+
+def test_the_configuration_is_not_read_without_a_release_that_can(machine: InstallMachine) -> None:
+    """The Python of the system has no YAML library, nor has that of a release after an upgrade of the system."""
+    machine.config.parent.mkdir()
+    machine.config.write_text("mqtt: {host: hub.lan}\n")
+    python = machine.path("/opt/ishowtts/old/bin/python")
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "ModuleNotFoundError: No module named yaml" >&2; exit 1\n')
+    python.chmod(0o755)
+    read = 'config_file value "$CONFIG" mqtt.host'
+    assert machine.call(read) == "hub.lan\n"
+    for release in ("", '"$BASE/old"'):
+        assert machine.call(f"VENV=/nowhere; running_release() {{ echo {release}; }}; {read}") == ""
 
 
 def test_weights_are_fetched_with_the_new_release_and_their_failure_is_no_end(

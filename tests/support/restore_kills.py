@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import closing, redirect_stdout
 from pathlib import Path
@@ -45,7 +46,7 @@ def main() -> int:
     """Restore with and without renameat2."""
     folder = Path(sys.argv[1])
     # A kill loses nothing that was written, and a busy disk takes seconds.
-    os.fsync = _no_sync  # type: ignore[assignment]
+    os.fsync = _no_sync
     print(json.dumps({"exchange": _kills(folder, exchange), "two renames": _kills(folder, lambda _one, _other: False)}))
     return 0
 
@@ -101,7 +102,12 @@ def _killed_before(step: int, action: Callable[[], object], swap: Exchange) -> b
     if (child := os.fork()) == 0:
         _count_down(step, swap)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        os._exit(1 if action() else 0)
+        try:
+            os._exit(1 if action() else 0)
+        except Exception:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         return True
@@ -125,7 +131,7 @@ def _count_down(left: int, swap: Exchange) -> None:
         return swap(one, other)
 
     sys.addaudithook(audited)
-    replacement.exchange = counted  # type: ignore[attr-defined]
+    replacement.exchange = counted
 
 
 def prepare(folder: Path) -> None:

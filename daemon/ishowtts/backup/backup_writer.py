@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -32,11 +31,14 @@ from ishowtts.errors import BackupError
 from ishowtts.inbox import snapshot
 from ishowtts.inbox.database_file import FileDamaged
 from ishowtts.model import timestamp
+from ishowtts.util.file_lock import lock_file
 from ishowtts.util.files import open_regular
 from ishowtts.util.user_rights import as_owner_of
 
 ALWAYS = ("voices", "uploaded-voices", "chimes")
 _TEMPORARY = Path("/var/tmp")  # noqa: S108  on a disk, unlike /tmp, which may be in memory
+_PREFIX = "ishowtts-backup-"
+_LEFT_AFTER_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,35 @@ def _sources(origin: BackupOrigin) -> tuple[list[SourceFile], list[str]]:
 
 
 @contextmanager
+def _private_folder() -> Iterator[Path]:
+    """A folder for the copy of the queue, which has private texts. What killed backups have left is removed."""
+    where = None if os.environ.get("TMPDIR") or not _TEMPORARY.is_dir() else _TEMPORARY
+    if where is not None:
+        for left in where.glob(f"{_PREFIX}*"):
+            with suppress(OSError):
+                _remove_left(left)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=where) as folder, _folder_lock(Path(folder)):
+        yield Path(folder)
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove a folder of this user that no backup uses. Raises OSError."""
+    with _folder_lock(folder) as (locked, status):
+        # A backup that has just begun has not locked its folder yet.
+        if locked and status.st_uid == os.geteuid() and time.time() - status.st_mtime > _LEFT_AFTER_S:
+            shutil.rmtree(folder)
+
+
+@contextmanager
+def _folder_lock(folder: Path) -> Iterator[tuple[bool, os.stat_result]]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield lock_file(descriptor), os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def _copied_queue(path: Path) -> Iterator[tuple[SourceFile | None, ArchivedQueue | None]]:
     """A copy of the queue in a private folder; nothing if no daemon has ever run here."""
     with as_owner_of(path.parent):
@@ -134,13 +165,12 @@ def _copied_queue(path: Path) -> Iterator[tuple[SourceFile | None, ArchivedQueue
     if not exists:
         yield None, None
         return
-    where = None if os.environ.get("TMPDIR") or not _TEMPORARY.is_dir() else _TEMPORARY
-    with tempfile.TemporaryDirectory(prefix="ishowtts-backup-", dir=where) as folder:
-        copy = Path(folder) / "inbox.sqlite"
+    with _private_folder() as folder:
+        copy = folder / "inbox.sqlite"
         copy.touch(0o600)
         origin = path
         if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
-            origin = _copied_files(path, Path(folder))
+            origin = _copied_files(path, folder)
         with as_owner_of(origin.parent):
             source = snapshot.open_source(origin)
         with closing(source):
@@ -153,7 +183,22 @@ def _copied_queue(path: Path) -> Iterator[tuple[SourceFile | None, ArchivedQueue
             with as_owner_of(origin.parent):
                 source.close()  # SQLite removes its files beside the queue if nobody else uses it
         queue = ArchivedQueue(version=found.version, waiting=found.waiting, ended=found.ended)
-        yield SourceFile(QUEUE, copy, Path(folder)), queue
+        yield SourceFile(QUEUE, copy, folder), queue
+
+
+@contextmanager
+def _private_folder() -> Iterator[Path]:
+    """A folder for the copy of the queue, which only this user can open; in memory if no disk can be written."""
+    on_disk = not os.environ.get("TMPDIR") and os.access(_TEMPORARY, os.W_OK)
+    try:
+        made = tempfile.TemporaryDirectory(prefix="ishowtts-backup-", dir=_TEMPORARY if on_disk else None)
+    except OSError as error:
+        raise BackupError(
+            f"no folder for temporary files can be made ({error.strerror}); name another place:"
+            " sudo TMPDIR=FOLDER ishowtts backup FILE"
+        ) from error
+    with made as folder:
+        yield Path(folder)
 
 
 def _copied_files(path: Path, folder: Path) -> Path:
@@ -168,14 +213,15 @@ def _copied_files(path: Path, folder: Path) -> Path:
                 file = open_regular(path.with_name(path.name + tail), follow_links=False)
                 original = stack.enter_context(file)
             with (folder / f"{copy.name}{tail}").open("wb") as out:
-                shutil.copyfileobj(original, out)
+                while chunk := _read(original, CHUNK_BYTES, path):
+                    out.write(chunk)
     return copy
 
 
 def _examined(source: SourceFile) -> ArchivedFile:
     digest, size = hashlib.sha256(), 0
     with _opened(source) as file:
-        while chunk := file.read(CHUNK_BYTES):
+        while chunk := _read(file, CHUNK_BYTES, source.path):
             digest.update(chunk)
             size += len(chunk)
     found = ArchivedFile(name=source.name, size=size, sha256=digest.hexdigest())
@@ -187,14 +233,22 @@ def _write(tar: TarWriter, source: SourceFile, file: ArchivedFile) -> None:
     digest, left = hashlib.sha256(), file.size
     tar.begin(file.name, file.size)
     with _opened(source) as content:
-        while left and (chunk := content.read(min(left, CHUNK_BYTES))):
+        while left and (chunk := _read(content, min(left, CHUNK_BYTES), source.path)):
             digest.update(chunk)
             tar.write(chunk)
             left -= len(chunk)
-        changed = left or content.read(1) or digest.hexdigest() != file.sha256
+        changed = left or _read(content, 1, source.path) or digest.hexdigest() != file.sha256
     if changed:
         raise BackupError(f"{source.path} was changed while the backup was made; make it again")
     tar.end(file.size)
+
+
+def _read(file: BinaryIO, size: int, path: Path) -> bytes:
+    """Read a part of a file. A failed read names no file, and would pass for a fault of the archive."""
+    try:
+        return file.read(size)
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
 @contextmanager
@@ -218,4 +272,8 @@ def _readable(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.filename is None:  # of the archive, not of the file
             raise
-        raise BackupError(f"{path} cannot be read ({error.strerror}); fix it, or move it away") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> BackupError:
+    return BackupError(f"{path} cannot be read ({error.strerror}); fix it, or move it away")

@@ -105,3 +105,5 @@ class TarReader:
             raise BackupError(f"{_DAMAGED}, or is not a backup of ishowtts ({error})") from error
         except (EOFError, zlib.error) as error:
             raise BackupError(f"{_DAMAGED} ({error})") from error
+        except OSError as error:  # of the disk, or of the pipe
+            raise BackupError(f"the archive cannot be read ({error.strerror}); copy it again") from error

@@ -99,7 +99,7 @@ def _complete_file(target: Path) -> Iterator[BinaryIO]:
     """A file that takes the place of `target` at the end of the block, complete and on disk, or not at all."""
     part = target.with_name(f".{target.name}.part")
     try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as stream:
             # An earlier run that was killed may have left it. The lock shows whether one still writes it.
             if not lock_file(descriptor) or not _is_ours(part, descriptor):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import re
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from ishowtts.config.schema import Config, why
 from ishowtts.errors import ConfigError, NamedFileError
+from ishowtts.util.files import read_bounded
 
 _MAX_CONFIG_BYTES = 1 << 20
 _MOST_PASSES = 5  # a fault may show only after another one is gone
@@ -74,7 +76,7 @@ def load_valid_part(path: Path) -> tuple[Config, frozenset[str]] | None:
     """
     try:
         text = _read(path)
-        _, lines = _walk(yaml.compose(text, Loader=_ConfigLoader), str(path))
+        _, lines = _walk(yaml.compose(text, Loader=_ConfigLoader), str(path), len(text))
         data: Any = yaml.load(text, Loader=_ConfigLoader)  # noqa: S506 - a SafeLoader
     except (ConfigError, yaml.YAMLError, RecursionError):
         return None
@@ -108,11 +110,11 @@ def _remove(data: dict[Any, Any], path: tuple[str | int, ...]) -> tuple[str | in
 def _read(path: Path) -> str:
     """The text of the file. Raises ConfigError."""
     try:
-        raw = path.read_bytes()
+        raw = read_bounded(path, _MAX_CONFIG_BYTES)
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise ConfigError([f"{path}: is larger than 1 MiB; this is not a configuration of iShowTTS"]) from error
         raise NamedFileError([f"{path}: cannot be read ({why(error)}); name another file with --config"]) from error
-    if len(raw) > _MAX_CONFIG_BYTES:
-        raise ConfigError([f"{path}: is larger than 1 MiB; this is not a configuration of iShowTTS"])
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -123,7 +125,7 @@ def parse(text: str, source: str) -> Config:
     """Validate a configuration given as text; `source` names it in messages."""
     try:
         node = yaml.compose(text, Loader=_ConfigLoader)
-        problems, lines = _walk(node, source)
+        problems, lines = _walk(node, source, len(text))
         data: Any = yaml.load(text, Loader=_ConfigLoader) if not problems else None  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -191,12 +193,24 @@ def _section_at(data: dict[Any, Any], path: tuple[str, ...], *, create: bool = F
     return section
 
 
-def _walk(node: yaml.Node | None, source: str) -> tuple[list[str], Lines]:
-    """Find the line number of every key; report keys that are given twice."""
+def _walk(node: yaml.Node | None, source: str, chars: int) -> tuple[list[str], Lines]:
+    """Find the line number of every key; report keys that are given twice.
+
+    Nine aliases in each of nine levels would grow 400 bytes into 9^9 values. A text without aliases has at most as many
+    values as characters.
+
+    Raises:
+        ConfigError: aliases make more values than the text has characters.
+    """
     problems: list[str] = []
     lines: Lines = {}
+    left = chars
 
     def visit(node: yaml.Node, path: tuple[str | int, ...]) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ConfigError([f"{source}: its aliases (*name) repeat too much; write the values out"])
         lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode):
             seen: set[str] = set()

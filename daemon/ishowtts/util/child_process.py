@@ -8,6 +8,11 @@ folder comes first instead. This file removes it before it imports anything (`sy
 
 import sys
 
+OOM_SCORE_ADJ = 500
+"""What each child process has at least: half of the memory counts as its own when the kernel chooses a victim."""
+
+_OOM_SCORE_FILE = "/proc/self/oom_score_adj"
+
 
 def command(module: str, *arguments: str) -> list[str]:
     """Builds the command line that runs `module` as `python -m` would.
@@ -19,8 +24,21 @@ def command(module: str, *arguments: str) -> list[str]:
     return [sys.executable, __file__, module, *arguments]
 
 
+def offer_to_oom_killer() -> None:
+    """Makes the kernel end this process before its parent if memory runs out, unless /proc cannot be written."""
+    try:
+        with open(_OOM_SCORE_FILE, "r+") as file:  # noqa: PTH123 - nothing is imported yet
+            score = max(int(file.read()), OOM_SCORE_ADJ)
+            file.seek(0)
+            file.write(str(score))
+    except OSError:
+        pass
+
+
 def main() -> None:
     """Runs the module that the command line names."""
+    # Before the imports: while they run, the daemon may still be the larger process.
+    offer_to_oom_killer()
     folder, _, _ = __file__.rpartition("/")
     # This folder must not serve top-level imports: its modules would hide packages of the same name.
     sys.path[:] = [entry for entry in sys.path if entry not in ("", folder)]

@@ -28,31 +28,73 @@ def stop_asked(on_hang_up: Callable[[], None] | None = None) -> Iterator[threadi
     """
     asked = threading.Event()
 
-    def stop(number: int, _frame: FrameType | None) -> None:
-        log.info("%s: stopping", signal.Signals(number).name)
-        asked.set()
-
-    def ignore(number: int, _frame: FrameType | None) -> None:
-        log.info("%s is ignored", signal.Signals(number).name)
-
-    def hang_up(number: int, frame: FrameType | None) -> None:
-        if terminal:
-            stop(number, frame)
-        elif on_hang_up is None:
-            ignore(number, frame)
-        else:
+    def handle(number: int) -> None:
+        if number in _STOP or (number == signal.SIGHUP and terminal):
+            log.info("%s: stopping", signal.Signals(number).name)
+            asked.set()
+        elif number == signal.SIGHUP and on_hang_up is not None:
             log.info("SIGHUP: the configuration is read again")
             on_hang_up()
+        else:
+            log.info("%s is ignored", signal.Signals(number).name)
 
     terminal = has_terminal()
-    handlers = {**dict.fromkeys(_STOP, stop), **dict.fromkeys(_IGNORED, ignore), signal.SIGHUP: hang_up}
-    former = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    handler = _one_at_a_time(handle)
+    former = {number: signal.signal(number, handler) for number in (*_STOP, *_IGNORED, signal.SIGHUP)}
     release_hang_up()
     try:
         yield asked
     finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
+        for number, former_handler in former.items():
+            signal.signal(number, former_handler)
+
+
+def _one_at_a_time(handle: Callable[[int], None]) -> Callable[[int, FrameType | None], None]:
+    """Returns a signal handler that is never within itself.
+
+    Python calls a handler in the middle of another one, which may hold a lock that both take. A flood of SIGHUP from
+    three processes ended the daemon. What comes meanwhile is handled after that, once for each signal.
+    """
+    waiting: set[int] = set()
+    running = False
+
+    def handler(number: int, _frame: FrameType | None) -> None:
+        nonlocal running
+        waiting.add(number)
+        while waiting and not running:
+            running = True
+            try:
+                for each in tuple(waiting):
+                    waiting.discard(each)
+                    handle(each)
+            finally:
+                running = False
+
+    return handler
+
+
+def _one_at_a_time(handle: Callable[[int], None]) -> Callable[[int, FrameType | None], None]:
+    """Returns a signal handler that is never within itself.
+
+    Python calls a handler in the middle of another one, which may hold a lock that both take. A flood of SIGHUP from
+    three processes ended the daemon. What comes meanwhile is handled after that, once for each signal.
+    """
+    waiting: set[int] = set()
+    running = False
+
+    def handler(number: int, _frame: FrameType | None) -> None:
+        nonlocal running
+        waiting.add(number)
+        while waiting and not running:
+            running = True
+            try:
+                for each in tuple(waiting):
+                    waiting.discard(each)
+                    handle(each)
+            finally:
+                running = False
+
+    return handler
 
 
 def release_hang_up() -> None:

@@ -102,8 +102,9 @@ def test_keys_that_came_with_a_later_version(places: Installation) -> None:
     assert only(places).fix == f"copy what you want to change from {places.config}.new"
     places.config.write_text("state_dir: /var\n")
     assert only(places).verdict == "ok", "a file that has only what differs"
-    places.config.write_text("[")
-    assert only(places).verdict == "ok", "`check` says it"
+    for broken in ("[", "device: &d {name: *d}"):
+        places.config.write_text(broken)
+        assert only(places).verdict == "ok", "`check` says it"
 
 
 def test_an_unfinished_restore(places: Installation) -> None:

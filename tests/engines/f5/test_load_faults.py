@@ -49,6 +49,24 @@ def test_the_program_names_the_library_that_torch_lacks_and_its_package(broken: 
     )
 
 
+def test_the_program_names_a_wheel_that_is_missing(tmp_path: Path) -> None:
+    """torch ends with a ValueError then, not with the error of the loader."""
+    (tmp_path / "nvidia").mkdir()
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch/__init__.py").write_text(
+        "raise ValueError(f'libcublasLt.so.*[0-9] not found in the system path {[]}')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "ishowtts.engines.f5.gpu_check"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT / 'daemon'}"}, cwd=tmp_path,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout == (
+        "the library libcublasLt.so is missing; it is in the Python package nvidia-cublas: run install.sh again\n"
+    )
+
+
 def test_a_symbol_that_no_library_has_is_named(tmp_path: Path) -> None:
     if shutil.which("gcc") is None:
         pytest.skip("gcc is not installed")

@@ -23,7 +23,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 CHECKOUT = f"/home/{NORMAL_USER}/ishowtts"
 DEVICE = "hall"
 SOUNDS = "/var/lib/ishowtts/state/sounds"
-INSTALL_S = 300.0
+INSTALL_S = 500.0
 _UV_CACHE = "/srv/uv-cache"
 
 CACHES = {"UV_CACHE_DIR": f"{_UV_CACHE}/uv", "PIP_CACHE_DIR": f"{_UV_CACHE}/pip", "UV_LINK_MODE": "copy"}

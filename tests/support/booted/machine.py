@@ -77,6 +77,7 @@ class BootedMachine:
         self._cgroup = required_cgroup() / self._name
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._systemd_pid = 0
+        self._guard: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> BootedMachine:
         upper, work = self._folder / "upper", self._folder / "work"
@@ -137,6 +138,12 @@ class BootedMachine:
                 start_new_session=True,
             )
         eventually(self._has_systemd, "systemd in the container", _BOOT_S)
+        # If this process is killed, the pipe closes, and the container ends too.
+        self._guard = subprocess.Popen(
+            ["sh", "-c", 'cat >/dev/null; kill -9 "$0"', str(self._systemd_pid)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
         eventually(self._has_started, "the end of the boot", _BOOT_S)
         if self._network:
             self._proxy = HostProxy(self._systemd_pid)
@@ -233,6 +240,10 @@ class BootedMachine:
         if self._nspawn is None:
             return
         self.cut_network()
+        if self._guard is not None:
+            self._guard.kill()
+            self._guard.communicate()
+            self._guard = None
         if self._systemd_pid:
             # The kernel ends the whole PID namespace with its first process. The end of nspawn would leave it running.
             kill(self._systemd_pid)
@@ -323,7 +334,12 @@ class BootedMachine:
     def _remove(self) -> None:
         self.kill()
         unmount(self._merged)
+        eventually(self._has_removed_files, f"the removal of {self._folder}")
+
+    def _has_removed_files(self) -> bool:
         shutil.rmtree(self._folder, ignore_errors=True)
+        # A process that is being killed may still have added a file.
+        return not self._folder.exists()
 
 
 def _certificates() -> dict[Path, str]:

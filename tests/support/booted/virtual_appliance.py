@@ -83,8 +83,3 @@ def status(machine: VirtualMachine) -> dict[str, Any]:
 def main_pid(machine: VirtualMachine, unit: str = "ishowtts") -> int:
     """Returns the PID of a service; 0 if it does not run."""
     return int(machine.run("systemctl", "show", "-P", "MainPID", unit).stdout)
-
-
-def property_us(machine: VirtualMachine, unit: str, name: str) -> int:
-    """Returns a time of a unit on the monotonic clock, in µs since the kernel began."""
-    return int(machine.run("systemctl", "show", "-P", f"{name}TimestampMonotonic", unit).stdout)

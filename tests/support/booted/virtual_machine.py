@@ -33,8 +33,6 @@ class VirtualMachine:
         clock: The time of its hardware clock at each boot, as in `2001-01-01T00:00:00`. None is the time of the host.
         cache: The cache mode of the disk in QEMU. With `writeback`, a power cut also loses what the machine has
             written to the disk without a flush.
-        counts_instructions: Whether its time passes with the instructions of its only core, 10⁹ a second, so that its
-            times do not depend on the speed and the load of this host.
         sound: The WAV file with what is played on the USB cards of `plug_in_card`.
     """
 
@@ -45,11 +43,8 @@ class VirtualMachine:
         memory_mb: int = 2048,
         clock: str | None = None,
         cache: str = "writeback",
-        counts_instructions: bool = False,
     ) -> None:
         self._files, self._memory_mb, self._clock, self._cache = files, memory_mb, clock, cache
-        # One instruction takes 1 ns: 2 ** 0.
-        self._speed = ("-smp", "1", "-icount", "shift=0") if counts_instructions else ("-smp", "2")
         self._folder = tempfile.TemporaryDirectory(prefix="ishowtts-vm-")
         self.folder = Path(self._folder.name)
         self.sound = self.folder / "sound.wav"
@@ -81,12 +76,11 @@ class VirtualMachine:
         agent, monitor = self.folder / "agent", self.folder / "monitor"
         for path in (agent, monitor):
             path.unlink(missing_ok=True)
-        accelerator = "tcg" if "-icount" in self._speed else _ACCELERATOR
         with (self.folder / "qemu.log").open("ab") as log:
             self._qemu = subprocess.Popen(
                 [
                     "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35",
-                    "-accel", accelerator, "-cpu", "max", *self._speed, "-m", str(self._memory_mb),
+                    "-accel", _ACCELERATOR, "-cpu", "max", "-smp", "2", "-m", str(self._memory_mb),
                     "-kernel", self._files.kernel, "-initrd", self._files.initramfs,
                     "-append", "console=ttyS0 quiet mitigations=off random.trust_cpu=on panic=-1",
                     "-no-reboot",

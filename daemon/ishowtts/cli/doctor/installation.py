@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ishowtts.backup.manifest import JOURNAL
 from ishowtts.cli.findings import Finding
 from ishowtts.config import DEFAULT_PATH, Config
+from ishowtts.util import strict_yaml
+from ishowtts.util.files import read_bounded
 
 _MOST_NAMED = 12
 _UPGRADE_MB = 1000  # an upgrade with the same torch; install.sh checks the exact figure
@@ -138,8 +138,9 @@ def _examine_config(places: Installation, release: Path) -> Iterator[Finding]:
 def _keys(path: Path) -> list[str]:
     """The dotted keys of a YAML file; none if it cannot be read. `ishowtts check` says what is wrong with it."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError):
+        # Aliases could make 400 bytes endless, so a file that has some counts as one without keys.
+        content = strict_yaml.load(read_bounded(path, strict_yaml.MOST_BYTES).decode("utf-8"))
+    except (OSError, ValueError):
         return []
     return list(_flattened(content, "")) if isinstance(content, dict) else []
 

@@ -11,6 +11,8 @@ from importlib.util import find_spec
 
 _MOST_CHARACTERS = 2000
 _MISSING = re.compile(r"(lib[A-Za-z0-9_+.-]{1,80}?\.so[0-9.]{0,20}): cannot open shared object file")
+# torch's own message for a library of a wheel that it looks for after the loader has not found it.
+_NO_WHEEL = re.compile(r"(lib[A-Za-z0-9_+-]{1,80}\.so)\.\*\[0-9\] not found in the system path")
 _NEWER_SYSTEM = re.compile(r"version `((?:GLIBC|GLIBCXX|CXXABI)_[0-9.]{1,12})' not found")
 _SYMBOL = re.compile(r"undefined symbol: ([A-Za-z0-9_@.]{1,200})")
 
@@ -68,7 +70,7 @@ def explain(message: str, *, stock: bool) -> tuple[str, str] | None:
         None for a message of another kind.
     """
     message = message[:_MOST_CHARACTERS]
-    if missing := _MISSING.search(message):
+    if missing := _MISSING.search(message) or _NO_WHEEL.search(message):
         return f"the library {missing.group(1)} is missing", _package_fix(missing.group(1), stock=stock)
     if newer := _NEWER_SYSTEM.search(message):
         return (

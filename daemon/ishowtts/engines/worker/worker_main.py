@@ -37,13 +37,12 @@ from ishowtts.engines.worker.wire import (
 )
 from ishowtts.errors import Cancelled, EngineError, IShowError, SynthesisError, VoiceError, WeightsError
 from ishowtts.model import Segment
-from ishowtts.util import logs
+from ishowtts.util import child_process, logs
 
 log = logging.getLogger(__name__)
 
 _SEND_TIMEOUT_S = 30.0
 _IDLE_AFTER_S = 1.0  # until background tuning starts: lines arrive in bursts
-_OOM_SCORE_ADJ = 500
 _PR_SET_PDEATHSIG = 1
 _MAX_SOUND_BYTES = MAX_FRAME_BYTES - 4096
 _NAMED_ERRORS = (WeightsError, VoiceError, SynthesisError)
@@ -210,7 +209,7 @@ class Worker:
 
 
 def configure_process() -> None:
-    """Makes sure that this process ends with the daemon, and that the kernel kills it first if memory runs out."""
+    """Makes sure that this process ends with the daemon, and says if the kernel may kill others before it."""
     faulthandler.enable()  # SIGABRT from the daemon writes every thread's stack to the log
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core of a CUDA process would fill the disk
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM):
@@ -221,7 +220,8 @@ def configure_process() -> None:
     end_with_parent()
     score = Path("/proc/self/oom_score_adj")
     try:
-        score.write_text(str(max(int(score.read_text()), _OOM_SCORE_ADJ)))
+        if int(score.read_text()) < child_process.OOM_SCORE_ADJ:
+            log.warning("if memory runs out, the kernel may kill another process first: %s is read-only", score)
     except OSError as error:
         log.warning("if memory runs out, the kernel may kill another process first: %s: %s", score, error.strerror)
 
