@@ -157,6 +157,7 @@ if [ "$uninstall" = yes ]; then
 fi
 if [ "$rollback" = yes ]; then
     begin
+    check_links
     finish_interrupted_switch
     part check_rollback "Check the version before"
     part prepare_return "Keep what a return needs"
@@ -207,6 +208,7 @@ clean_up() {
 }
 
 begin
+check_links
 finish_interrupted_switch
 part check_machine "Check this machine"
 part install_packages "Install the packages of the system"

@@ -196,11 +196,15 @@ return_queue() {  # gives the queue back to the release before
     step on_queue move "$queue_kept" "$queue"
 }
 
-finish_interrupted_switch() {  # goes back if an earlier run was killed during its switch
-    local noted link
+check_links() {  # refuses what a switch could not replace
+    local link
     for link in "$CURRENT" "$PREVIOUS" "$BASE/install.sh"; do
         [ -L "$link" ] || [ ! -e "$link" ] || die "$link is not a link, as install.sh makes it; move it away and run this again"
     done
+}
+
+finish_interrupted_switch() {  # goes back if an earlier run was killed during its switch
+    local noted
     if [ ! -e "$SWITCH" ]; then return; fi
     mapfile -t noted <"$SWITCH"
     switch_before=${noted[0]-} switch_previous=${noted[1]-} queue=${noted[2]-} queue_kept=${noted[3]-}
