@@ -11,8 +11,8 @@ from support.booted.installing import DEVICE, SOUNDS
 from support.booted.virtual_machine import VirtualMachine
 
 # Ten times as long as on a board, and the tests share their cores.
-_READY_S = 400.0
-_EVENT_S = 240.0
+_READY_S = 600.0
+_EVENT_S = 600.0
 EVENTS = "/run/events"
 """The file of `record_events`."""
 
