@@ -13,7 +13,7 @@ from pathlib import Path
 
 from support.booted.installing import CACHES, CHECKOUT, INSTALL_S, REPOSITORY, copy_checkout, shared_cache
 from support.booted.machine import BootedMachine
-from support.booted.roots import base_root, cache_folder
+from support.booted.roots import base_root, cache_folder, lock_cache
 
 _FORMAT = re.compile("^BUNDLE_FORMAT=.*", re.MULTILINE)
 
@@ -21,7 +21,11 @@ _FORMAT = re.compile("^BUNDLE_FORMAT=.*", re.MULTILINE)
 def build(release: str) -> Path:
     """Return a bundle without F5 for this release. The first call makes it in a machine with a network."""
     folder = _folder(release)
-    if not folder.is_dir():
+    if folder.is_dir():
+        return folder
+    with lock_cache():
+        if folder.is_dir():  # another process has built it while this one waited
+            return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent) as new:
             with BootedMachine(
