@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import tarfile
@@ -21,10 +22,12 @@ from ishowtts.backup import backup_writer, restoring
 from ishowtts.backup.backup_reader import BackupReader
 from ishowtts.backup.backup_writer import BackupOrigin, write_backup
 from ishowtts.backup.manifest import JOURNAL
+from ishowtts.cli import restore
 from ishowtts.cli.main import main
 from ishowtts.config import load
 from ishowtts.errors import BackupError
 from ishowtts.inbox import count_history, read_setting, wait_for
+from ishowtts.inbox.database_file import lock
 from ishowtts.inbox.queue_types import HistoryFilter
 from ishowtts.model import Priority
 from ishowtts.util.file_lock import lock_file
@@ -316,7 +319,7 @@ def test_a_full_disk_leaves_nothing(board: FilledAppliance, small_disk: Path, ca
 def test_a_read_that_fails_names_the_file(board: FilledAppliance, capsys: Capture) -> None:
     """As a failing card does it. The first page of a process's memory gives EIO, too."""
     failing = Path("/proc/self/mem")
-    with pytest.raises(BackupError, match="/proc/self/mem cannot be read"):
+    with pytest.raises(BackupError, match=r"^/proc/self/mem cannot be read "):
         write_backup(BackupOrigin(load(board.config), failing, "x", None), io.BytesIO())
     assert main(board.arguments("restore", str(failing), "--dry-run")) == 1
     assert capsys.readouterr().err == "ishowtts: the archive cannot be read (Input/output error); copy it again\n"
@@ -479,6 +482,27 @@ def test_folders_of_an_overlay(tmp_path: Path, archive: Path) -> None:
             assert not list(board.folder.rglob("*.restore-new"))
         finally:
             subprocess.run(["umount", board.folder], check=True)
+
+
+def test_a_signal_during_a_restore_does_not_leave_the_service_stopped(
+    board: FilledAppliance, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon = lock(board.state / "inbox.sqlite")
+    happened: list[str] = []
+
+    def systemctl(verb: str) -> None:
+        happened.append(verb)
+        if verb == "stop":
+            os.close(daemon)
+            os.kill(os.getpid(), signal.SIGTERM)  # as at the end of an ssh session, which sends SIGHUP
+
+    monkeypatch.setattr(restore, "_systemctl", systemctl)
+    former = signal.signal(signal.SIGTERM, lambda *_: happened.append("signal"))
+    try:
+        assert main(board.arguments("restore", str(archive), "--stop")) == 0
+    finally:
+        signal.signal(signal.SIGTERM, former)
+    assert happened == ["stop", "start", "signal"]
 
 
 def test_usage_in_words(board: FilledAppliance, archive: Path, capsys: Capture) -> None:

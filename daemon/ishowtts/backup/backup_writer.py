@@ -131,17 +131,16 @@ def _sources(origin: BackupOrigin) -> tuple[list[SourceFile], list[str]]:
 
 @contextmanager
 def _private_folder() -> Iterator[Path]:
-    """A folder for the copy of the queue, which has private texts; in memory if no disk can be written.
+    """A folder for the copy of the queue, which only this user can open; in memory if no disk can be written.
 
     What killed backups have left is removed.
     """
-    where = None if os.environ.get("TMPDIR") or not os.access(_TEMPORARY, os.W_OK) else _TEMPORARY
-    if where is not None:
-        for left in where.glob(f"{_PREFIX}*"):
-            with suppress(OSError):
-                _remove_left(left)
+    on_disk = not os.environ.get("TMPDIR") and os.access(_TEMPORARY, os.W_OK)
+    for left in _TEMPORARY.glob(f"{_PREFIX}*") if on_disk else ():
+        with suppress(OSError):
+            _remove_left(left)
     try:
-        made = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=where)
+        made = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=_TEMPORARY if on_disk else None)
     except OSError as error:
         raise BackupError(
             f"no folder for temporary files can be made ({error.strerror}); name another place:"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -223,18 +224,36 @@ def _service_stopped(inbox_file: Path, *, stop: bool) -> Iterator[None]:
     if not stop or not restoring.in_use(inbox_file):
         yield
         return
-    _systemctl("stop")
+    with _held_back():
+        try:
+            _systemctl("stop")
+            yield
+        finally:
+            _systemctl("start")
+
+
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """Let Ctrl-C, SIGTERM and SIGHUP come after the block: a service that was stopped must start again."""
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    former = {number: signal.signal(number, lambda which, _frame: came.append(which)) for number in numbers}
     try:
         yield
     finally:
-        _systemctl("start")
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def _systemctl(verb: str) -> None:
     try:
+        # A session of its own, because Ctrl-C would end it too.
         done = subprocess.run(
-            ["systemctl", verb, _SERVICE], capture_output=True, text=True, timeout=_SYSTEMCTL_S, check=False
-        )
+            ["systemctl", verb, _SERVICE],
+            capture_output=True, text=True, timeout=_SYSTEMCTL_S, check=False, start_new_session=True,
+        )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BackupError(f"systemctl {verb} {_SERVICE} does not work here ({error}); do it by hand") from error
     if done.returncode != 0:
