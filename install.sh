@@ -51,11 +51,20 @@ while [ $# -gt 0 ]; do
         --dry-run) dry_run=yes ;;
         --no-start) start=no ;;
         --bench) bench=yes ;;
-        --with-transcription) transcription=yes ;;
+        --with-transcription | --without-transcription)
+            choose=yes
+            if [ "$1" = --without-transcription ]; then choose=no; fi
+            [ "${transcription:-$choose}" = "$choose" ] ||
+                refuse "--with-transcription and --without-transcription exclude each other"
+            transcription=$choose
+            ;;
         --ignore-gpu) ignore_gpu=yes ;;
-        --without-transcription) transcription=no ;;
-        --without-f5) f5=no ;;
-        --with-f5) f5=yes ;;
+        --with-f5 | --without-f5)
+            choose=yes
+            if [ "$1" = --without-f5 ]; then choose=no; fi
+            [ "${f5:-$choose}" = "$choose" ] || refuse "--with-f5 and --without-f5 exclude each other"
+            f5=$choose
+            ;;
         --uninstall) uninstall=yes ;;
         --purge) purge=yes ;;
         --rollback) rollback=yes ;;
@@ -214,6 +223,7 @@ else
     echo "installed: the version $(name_of "$VENV"); 'systemctl status ishowtts' shows the service," \
         "'sudo ishowtts doctor' lists what is missing"
     say_gpu_fault
+    if [ "$broker" = yes ]; then say_broker; fi
     if ! is_enabled ishowtts-gateway.service; then
         echo "for a page at http://127.0.0.1:8770/: sudo systemctl enable --now ishowtts-gateway (docs/gateway.md)"
     fi

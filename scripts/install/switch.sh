@@ -157,8 +157,9 @@ go_back() {  # after a switch that failed: makes the release before the current 
     local failed=$VENV warnings=''
     switching=''
     if [ "$start" = yes ] && [ "$switch_began_s" -gt 0 ] && [ -d /run/systemd/system ]; then
-        warnings=$(journalctl --quiet --no-pager -o cat -n 10 -p warning --since "@$switch_began_s" \
-            -u ishowtts.service -u ishowtts-gateway.service)
+        # With --since, -n of systemd 252 takes the first entries. The last line of a traceback names the error.
+        warnings=$(journalctl --quiet --no-pager -o cat -p warning --since "@$switch_began_s" \
+            -u ishowtts.service -u ishowtts-gateway.service | tail -n 10)
     fi
     if [ -n "$warnings" ]; then printf 'the last warnings of the services:\n%s\n' "$warnings" >&2; fi
     if [ -z "$switch_before" ]; then return; fi

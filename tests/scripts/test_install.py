@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -254,6 +255,16 @@ def test_only_packages_that_are_missing_are_asked_of_apt(machine: InstallMachine
         "apt-get update -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0",
         "apt-get install -y -qq --no-install-recommends espeak-ng -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("part", ["f5", "transcription"])
+def test_a_part_cannot_be_chosen_and_left_out(part: str) -> None:
+    done = subprocess.run(
+        [ROOT / "install.sh", "--dry-run", f"--with-{part}", f"--without-{part}"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    words = f"install.sh: --with-{part} and --without-{part} exclude each other; --help shows the options\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", words)
 
 
 def test_without_a_start_the_units_are_there_and_nothing_runs(machine: InstallMachine) -> None:
