@@ -70,19 +70,19 @@ while [ $# -gt 0 ]; do
         --rollback) rollback=yes ;;
         --set-queue-aside) set_queue_aside=yes ;;
         --torch)
-            [ $# -ge 2 ] || refuse "--torch needs a folder or an index"
+            case ${2:---} in --*) refuse "--torch needs a folder or an index" ;; esac
             torch=$2
             if [ -d "$torch" ]; then torch=$(realpath "$torch"); fi
             shift
             ;;
         --offline)
-            [ $# -ge 2 ] || refuse "--offline needs a folder"
+            case ${2:---} in --*) refuse "--offline needs a folder" ;; esac
             offline=$(realpath -e "$2" 2>/dev/null) || refuse "--offline needs a folder, and $2 does not exist"
             shift
             ;;
         --broker) broker=yes ;;
         --weights | --fetch)
-            [ $# -ge 2 ] || refuse "$1 needs a name after it"
+            case ${2:---} in --*) refuse "$1 needs a name after it" ;; esac
             if [ "$1" = --fetch ]; then fetch=$2; else weights=$(readlink -m "$2"); fi
             shift
             ;;
@@ -99,6 +99,10 @@ done
 [ "$purge" = no ] || [ "$uninstall" = yes ] || refuse "--purge needs --uninstall"
 [ "$set_queue_aside" = no ] || [ "$rollback" = yes ] || refuse "--set-queue-aside needs --rollback"
 [ "$uninstall" = no ] || [ "$rollback" = no ] || refuse "--uninstall and --rollback exclude each other"
+if [ "$uninstall$rollback" != nono ]; then
+    [ "$bench$broker$accept_licence$ignore_gpu$line$transcription$f5$torch$offline$weights$fetch" = nonononoyes ] ||
+        refuse "--uninstall and --rollback take no options of an installation"
+fi
 
 cd "$(dirname "$(readlink -f "$0")")"  # a link leads here from /opt/ishowtts
 if [ -z "$offline" ] && [ -e manifest ]; then offline=$PWD; fi  # this is the installer of a bundle

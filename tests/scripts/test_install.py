@@ -388,7 +388,10 @@ def test_other_users_than_root_are_refused(machine: InstallMachine) -> None:
     )
 
 
-@pytest.mark.parametrize("arguments", [["--bad"], ["--torch"], ["--purge"]])
+@pytest.mark.parametrize("arguments", [
+    ["--bad"], ["--torch"], ["--purge"], ["--weights", "--no-line"], ["--offline", "--broker"],
+    ["--uninstall", "--broker"], ["--rollback", "--without-f5"],
+])  # fmt: skip
 def test_a_wrong_option_gets_one_sentence_and_exit_2(machine: InstallMachine, arguments: list[str]) -> None:
     done = machine.run(*arguments)
     assert (done.returncode, len(done.stderr.splitlines()), done.stdout, machine.calls) == (2, 1, "", [])
