@@ -51,29 +51,38 @@ while [ $# -gt 0 ]; do
         --dry-run) dry_run=yes ;;
         --no-start) start=no ;;
         --bench) bench=yes ;;
-        --with-transcription) transcription=yes ;;
+        --with-transcription | --without-transcription)
+            choose=yes
+            if [ "$1" = --without-transcription ]; then choose=no; fi
+            [ "${transcription:-$choose}" = "$choose" ] ||
+                refuse "--with-transcription and --without-transcription exclude each other"
+            transcription=$choose
+            ;;
         --ignore-gpu) ignore_gpu=yes ;;
-        --without-transcription) transcription=no ;;
-        --without-f5) f5=no ;;
-        --with-f5) f5=yes ;;
+        --with-f5 | --without-f5)
+            choose=yes
+            if [ "$1" = --without-f5 ]; then choose=no; fi
+            [ "${f5:-$choose}" = "$choose" ] || refuse "--with-f5 and --without-f5 exclude each other"
+            f5=$choose
+            ;;
         --uninstall) uninstall=yes ;;
         --purge) purge=yes ;;
         --rollback) rollback=yes ;;
         --set-queue-aside) set_queue_aside=yes ;;
         --torch)
-            [ $# -ge 2 ] || refuse "--torch needs a folder or an index"
+            case ${2:---} in --*) refuse "--torch needs a folder or an index" ;; esac
             torch=$2
             if [ -d "$torch" ]; then torch=$(realpath "$torch"); fi
             shift
             ;;
         --offline)
-            [ $# -ge 2 ] || refuse "--offline needs a folder"
+            case ${2:---} in --*) refuse "--offline needs a folder" ;; esac
             offline=$(realpath -e "$2" 2>/dev/null) || refuse "--offline needs a folder, and $2 does not exist"
             shift
             ;;
         --broker) broker=yes ;;
         --weights | --fetch)
-            [ $# -ge 2 ] || refuse "$1 needs a name after it"
+            case ${2:---} in --*) refuse "$1 needs a name after it" ;; esac
             if [ "$1" = --fetch ]; then fetch=$2; else weights=$(readlink -m "$2"); fi
             shift
             ;;
@@ -90,6 +99,10 @@ done
 [ "$purge" = no ] || [ "$uninstall" = yes ] || refuse "--purge needs --uninstall"
 [ "$set_queue_aside" = no ] || [ "$rollback" = yes ] || refuse "--set-queue-aside needs --rollback"
 [ "$uninstall" = no ] || [ "$rollback" = no ] || refuse "--uninstall and --rollback exclude each other"
+if [ "$uninstall$rollback" != nono ]; then
+    [ "$bench$broker$accept_licence$ignore_gpu$line$transcription$f5$torch$offline$weights$fetch" = nonononoyes ] ||
+        refuse "--uninstall and --rollback take no options of an installation"
+fi
 
 cd "$(dirname "$(readlink -f "$0")")"  # a link leads here from /opt/ishowtts
 if [ -z "$offline" ] && [ -e manifest ]; then offline=$PWD; fi  # this is the installer of a bundle
@@ -148,6 +161,7 @@ if [ "$uninstall" = yes ]; then
 fi
 if [ "$rollback" = yes ]; then
     begin
+    check_links
     finish_interrupted_switch
     part check_rollback "Check the version before"
     part prepare_return "Keep what a return needs"
@@ -198,6 +212,7 @@ clean_up() {
 }
 
 begin
+check_links
 finish_interrupted_switch
 part check_machine "Check this machine"
 part install_packages "Install the packages of the system"
@@ -214,6 +229,7 @@ else
     echo "installed: the version $(name_of "$VENV"); 'systemctl status ishowtts' shows the service," \
         "'sudo ishowtts doctor' lists what is missing"
     say_gpu_fault
+    if [ "$broker" = yes ]; then say_broker; fi
     if ! is_enabled ishowtts-gateway.service; then
         echo "for a page at http://127.0.0.1:8770/: sudo systemctl enable --now ishowtts-gateway (docs/gateway.md)"
     fi

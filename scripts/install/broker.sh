@@ -121,6 +121,11 @@ install_broker() {  # makes mosquitto ours; run again it keeps every password, a
     fi
 }
 
+say_broker() {  # how a program publishes a line at the broker
+    echo "the broker on port $BROKER_PORT lets in its users only; the password of 'controller', who may publish lines and" \
+        "commands: sudo cat ${BROKER_USERS[controller]} (docs/operations.md, Another broker)"
+}
+
 abandon_broker() {  # after a configuration with which mosquitto does not start
     step rm -f "$BROKER_CONF"
     systemd_step restart mosquitto.service || true

@@ -157,8 +157,9 @@ go_back() {  # after a switch that failed: makes the release before the current 
     local failed=$VENV warnings=''
     switching=''
     if [ "$start" = yes ] && [ "$switch_began_s" -gt 0 ] && [ -d /run/systemd/system ]; then
-        warnings=$(journalctl --quiet --no-pager -o cat -n 10 -p warning --since "@$switch_began_s" \
-            -u ishowtts.service -u ishowtts-gateway.service)
+        # With --since, -n of systemd 252 takes the first entries. The last line of a traceback names the error.
+        warnings=$(journalctl --quiet --no-pager -o cat -p warning --since "@$switch_began_s" \
+            -u ishowtts.service -u ishowtts-gateway.service | tail -n 10)
     fi
     if [ -n "$warnings" ]; then printf 'the last warnings of the services:\n%s\n' "$warnings" >&2; fi
     if [ -z "$switch_before" ]; then return; fi
@@ -195,11 +196,15 @@ return_queue() {  # gives the queue back to the release before
     step on_queue move "$queue_kept" "$queue"
 }
 
-finish_interrupted_switch() {  # goes back if an earlier run was killed during its switch
-    local noted link
+check_links() {  # refuses what a switch could not replace
+    local link
     for link in "$CURRENT" "$PREVIOUS" "$BASE/install.sh"; do
         [ -L "$link" ] || [ ! -e "$link" ] || die "$link is not a link, as install.sh makes it; move it away and run this again"
     done
+}
+
+finish_interrupted_switch() {  # goes back if an earlier run was killed during its switch
+    local noted
     if [ ! -e "$SWITCH" ]; then return; fi
     mapfile -t noted <"$SWITCH"
     switch_before=${noted[0]-} switch_previous=${noted[1]-} queue=${noted[2]-} queue_kept=${noted[3]-}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,6 +119,34 @@ def test_it_is_refused_in_words(unchanged: FilledAppliance, tmp_path: Path, caps
     shown = capsys.readouterr().err
     assert sentence in shown
     assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("/../elsewhere/words.txt", "--accept-paths restores it there"),
+        ("/restore-unfinished.json", "a name that the restore itself uses"),
+        ("/words.txt.restore-new", "a name that the restore itself uses"),
+    ],
+)
+def test_its_configuration_cannot_choose_where_root_writes(
+    unchanged: FilledAppliance, tmp_path: Path, capsys: Capture, place: str, words: str
+) -> None:
+    """A later run of root would do what a journal says that came with the archive."""
+    if os.geteuid() != 0:
+        pytest.skip("only root is kept from folders")
+    elsewhere = unchanged.folder.parent / "elsewhere"
+    elsewhere.mkdir(exist_ok=True)
+    settings = {"policies": {"blocked": {"file": f"{unchanged.folder}{place}"}}, "state_dir": str(unchanged.state)}
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(
+        archive(
+            [("configuration/config.yaml", json.dumps(settings)), ("configuration/blocked-words", "x")], {"trees": []}
+        )
+    )
+    assert main(unchanged.arguments("restore", str(path))) == 1
+    assert words in capsys.readouterr().err
+    assert not list(elsewhere.iterdir())
 
 
 def test_a_small_archive_cannot_fill_the_memory() -> None:

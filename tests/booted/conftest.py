@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from support.booted import bundles, roots
-from support.booted.host import reason_unavailable
-from support.booted.installing import INSTALL_S, configure, copy_checkout, wait_for_ready
+from support.booted.host import fast_folder, reason_unavailable
+from support.booted.installing import INSTALL_S, configure, copy_checkout, large_folder, wait_for_ready
 from support.booted.machine import BootedMachine
 
 _RELEASE = os.environ.get("ISHOWTTS_BOOTED_ROOT", "debian-12")
@@ -58,16 +58,23 @@ def machine(base: Path) -> Iterator[BootedMachine]:
 
 
 @pytest.fixture(scope="session")
-def installed(base: Path, release: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+def bundle(release: str) -> Iterator[Path]:
+    """A bundle of the present files."""
+    with large_folder() as folder:
+        yield bundles.fresh(release, folder)
+
+
+@pytest.fixture(scope="session")
+def installed(base: Path, bundle: Path) -> Iterator[tuple[Path, ...]]:
     """The layers of a machine with an appliance that was installed without a network, is enabled and uses espeak-ng."""
-    folder = tmp_path_factory.mktemp("installed")
-    with BootedMachine(base, binds={bundles.fresh(release, folder): "/media/stick"}) as machine:
-        copy_checkout(machine)
-        machine.user("sudo", "/media/stick/install.sh", "--no-line", timeout_s=INSTALL_S)
-        configure(machine, engine={"kind": "espeak"})
-        machine.shutdown()
-        machine.save(folder / "layer")
-    return folder / "layer", base
+    with large_folder(fast_folder()) as folder:
+        with BootedMachine(base, binds={bundle: "/media/stick"}) as machine:
+            copy_checkout(machine)
+            machine.user("sudo", "/media/stick/install.sh", "--no-line", timeout_s=INSTALL_S)
+            configure(machine, engine={"kind": "espeak"})
+            machine.shutdown()
+            machine.save(folder / "layer")
+        yield folder / "layer", base
 
 
 @pytest.fixture

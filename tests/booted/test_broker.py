@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from support.booted import bundles
 from support.booted.installing import DEVICE, INSTALL_S, configure, is_active, main_pid
 from support.booted.machine import BootedMachine
 
@@ -17,14 +16,13 @@ BUNDLE = "/media/stick"
 
 
 @pytest.fixture(scope="module")
-def machine(base: Path, release: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BootedMachine]:
+def machine(base: Path, bundle: Path) -> Iterator[BootedMachine]:
     """A machine with an appliance and its own broker, both from a bundle."""
-    bundle = bundles.fresh(release, tmp_path_factory.mktemp("bundle"))
     with BootedMachine(base, binds={bundle: BUNDLE}) as machine:
         machine.user("sudo", f"{BUNDLE}/install.sh", "--broker", timeout_s=INSTALL_S)
         configure(machine, engine={"kind": "espeak"})
         machine.run("systemctl", "restart", "ishowtts")
-        machine.wait_until(lambda: is_active(machine) and main_pid(machine), "the service", 60)
+        machine.wait_until(lambda: is_active(machine) and main_pid(machine), "the service")
         yield machine
 
 

@@ -53,7 +53,7 @@ def test_the_clocks_are_locked_in_the_power_mode_at_boot(jetson: BootedMachine) 
 def test_clocks_that_another_program_unlocks_are_locked_again(jetson: BootedMachine) -> None:
     jetson.wait_until(lambda: is_locked(jetson), "the lock")
     unlock_gpu(jetson)
-    jetson.wait_until(lambda: is_locked(jetson), "the repair", 60)
+    jetson.wait_until(lambda: is_locked(jetson), "the repair")
     jetson.wait_until(lambda: "Finished" in jetson.journal("ishowtts-clocks-repair"), "the end of the repair")
 
 

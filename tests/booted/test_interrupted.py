@@ -69,7 +69,7 @@ def test_a_kill_while_packages_are_installed_leaves_the_running_version(machine:
     _wait_for(machine, upgrade, _has_begun_packages(machine, before))
     machine.run("pkill", "-9", "-f", "install.sh", check=False)
     machine.run("pkill", "-9", "uv", check=False)
-    upgrade.communicate(timeout=60)
+    upgrade.communicate(timeout=300)
     _is_as_before(machine, before, pid)
     _install_again(machine, before)
 
@@ -79,7 +79,7 @@ def test_a_power_cut_while_packages_are_installed_boots_the_former_version(machi
     upgrade = _begin(machine)
     _wait_for(machine, upgrade, _has_begun_packages(machine, before))
     machine.kill()
-    upgrade.communicate(timeout=60)
+    upgrade.communicate(timeout=300)
     machine.boot()
     wait_for_ready(machine)
     _is_as_before(machine, before, main_pid(machine))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import numpy as np
@@ -59,11 +58,11 @@ def test_a_line_of_a_user_is_heard(appliance: BootedMachine) -> None:
     assert np.abs(heard).max() > 1000
 
 
-def test_a_stop_in_mid_line_is_quick_and_the_start_goes_on(appliance: BootedMachine) -> None:
+def test_a_stop_does_not_wait_for_the_line_and_the_start_goes_on(appliance: BootedMachine) -> None:
     _begin_long_line(appliance)
-    began = time.monotonic()
     _stop(appliance)
-    assert time.monotonic() - began < 5
+    assert appliance.run("systemctl", "show", "-P", "Result", "ishowtts").stdout == "success\n"
+    assert _line(appliance, "long")["outcome"] is None
     heard = sound(appliance)
     assert len(history(appliance)) == 1
     appliance.run("systemctl", "start", "ishowtts")
@@ -97,22 +96,16 @@ def test_a_power_cut_in_mid_line_loses_no_line(appliance: BootedMachine) -> None
 
 
 def test_a_stopped_daemon_is_restarted_by_the_watchdog(appliance: BootedMachine) -> None:
-    appliance.shell(
-        "mkdir -p /etc/systemd/system/ishowtts.service.d\n"
-        "printf '[Service]\\nWatchdogSec=3\\n' >/etc/systemd/system/ishowtts.service.d/short.conf\n"
-        "systemctl daemon-reload && systemctl restart ishowtts"
-    )
-    wait_for_ready(appliance)
     stopped = main_pid(appliance)
     appliance.run("kill", "-STOP", str(stopped))
-    appliance.wait_until(lambda: main_pid(appliance) not in {0, stopped}, "the new process", 30)
+    appliance.wait_until(lambda: main_pid(appliance) not in {0, stopped}, "the new process")
     wait_for_ready(appliance)
     assert "Watchdog timeout" in appliance.journal("ishowtts")
     assert say(appliance, LINE)["event"] == "finished"
 
 
 def test_a_stopped_worker_costs_no_word_of_the_line(appliance: BootedMachine) -> None:
-    configure(appliance, engine={"kind": "hibari", "deadlines": {"segment_s": 3}})
+    configure(appliance, engine={"kind": "hibari", "deadlines": {"segment_s": 10}})
     appliance.run("systemctl", "restart", "ishowtts")
     wait_for_ready(appliance)
     daemon = main_pid(appliance)
@@ -120,7 +113,7 @@ def test_a_stopped_worker_costs_no_word_of_the_line(appliance: BootedMachine) ->
     assert len(workers) == 1
     appliance.run("kill", "-STOP", workers[0])
     publish(appliance, "say", json.dumps({"text": LINE, "id": "tea"}))
-    wait_for_outcome(appliance, "tea", "finished", 60)
+    wait_for_outcome(appliance, "tea", "finished")
     assert main_pid(appliance) == daemon
     new = appliance.run("pgrep", "-P", str(daemon), "-f", "worker_main").stdout.split()
     assert new != workers
@@ -162,9 +155,9 @@ def test_a_reload_applies_what_can_change_and_keeps_all_if_the_file_is_wrong(app
 def test_the_broker_may_come_after_the_service(appliance: BootedMachine) -> None:
     appliance.shell("systemctl disable --now mosquitto")
     appliance.reboot()
-    appliance.wait_until(lambda: is_active(appliance), "the service without a broker", 30)
+    appliance.wait_until(lambda: is_active(appliance), "the service without a broker")
     appliance.run("systemctl", "start", "mosquitto")
-    appliance.wait_until(lambda: retained(appliance, "availability") == "online", "the connection", 60)
+    appliance.wait_until(lambda: retained(appliance, "availability") == "online", "the connection")
     assert say(appliance, LINE)["event"] == "finished"
 
 
@@ -175,9 +168,9 @@ def test_the_gateway_serves_its_page(appliance: BootedMachine) -> None:
     def page() -> str:
         return appliance.user("python3", "-c", get, "http://127.0.0.1:8770/", check=False).stdout
 
-    appliance.wait_until(lambda: "<html" in page(), "the page", 30)
+    appliance.wait_until(lambda: "<html" in page(), "the page")
     appliance.reboot()
-    appliance.wait_until(lambda: "<html" in page(), "the page after a reboot", 30)
+    appliance.wait_until(lambda: "<html" in page(), "the page after a reboot")
 
 
 def test_the_journal_finds_a_line_by_its_id_and_outcome(appliance: BootedMachine) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -256,6 +257,16 @@ def test_only_packages_that_are_missing_are_asked_of_apt(machine: InstallMachine
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("part", ["f5", "transcription"])
+def test_a_part_cannot_be_chosen_and_left_out(part: str) -> None:
+    done = subprocess.run(
+        [ROOT / "install.sh", "--dry-run", f"--with-{part}", f"--without-{part}"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    words = f"install.sh: --with-{part} and --without-{part} exclude each other; --help shows the options\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", words)
+
+
 def test_without_a_start_the_units_are_there_and_nothing_runs(machine: InstallMachine) -> None:
     machine.install("--no-start")
     assert machine.called("systemctl") == ["systemctl daemon-reload"]
@@ -377,7 +388,10 @@ def test_other_users_than_root_are_refused(machine: InstallMachine) -> None:
     )
 
 
-@pytest.mark.parametrize("arguments", [["--bad"], ["--torch"], ["--purge"]])
+@pytest.mark.parametrize("arguments", [
+    ["--bad"], ["--torch"], ["--purge"], ["--weights", "--no-line"], ["--offline", "--broker"],
+    ["--uninstall", "--broker"], ["--rollback", "--without-f5"],
+])  # fmt: skip
 def test_a_wrong_option_gets_one_sentence_and_exit_2(machine: InstallMachine, arguments: list[str]) -> None:
     done = machine.run(*arguments)
     assert (done.returncode, len(done.stderr.splitlines()), done.stdout, machine.calls) == (2, 1, "", [])

@@ -186,7 +186,8 @@ def test_a_version_that_does_not_become_ready_gives_way_to_the_one_before(upgrad
     let_only_start(upgraded, first)
     done = upgraded.run()
     assert done.returncode == 1
-    assert "going back to the version" in done.stderr
+    assert "the last warnings of the services:\nentry 3\n" in done.stderr
+    assert "entry 12\ngoing back to the version" in done.stderr
     assert "systemctl restart ishowtts.service" in upgraded.calls
     assert (upgraded.current.readlink(), upgraded.previous.readlink()) == links
     assert unit.read_bytes() == (ROOT / "systemd/ishowtts.service").read_bytes()

@@ -156,6 +156,7 @@ def test_a_broker_has_our_files_and_a_password_for_each_user(machine: InstallMac
     assert len(passwords) == 3
     assert {len(password) for password in passwords} == {25}
     assert not [password for password in passwords if password.strip() in output], "the log has the output"
+    assert "sudo cat /etc/ishowtts/controller-mqtt-password" in output
     users = hashed(machine)
     assert set(users) == {"ishowtts", "gateway", "controller"}
     assert all(line.startswith("$") for line in users.values())

@@ -153,6 +153,25 @@ def test_the_second_python_does_not_outlive_an_interrupted_run(checkout: Checkou
                 os.killpg(process.pid, signal.SIGKILL)
 
 
+def test_an_interrupted_run_does_not_wait_until_a_root_folder_is_built(checkout: Checkout) -> None:
+    for name in ("debootstrap", "systemd-nspawn"):
+        checkout.script(f"bin/{name}", "#!/bin/sh\n")
+    checkout.script("bin/id", "#!/bin/sh\necho 0\n")
+    checkout.script("bin/python3.10", "#!/bin/sh\nexit 1\n")
+    building, checking = checkout.root / "building", checkout.root / "checking"
+    checkout.script("scripts/test-appliance", f"#!/bin/sh\ntouch {building}\nsleep 300\n")
+    checkout.script("scripts/check", f"#!/bin/sh\ntouch {checking}\nsleep 300\n")
+    with checkout.command() as process:
+        try:
+            eventually(lambda: building.exists() and checking.exists())
+            os.killpg(process.pid, signal.SIGINT)
+            assert process.wait(60) != 0
+            assert not list(checkout.root.glob("tmp.*"))
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
 def _processes_of(root: Path) -> list[str]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):

@@ -55,6 +55,9 @@ case $name in
         exit "$(cat "$MACHINE/gpu-status")"
         ;;
     userdel) rm "$MACHINE/users/$1" ;;
+    journalctl)  # with --since, -n of systemd 252 prints the first entries
+        case "$*" in *" -n "*) seq -f "entry %g" 10 ;; *) seq -f "entry %g" 12 ;; esac
+        ;;
     systemctl)
         if [ "$1" = --version ]; then echo "systemd $(cat "$MACHINE/systemd") (its build)"; fi
         [ "$1" != restart ] || [ ! -e "$MACHINE/at-restart" ] || . "$MACHINE/at-restart"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -130,13 +131,22 @@ def _sources(origin: BackupOrigin) -> tuple[list[SourceFile], list[str]]:
 
 @contextmanager
 def _private_folder() -> Iterator[Path]:
-    """A folder for the copy of the queue, which has private texts. What killed backups have left is removed."""
-    where = None if os.environ.get("TMPDIR") or not _TEMPORARY.is_dir() else _TEMPORARY
-    if where is not None:
-        for left in where.glob(f"{_PREFIX}*"):
-            with suppress(OSError):
-                _remove_left(left)
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=where) as folder, _folder_lock(Path(folder)):
+    """A folder for the copy of the queue, which only this user can open; in memory if no disk can be written.
+
+    What killed backups have left is removed.
+    """
+    on_disk = not os.environ.get("TMPDIR") and os.access(_TEMPORARY, os.W_OK)
+    for left in _TEMPORARY.glob(f"{_PREFIX}*") if on_disk else ():
+        with suppress(OSError):
+            _remove_left(left)
+    try:
+        made = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=_TEMPORARY if on_disk else None)
+    except OSError as error:
+        raise BackupError(
+            f"no folder for temporary files can be made ({error.strerror}); name another place:"
+            " sudo TMPDIR=FOLDER ishowtts backup FILE"
+        ) from error
+    with made as folder, _folder_lock(Path(folder)):
         yield Path(folder)
 
 
@@ -184,21 +194,6 @@ def _copied_queue(path: Path) -> Iterator[tuple[SourceFile | None, ArchivedQueue
                 source.close()  # SQLite removes its files beside the queue if nobody else uses it
         queue = ArchivedQueue(version=found.version, waiting=found.waiting, ended=found.ended)
         yield SourceFile(QUEUE, copy, folder), queue
-
-
-@contextmanager
-def _private_folder() -> Iterator[Path]:
-    """A folder for the copy of the queue, which only this user can open; in memory if no disk can be written."""
-    on_disk = not os.environ.get("TMPDIR") and os.access(_TEMPORARY, os.W_OK)
-    try:
-        made = tempfile.TemporaryDirectory(prefix="ishowtts-backup-", dir=_TEMPORARY if on_disk else None)
-    except OSError as error:
-        raise BackupError(
-            f"no folder for temporary files can be made ({error.strerror}); name another place:"
-            " sudo TMPDIR=FOLDER ishowtts backup FILE"
-        ) from error
-    with made as folder:
-        yield Path(folder)
 
 
 def _copied_files(path: Path, folder: Path) -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ishowtts.backup.backup_reader import BackupReader
 from ishowtts.backup.contents import named_files, tree_folders
-from ishowtts.backup.manifest import CONFIG, QUEUE, TREES, ArchivedFile, Manifest
+from ishowtts.backup.manifest import CONFIG, JOURNAL, QUEUE, TREES, ArchivedFile, Manifest
 from ishowtts.config import Config, load
 from ishowtts.config.schema import SERVICE_DIR
 from ishowtts.errors import BackupError, ConfigError
@@ -175,6 +175,8 @@ def _check_places(plan: StagedBackup, target: RestoreTarget) -> None:
     for i, place in enumerate(places):
         if any(place == other or place.is_relative_to(other) for other in places[:i] + places[i + 1 :]):
             raise BackupError(f"the configuration of the backup uses {place} twice; fix it, or use --without-config")
+        if JOURNAL in place.name or place.name.endswith(_NEW):
+            raise BackupError(f"the configuration of the backup has {place}, a name that the restore itself uses")
         if not place.parent.is_dir():
             raise BackupError(
                 f"{place.parent} does not exist; install iShowTTS first (sudo ./install.sh), or make that folder for"
@@ -213,7 +215,8 @@ def _refuse_unusual(plan: StagedBackup, target: RestoreTarget) -> None:
     usual |= {path.resolve() for path in usual}
     ours = (SERVICE_DIR, target.config_path.absolute().parent)
     for place in plan.places.values():
-        if place not in usual and not any(place.is_relative_to(each) for each in ours):
+        # `is_relative_to` does not see that `..` leads out of a folder.
+        if place not in usual and (".." in place.parts or not any(place.is_relative_to(each) for each in ours)):
             raise BackupError(
                 f"the configuration of the backup names {place}, which is neither in {' nor in '.join(map(str, ours))}"
                 " nor in the configuration of this machine; --accept-paths restores it there"

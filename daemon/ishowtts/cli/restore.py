@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ from ishowtts.util.files import open_regular
 from ishowtts.util.logs import visible
 
 _SERVICE = "ishowtts.service"
-_STOP_S = 60.0
+_SYSTEMCTL_S = 120.0  # systemd itself gives up before: the unit has 90 s to start, and 20 s to stop
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -91,21 +92,27 @@ def _restore(reader: BackupReader, target: RestoreTarget, arguments: argparse.Na
             take_identity=arguments.same_appliance,
             serial=detect_board(board.source, board.sysfs_root).identity().serial,
         )
-        with _service_stopped(plan.config.inbox_file, stop=arguments.stop), _resumable():
-            result = restoring.put_in_place(plan, target.config_path, choices)
-    if arguments.json:
+        with _service_stopped(plan.config.inbox_file, stop=arguments.stop):
+            with _resumable():
+                result = restoring.put_in_place(plan, target.config_path, choices)
+            # Before the start of the service, which can take a minute or fail.
+            _report(plan, result, choices, target.config_path.parent, as_json=arguments.json)
+
+
+def _report(plan: StagedBackup, result: RestoreResult, choices: RestoreChoices, folder: Path, *, as_json: bool) -> None:
+    if as_json:
         print_json(
             {
                 "restored": {name: str(place) for name, place in plan.places.items()},
                 "aside": list(result.aside),
                 "waiting": result.queue and result.queue.waiting,
                 "new_identity": result.new_identity,
-                "notes": [*plan.notes, *_missing_secrets(plan, target.config_path.parent)],
+                "notes": [*plan.notes, *_missing_secrets(plan, folder)],
             }
         )
         return
-    for line in _report_lines(plan, result, choices, target.config_path.parent):
-        print(visible(line))
+    for line in _report_lines(plan, result, choices, folder):
+        print(visible(line), flush=True)
 
 
 def _report_lines(plan: StagedBackup, result: RestoreResult, choices: RestoreChoices, folder: Path) -> Iterator[str]:
@@ -217,18 +224,36 @@ def _service_stopped(inbox_file: Path, *, stop: bool) -> Iterator[None]:
     if not stop or not restoring.in_use(inbox_file):
         yield
         return
-    _systemctl("stop")
+    with _held_back():
+        try:
+            _systemctl("stop")
+            yield
+        finally:
+            _systemctl("start")
+
+
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """Let Ctrl-C, SIGTERM and SIGHUP come after the block: a service that was stopped must start again."""
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    former = {number: signal.signal(number, lambda which, _frame: came.append(which)) for number in numbers}
     try:
         yield
     finally:
-        _systemctl("start")
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def _systemctl(verb: str) -> None:
     try:
+        # A session of its own, because Ctrl-C would end it too.
         done = subprocess.run(
-            ["systemctl", verb, _SERVICE], capture_output=True, text=True, timeout=_STOP_S, check=False
-        )
+            ["systemctl", verb, _SERVICE],
+            capture_output=True, text=True, timeout=_SYSTEMCTL_S, check=False, start_new_session=True,
+        )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BackupError(f"systemctl {verb} {_SERVICE} does not work here ({error}); do it by hand") from error
     if done.returncode != 0:

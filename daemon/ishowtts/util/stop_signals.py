@@ -73,30 +73,6 @@ def _one_at_a_time(handle: Callable[[int], None]) -> Callable[[int, FrameType | 
     return handler
 
 
-def _one_at_a_time(handle: Callable[[int], None]) -> Callable[[int, FrameType | None], None]:
-    """Returns a signal handler that is never within itself.
-
-    Python calls a handler in the middle of another one, which may hold a lock that both take. A flood of SIGHUP from
-    three processes ended the daemon. What comes meanwhile is handled after that, once for each signal.
-    """
-    waiting: set[int] = set()
-    running = False
-
-    def handler(number: int, _frame: FrameType | None) -> None:
-        nonlocal running
-        waiting.add(number)
-        while waiting and not running:
-            running = True
-            try:
-                for each in tuple(waiting):
-                    waiting.discard(each)
-                    handle(each)
-            finally:
-                running = False
-
-    return handler
-
-
 def release_hang_up() -> None:
     """Lets SIGHUP come, which `__main__` holds back until somebody handles it."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})

@@ -211,6 +211,15 @@ def test_voices_and_what_is_none_are_listed(tmp_path: Path) -> None:
     assert "engine.f5.default_voice" in (row.fix or "")
 
 
+@pytest.mark.parametrize(("kind", "verdict"), [("auto", "note"), ("f5", "fault")])
+def test_an_installation_without_f5_needs_no_default_voice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, verdict: str
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    [row] = speech_parts.examine_voices(settings(tmp_path, data_dir=str(tmp_path), engine={"kind": kind}))
+    assert (row.part, row.verdict) == ("voices", verdict)
+
+
 def test_a_mixer_without_a_card_is_told(tmp_path: Path) -> None:
     [row] = speech_parts.examine_mixer(settings(tmp_path, audio={"device": "silent", "mixer": "PCM"}))
     assert (row.verdict, "has no effect" in row.detail) == ("note", True)

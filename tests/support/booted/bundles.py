@@ -13,27 +13,32 @@ from pathlib import Path
 
 from support.booted.installing import CACHES, CHECKOUT, INSTALL_S, REPOSITORY, copy_checkout, shared_cache
 from support.booted.machine import BootedMachine
-from support.booted.roots import base_root, cache_folder
+from support.booted.roots import base_root, cache_folder, cache_lock
 
+_VERSION = re.compile("^version=.*", re.MULTILINE)
 _FORMAT = re.compile("^BUNDLE_FORMAT=.*", re.MULTILINE)
 
 
 def build(release: str) -> Path:
     """Return a bundle without F5 for this release. The first call makes it in a machine with a network."""
-    folder = _folder(release)
+    root, folder = base_root(release), _folder(release)
     if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent) as new:
-            with BootedMachine(
-                base_root(release), network=True, shared={**shared_cache(), Path(new): "/srv/new"}
-            ) as machine:
-                copy_checkout(machine)
-                machine.run("apt-get", "update", "-qq")
-                machine.run(
-                    f"{CHECKOUT}/scripts/bundle", "/srv/new/bundle", "--without-f5", env=CACHES, timeout_s=2 * INSTALL_S
-                )
-            (Path(new) / "bundle").rename(folder)
+        with cache_lock():
+            if not folder.is_dir():  # another process may have made it while this one waited
+                _build(root, folder)
     return folder
+
+
+def _build(root: Path, folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent) as new:
+        with BootedMachine(root, network=True, shared={**shared_cache(), Path(new): "/srv/new"}) as machine:
+            copy_checkout(machine)
+            machine.run("apt-get", "update", "-qq")
+            machine.run(
+                f"{CHECKOUT}/scripts/bundle", "/srv/new/bundle", "--without-f5", env=CACHES, timeout_s=2 * INSTALL_S
+            )
+        (Path(new) / "bundle").rename(folder)
 
 
 def is_built(release: str) -> bool:
@@ -59,6 +64,7 @@ def fresh(release: str, folder: Path) -> Path:
     wheel = next(bundle.glob("wheels/ishowtts-*.whl"))
     _, version, *_ = wheel.name.split("-")
     _write(bundle / "locks/ishowtts.txt", f"ishowtts=={version} --hash=sha256:{_sha256(wheel)}\n")
+    _write(bundle / "manifest", _VERSION.sub(f"version={version}", (bundle / "manifest").read_text()))
     for name in ("install.sh", "LICENSE", "systemd", "config", "scripts/common.sh", "scripts/install"):
         _replace(REPOSITORY / name, bundle / name)
     sums = sorted(path for path in bundle.rglob("*") if path.is_file() and path.name != "SHA256SUMS")

@@ -8,10 +8,12 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from support.waiting import eventually
+
+_ENOUGH_MB = 6000  # several installations, and as much again for what else runs
 
 
 def reason_unavailable() -> str:
@@ -31,6 +33,23 @@ def reason_unavailable() -> str:
             return "booted machines need overlay mounts, which this machine refuses"
         unmount(places["merged"])
     return ""
+
+
+@cache
+def fast_folder() -> str | None:
+    """Return where the files of machines are kept in memory; None if memory is short, and they go to the disk.
+
+    An installation has 400 MB in 16 000 files. On a busy disk their removal alone has taken 40 s.
+    """
+    available_mb = next(
+        int(line.split()[1]) // 1024
+        for line in Path("/proc/meminfo").read_text().splitlines()
+        if line.startswith("MemAvailable:")
+    )
+    place = Path("/dev/shm")
+    if available_mb < _ENOUGH_MB or not place.is_dir() or shutil.disk_usage(place).free < _ENOUGH_MB << 20:
+        return None
+    return str(place)
 
 
 def unified_cgroup() -> Path | None:

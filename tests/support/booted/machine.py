@@ -15,6 +15,7 @@ from types import TracebackType
 
 from support.booted.host import (
     children,
+    fast_folder,
     kill,
     mount_overlay,
     pid_inside,
@@ -26,8 +27,8 @@ from support.booted.proxy import HostProxy
 from support.booted.roots import NORMAL_USER
 from support.waiting import eventually
 
-_BOOT_S = 60.0
-_SHUTDOWN_S = 30.0
+_BOOT_S = 180.0
+_SHUTDOWN_S = 120.0
 _SIGRTMIN_POWER_OFF = signal.SIGRTMIN + 4
 _NAMESPACES = ("-m", "-p", "-i", "-u", "-n", "-C")
 _ENVIRONMENT = {
@@ -71,7 +72,7 @@ class BootedMachine:
         self._binds = {**(_certificates() if network else {}), **(binds or {})}
         self._shared = dict(shared or {})
         self._name = f"ishowtts-{uuid.uuid4().hex[:10]}"
-        self._folder = Path(tempfile.mkdtemp(prefix="ishowtts-booted-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="ishowtts-booted-", dir=fast_folder()))
         self._merged = self._folder / "merged"
         self._console = self._folder / "console.log"
         self._cgroup = required_cgroup() / self._name
@@ -158,7 +159,7 @@ class BootedMachine:
         self,
         *command: str,
         check: bool = True,
-        timeout_s: float = 60.0,
+        timeout_s: float = 180.0,
         env: Mapping[str, str] | None = None,
         stdin: str = "",
     ) -> subprocess.CompletedProcess[str]:
@@ -166,7 +167,7 @@ class BootedMachine:
         return self._run([*command], check, timeout_s, env, stdin)
 
     def shell(
-        self, script: str, check: bool = True, timeout_s: float = 60.0, env: Mapping[str, str] | None = None
+        self, script: str, check: bool = True, timeout_s: float = 180.0, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a bash script as root. It ends at the first command that fails."""
         return self.run("bash", "-euo", "pipefail", "-c", script, check=check, timeout_s=timeout_s, env=env)
@@ -175,7 +176,7 @@ class BootedMachine:
         self,
         *command: str,
         check: bool = True,
-        timeout_s: float = 60.0,
+        timeout_s: float = 180.0,
         env: Mapping[str, str] | None = None,
         stdin: str = "",
     ) -> subprocess.CompletedProcess[str]:
@@ -227,7 +228,7 @@ class BootedMachine:
         return self.run("journalctl", "--no-pager", "-o", "cat", "-u", unit, *arguments).stdout
 
     def wait_until(
-        self, condition: Callable[[], object], what: str = "it", timeout_s: float = 20.0, poll_s: float = 0.1
+        self, condition: Callable[[], object], what: str = "it", timeout_s: float = 120.0, poll_s: float = 0.1
     ) -> None:
         """Wait for a condition that starts commands. `poll_s` is the pause between two of them."""
         deadline = time.monotonic() + timeout_s
@@ -273,7 +274,8 @@ class BootedMachine:
         if self.is_up:
             raise RuntimeError("the machine is up")
         unmount(self._merged)
-        (self._folder / "upper").rename(folder)
+        # Unlike Python's functions, it keeps deleted files and attributes if the folder is on another disk.
+        subprocess.run(["mv", "-T", str(self._folder / "upper"), str(folder)], check=True)
 
     def reboot(self) -> None:
         """Power off, and boot again."""

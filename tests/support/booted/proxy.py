@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import http.client
 import os
@@ -70,7 +71,8 @@ class _Server(ThreadingHTTPServer):
     def cut(self) -> None:
         with self._lock:
             for request in self._open:
-                request.shutdown(socket.SHUT_RDWR)
+                with contextlib.suppress(OSError):  # the client has gone already
+                    request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client or a server that goes away in the middle is no fault of the proxy."""

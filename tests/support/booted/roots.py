@@ -82,7 +82,7 @@ def base_root(release: str) -> Path:
         return root
     if why := _reason_not_to_build(release):
         raise RootUnavailableError(why)
-    with _lock():
+    with cache_lock():
         if not root.is_dir():  # another process may have built it while this one waited
             _build(root, recipe)
     return root
@@ -111,8 +111,11 @@ def _reason_not_to_build(release: str) -> str:
 
 
 @contextmanager
-def _lock() -> Iterator[None]:
-    """Let one process build at a time: the roots share one cache of packages, which apt locks without waiting."""
+def cache_lock() -> Iterator[None]:
+    """Let one process build at a time, a root folder or a bundle.
+
+    They share one cache of packages, which apt locks without waiting.
+    """
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as file:

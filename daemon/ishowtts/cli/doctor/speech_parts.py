@@ -11,6 +11,7 @@ from ishowtts.cli import config_files, engine_findings
 from ishowtts.cli.findings import Finding, FindingVerdict, as_part, fault
 from ishowtts.config import Config
 from ishowtts.errors import EngineError, SpeakerError, VoiceError
+from ishowtts.util.package_files import missing_packages
 from ishowtts.util.user_rights import as_owner_of
 
 
@@ -102,6 +103,8 @@ def examine_voices(settings: Config) -> Iterator[Finding]:
             found = fault("voices", error)
             if name != default:
                 yield Finding("voices", "note", found.detail, found.fix)
+            elif missing_packages(["f5_tts"]) and not engine_findings.may_speak(settings, "f5"):
+                yield Finding("voices", "note", "F5 is not installed, so no voice is cloned here")
             elif name in names:
                 yield found
             else:
