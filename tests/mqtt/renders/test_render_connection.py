@@ -280,7 +280,7 @@ def test_the_last_parts_are_with_the_broker_when_the_link_has_stopped(start, req
 @pytest.mark.parametrize("changes", [{"protocol": 4}, {}])
 def test_without_response_topics_or_without_a_handler_there_is_no_connection(make_link, changes: Any) -> None:
     link = make_link(takes_renders=bool(changes), **changes).start()
-    assert len(link.link._connections) == 2
+    assert len(link.link.connections) == 2
 
 
 def test_it_leaves_with_the_others_if_another_appliance_uses_the_root(start, mqtt_client: Client) -> None:
