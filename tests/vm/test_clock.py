@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from support.booted import virtual_appliance as appliance
+from support.booted.installing import main_pid
 from support.booted.virtual_disk import BootFiles
 from support.booted.virtual_machine import VirtualMachine
 from support.certificates import Authority
@@ -39,12 +40,12 @@ def test_a_jump_by_years_connects_with_tls_and_expires_no_line(boot_files: BootF
         tls = {"host": "127.0.0.1", "port": 8883, "tls": {"ca": "/etc/ishowtts/ca.crt"}}
         appliance.configure(machine, audio={"device": "silent"}, mqtt=tls)
         machine.wait_until(lambda: "is not valid yet" in machine.journal("ishowtts"), "the refusal")
-        daemon = appliance.main_pid(machine)
+        daemon = main_pid(machine)
 
         machine.run("date", "-s", f"@{int(time.time())}")
         connected = "connected to the broker at 127.0.0.1:8883"
         machine.wait_until(lambda: connected in machine.journal("ishowtts"), "the connection")
-        assert appliance.main_pid(machine) == daemon
+        assert main_pid(machine) == daemon
 
         machine.run("ishowtts", "resume")
         appliance.publish(machine, id="late", text="Accepted in the present.")

@@ -248,14 +248,10 @@ def _read(file: BinaryIO, size: int, path: Path) -> bytes:
 
 @contextmanager
 def _opened(source: SourceFile) -> Iterator[BinaryIO]:
-    with _readable(source.path):
+    with _readable(source.path), ExitStack() as stack:
         with as_owner_of(source.owner_of):
-            opened = open_regular(source.path)
-            file = opened.__enter__()
-        try:
-            yield file
-        finally:
-            opened.__exit__(None, None, None)
+            file = stack.enter_context(open_regular(source.path))
+        yield file
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from support.booted.machine import BootedMachine
 from support.booted.roots import NORMAL_USER, cache_folder
+from support.booted.virtual_machine import VirtualMachine
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CHECKOUT = f"/home/{NORMAL_USER}/ishowtts"
@@ -81,12 +82,17 @@ def install(
     return machine.user("sh", "-c", 'cd "$0" && exec "$@"', checkout, *command, check=check, timeout_s=timeout_s)
 
 
-def configure(machine: BootedMachine, **sections: Any) -> None:
-    """Write the operator's configuration: a name, sound into files, and these sections."""
+def configuration(**sections: Any) -> str:
+    """Return the operator's configuration: a name, sound into files, and these sections."""
     keys: dict[str, Any] = {"device": {"name": DEVICE}, "audio": {"device": f"wav:{SOUNDS}", "loudness_lufs": None}}
     for name, values in sections.items():
         keys[name] = {**keys.get(name, {}), **values}
-    machine.user("sudo", "tee", "/etc/ishowtts/config.yaml", stdin=yaml.safe_dump(keys))
+    return yaml.safe_dump(keys)
+
+
+def configure(machine: BootedMachine, **sections: Any) -> None:
+    """Write the operator's configuration."""
+    machine.user("sudo", "tee", "/etc/ishowtts/config.yaml", stdin=configuration(**sections))
 
 
 def say(machine: BootedMachine, text: str, *options: str) -> dict[str, Any]:
@@ -115,12 +121,12 @@ def state(machine: BootedMachine) -> dict[str, Any]:
 
 
 def history(machine: BootedMachine) -> Sequence[dict[str, Any]]:
-    """Return the lines that `ishowtts history` lists, the newest first."""
+    """Return the lines that `ishowtts history` lists, the oldest first."""
     lines: list[dict[str, Any]] = json.loads(machine.user("sudo", "ishowtts", "history", "--json", "-n", "100").stdout)
     return lines
 
 
-def is_active(machine: BootedMachine, unit: str = "ishowtts") -> bool:
+def is_active(machine: BootedMachine | VirtualMachine, unit: str = "ishowtts") -> bool:
     """Whether a unit runs and is ready."""
     return machine.run("systemctl", "is-active", unit, check=False).stdout.strip() == "active"
 
@@ -132,7 +138,7 @@ def wait_for_ready(machine: BootedMachine, timeout_s: float = 180.0) -> None:
     )
 
 
-def main_pid(machine: BootedMachine, unit: str = "ishowtts") -> int:
+def main_pid(machine: BootedMachine | VirtualMachine, unit: str = "ishowtts") -> int:
     """Return the PID of a service, as the machine sees it; 0 if it does not run."""
     return int(machine.run("systemctl", "show", "-P", "MainPID", unit).stdout)
 

@@ -223,6 +223,11 @@ class BootedMachine:
             found.append(name)
         return root.joinpath(*found)
 
+    def host_pids(self, unit: str) -> list[int]:
+        """Return the processes of a service, as the host sees them."""
+        folder = next(self._cgroup.rglob(f"{unit}.service"))
+        return [int(word) for word in (folder / "cgroup.procs").read_text().split()]
+
     def journal(self, unit: str, *arguments: str) -> str:
         """Return the messages of a unit, of all boots that are in the journal."""
         return self.run("journalctl", "--no-pager", "-o", "cat", "-u", unit, *arguments).stdout

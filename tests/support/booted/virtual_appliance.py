@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import yaml
-
-from support.booted.installing import DEVICE, SOUNDS
+from support.booted.installing import DEVICE, configuration, is_active
 from support.booted.virtual_machine import VirtualMachine
 
 # Ten times as long as on a board, and the tests share their cores.
@@ -19,17 +17,9 @@ EVENTS = "/run/events"
 
 def configure(machine: VirtualMachine, **sections: Any) -> None:
     """Writes the operator's configuration, and starts the service again."""
-    keys: dict[str, Any] = {"device": {"name": DEVICE}, "audio": {"device": f"wav:{SOUNDS}", "loudness_lufs": None}}
-    keys["engine"] = {"kind": "espeak", "fallback": False}
-    for name, values in sections.items():
-        keys[name] = {**keys.get(name, {}), **values}
-    machine.write("/etc/ishowtts/config.yaml", yaml.safe_dump(keys))
+    chosen = {"engine": {"kind": "espeak", "fallback": False}, **sections}
+    machine.write("/etc/ishowtts/config.yaml", configuration(**chosen))
     machine.run("systemctl", "restart", "ishowtts", timeout_s=_READY_S)
-
-
-def is_active(machine: VirtualMachine, unit: str = "ishowtts") -> bool:
-    """Whether a unit runs and is ready."""
-    return machine.run("systemctl", "is-active", unit, check=False).stdout.strip() == "active"
 
 
 def wait_for_ready(machine: VirtualMachine) -> None:
@@ -78,8 +68,3 @@ def status(machine: VirtualMachine) -> dict[str, Any]:
     printed = machine.run("ishowtts", "status", "--json", check=False, timeout_s=_EVENT_S).stdout
     found: dict[str, Any] = json.loads(printed or "{}")
     return found
-
-
-def main_pid(machine: VirtualMachine, unit: str = "ishowtts") -> int:
-    """Returns the PID of a service; 0 if it does not run."""
-    return int(machine.run("systemctl", "show", "-P", "MainPID", unit).stdout)
