@@ -35,16 +35,21 @@ def broken(tmp_path: Path) -> Path:
     return user
 
 
-def test_the_program_names_the_library_that_torch_lacks_and_its_package(broken: Path, tmp_path: Path) -> None:
+def fault_with(torch: str, tmp_path: Path) -> str:
+    """Returns what the check of the GPU prints if `import torch` does this."""
     (tmp_path / "torch").mkdir()
-    (tmp_path / "torch/__init__.py").write_text(f"import ctypes\nctypes.CDLL({str(broken)!r})\n")
+    (tmp_path / "torch/__init__.py").write_text(torch)
     done = subprocess.run(
         [sys.executable, "-m", "ishowtts.engines.f5.gpu_check"],
         env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT / 'daemon'}"}, cwd=tmp_path,
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout == (
+    return done.stdout
+
+
+def test_the_program_names_the_library_that_torch_lacks_and_its_package(broken: Path, tmp_path: Path) -> None:
+    assert fault_with(f"import ctypes\nctypes.CDLL({str(broken)!r})\n", tmp_path) == (
         "the library libcudss.so.0 is missing; sudo apt-get install cudss, and run install.sh again\n"
     )
 
@@ -52,17 +57,8 @@ def test_the_program_names_the_library_that_torch_lacks_and_its_package(broken: 
 def test_the_program_names_a_wheel_that_is_missing(tmp_path: Path) -> None:
     """torch ends with a ValueError then, not with the error of the loader."""
     (tmp_path / "nvidia").mkdir()
-    (tmp_path / "torch").mkdir()
-    (tmp_path / "torch/__init__.py").write_text(
-        "raise ValueError(f'libcublasLt.so.*[0-9] not found in the system path {[]}')\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-m", "ishowtts.engines.f5.gpu_check"],
-        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT / 'daemon'}"}, cwd=tmp_path,
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout == (
+    fault = "raise ValueError(f'libcublasLt.so.*[0-9] not found in the system path {[]}')\n"
+    assert fault_with(fault, tmp_path) == (
         "the library libcublasLt.so is missing; it is in the Python package nvidia-cublas: run install.sh again\n"
     )
 
