@@ -18,7 +18,14 @@ from rich.table import Table
 from ishowtts.cli import argument_types
 from ishowtts.cli.common import Commands, report_write_errors
 from ishowtts.errors import EngineError
-from ishowtts_bench.commands import batches_command, bench_arguments, predict_command, sweep_command, vocoder_command
+from ishowtts_bench.commands import (
+    batches_command,
+    bench_arguments,
+    kernels_command,
+    predict_command,
+    sweep_command,
+    vocoder_command,
+)
 from ishowtts_bench.commands.bench_help import add_bench
 from ishowtts_bench.commands.command_output import check_model, make_env, ok_or_no, print_progress, print_result
 
@@ -56,6 +63,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     )
     sweep_command.add_options(add_part("sweep", sweep_command.run, "small"))
     _add_length(add_part("profile", run_profile, "small"))
+    add_part("kernels", kernels_command.run, "small", plot=False)
     expected = add_bench(parts, "predict", [common])
     predict_command.add_options(expected)
     expected.set_defaults(command=predict_command.run)
