@@ -42,6 +42,7 @@ _SHARED = (
     "ishowtts_bench.commands.bench_command",
     "ishowtts_bench.ablation",
     "ishowtts_bench.batch_bench",
+    "ishowtts_bench.bench_candidates",
     "ishowtts_bench.kernel_bench",
     "ishowtts_bench.parity",
     "ishowtts_bench.profiling",
