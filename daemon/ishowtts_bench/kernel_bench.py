@@ -103,5 +103,5 @@ def _run_once(path: Path, measure: Callable[[KernelFigures], bool], longest_s: f
             now = path.stat().st_mtime_ns if path.exists() else None
             if now != known:
                 changed_s, known = time.monotonic(), now
-            elif time.monotonic() - changed_s > longest_s:
+            elif time.monotonic() - changed_s > longest_s and "running" in KernelFigures(path).content:
                 return None

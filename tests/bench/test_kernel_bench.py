@@ -54,6 +54,17 @@ def test_a_candidate_that_ends_its_process_does_not_stop_the_next(tmp_path: Path
     assert json.loads(path.read_text()) == found.content
 
 
+def test_the_time_before_a_candidate_starts_does_not_count(tmp_path: Path) -> None:
+    def slow(figures: KernelFigures) -> bool:
+        time.sleep(1.5)  # as for imports on a busy machine
+        figures.begin("group", "first")
+        figures.finish(us=1.0)
+        return True
+
+    found = kernel_bench.run(tmp_path / "kernels.json", slow, print, longest_s=0.2)
+    assert found.count == 1
+
+
 def test_a_process_that_cannot_measure_anything_is_an_error(tmp_path: Path) -> None:
     def fails(_: KernelFigures) -> bool:
         raise RuntimeError("no weights")

@@ -7,28 +7,27 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from ishowtts.cli.common import report_write_errors
 from ishowtts_bench.commands.command_output import make_env, print_progress, print_result
 
-if TYPE_CHECKING:
-    from ishowtts_bench.kernel_bench import KernelFigures
-
 _COLUMNS = (("us", "{:.1f}"), ("tflops", "{:.2f}"), ("gb_per_s", "{:.0f}"), ("error", "{:.1e}"))
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a table of every candidate. The file of `--figures` is written after each of them."""
-    from ishowtts_bench import kernel_bench
+    # Here, so that no forked process needs time for its imports. None of them uses the device.
+    from ishowtts_bench import bench_candidates, kernel_bench
 
     report = partial(print_progress, arguments)
     with tempfile.TemporaryDirectory(prefix="ishowtts-kernels-") as folder:
         path = arguments.figures or Path(folder) / "kernels.json"
         with report_write_errors(path):
-            found = kernel_bench.run(path, partial(_measure, arguments), report).content
+            found = kernel_bench.run(
+                path, lambda figures: bench_candidates.measure_all(make_env(arguments), figures, report), report
+            ).content
     table = Table("group", "kernel", "microseconds", "TFLOPS", "GB/s", "error", "", box=None)
     measured = failed = 0
     for group, about in found["groups"].items():
@@ -40,13 +39,6 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.figures = None  # it is written already
     print_result(arguments, table, found, f"ok: {measured} kernels were measured; {failed} do not run here")
     return 0
-
-
-def _measure(arguments: argparse.Namespace, figures: KernelFigures) -> bool:
-    """Measure in this forked process, which is the first one that uses the device."""
-    from ishowtts_bench import bench_candidates
-
-    return bench_candidates.measure_all(make_env(arguments), figures, partial(print_progress, arguments))
 
 
 def _cells(figures: Mapping[str, object]) -> Iterator[str]:
