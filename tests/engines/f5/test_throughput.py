@@ -13,7 +13,11 @@ import pytest
 torch = pytest.importorskip("torch")
 
 
+from torch import Tensor  # noqa: E402
+
 from ishowtts.engines.f5 import attention, device_probe, throughput  # noqa: E402
+from ishowtts.engines.f5.elementwise import EagerElementwise  # noqa: E402
+from ishowtts.engines.f5.kernels import ELEMENTWISE  # noqa: E402
 from ishowtts_bench import machine  # noqa: E402
 
 pytestmark = pytest.mark.f5
@@ -153,6 +157,29 @@ def test_the_reason_for_no_triton_kernel_is_reported(monkeypatch: pytest.MonkeyP
     assert "\n" not in fault
     monkeypatch.setitem(sys.modules, "ishowtts.engines.f5.cuda.fused_elementwise", None)
     assert throughput.fused_fault("cpu") == "Triton is not installed"
+
+
+@pytest.fixture
+def thor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Thor whose kernels run on the CPU here, without an assembler that knows it."""
+    to = torch.Tensor.to
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (11, 0))
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, device, dtype: to(tensor, dtype))
+    monkeypatch.setattr(throughput, "choose_assembler", lambda capability: f"no ptxas for {capability}")
+
+
+@pytest.mark.usefixtures("thor")
+def test_the_assembler_is_chosen_before_the_first_triton_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing(EagerElementwise):
+        def norm(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+            raise OSError("Internal Triton PTX codegen error")
+
+    monkeypatch.setitem(ELEMENTWISE, "triton", Failing)
+    assert throughput.fused_fault("cuda") == "no ptxas for (11, 0)"
+    assert throughput.fused_fault("cpu") == "a Triton kernel could not be started (Internal Triton PTX codegen error)"
+    # A later Triton may have an assembler of its own that knows a Thor.
+    monkeypatch.setitem(ELEMENTWISE, "triton", EagerElementwise)
+    assert throughput.fused_fault("cuda") is None
 
 
 def test_a_wrong_result_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ import torch
 
 from ishowtts.engines.f5 import attention
 from ishowtts.engines.f5.attention import Lengths
+from ishowtts.engines.f5.cuda.caches import choose_assembler
 from ishowtts.engines.f5.elementwise import EagerElementwise
 from ishowtts.engines.f5.kernels import ELEMENTWISE
 from ishowtts.errors import first_line
@@ -135,7 +136,11 @@ def flash_fault(device: str) -> str | None:
 
 
 def fused_fault(device: str) -> str | None:
-    """Why our own Triton kernels cannot be used; `None` if one was compiled, ran and gave a correct result."""
+    """Why our own Triton kernels cannot be used; `None` if one was compiled, ran and gave a correct result.
+
+    Every use of these kernels comes after this test, so the assembler is chosen here.
+    """
+    no_assembler = choose_assembler(torch.cuda.get_device_capability()) if device == "cuda" else None
     try:
         fused = ELEMENTWISE["triton"]()
     except ImportError:
@@ -146,5 +151,5 @@ def fused_fault(device: str) -> str | None:
     try:
         difference = (fused.norm(x, scale, shift).float() - exact).abs().max().item()
     except Exception as error:  # Triton's errors have no common parent; mostly the C compiler is missing
-        return f"a Triton kernel could not be started ({first_line(error)})"
+        return no_assembler or f"a Triton kernel could not be started ({first_line(error)})"
     return None if difference < _FUSED_TOLERANCE else f"a Triton kernel is off by {difference:.1g}"
