@@ -71,6 +71,10 @@ def test_a_failed_measurement_is_a_note() -> None:
     assert slower.verdict == "note"
     assert "Triton is not installed: synthesis is slower" in slower.detail
     assert "gcc" in (slower.fix or "")
+    no_ptxas = "Triton cannot compile for this GPU without the ptxas of CUDA 13, which a package brings"
+    thor = gpu_finding(probed(0.85, 0.80, fused_fault=no_ptxas))
+    assert f"{no_ptxas}: synthesis is slower" in thor.detail
+    assert thor.fix == "sudo apt-get install cuda-nvcc-13-0"
     full = gpu_finding(probed(0.85, 0.80, flop_per_s=None, bytes_per_s=None, fault="CUDA out of memory."))
     assert full.verdict == "note"
     assert "could not be measured: CUDA out of memory." in full.detail
