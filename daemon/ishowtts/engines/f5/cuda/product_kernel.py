@@ -99,36 +99,54 @@ def multiply(
 ) -> None:  # fmt: skip
     """Compute one tile. `after` is "gelu", "rotate" or "add", which adds the gated product to `out`."""
     # Programs run in the order of their numbers: down the rows of a group, then to the next columns.
-    across = outputs // tile_columns
+    across: tl.constexpr = outputs // tile_columns
     first_row = tl.program_id(0) // (group * across) * group
     height = tl.minimum(tl.cdiv(rows, tile_rows) - first_row, group)
     place = tl.program_id(0) % (group * across)
     row = (first_row + place % height) * tile_rows + tl.arange(0, tile_rows)
     start = place // height * tile_columns
-    column = start + tl.arange(0, tile_columns)
 
     # Rows after the last one are computed from the last one, and not stored.
     real_row = tl.minimum(row, rows - 1)
+    column = start + tl.arange(0, tile_columns)
     step = tl.arange(0, depth)
     left = x + real_row.to(tl.int64)[:, None] * inputs + step[None, :]
     right = weight + column[None, :] * inputs + step[:, None]
-    whole: tl.constexpr = row_scales is not None
-    sums = tl.zeros((tile_rows, tile_columns), tl.int32 if whole else tl.float32)
+    sums_type: tl.constexpr = tl.float32 if row_scales is None else tl.int32
+    sums = tl.zeros((tile_rows, tile_columns), sums_type)
     for _ in range(inputs // depth):
-        sums = tl.dot(tl.load(left), tl.load(right), sums, out_dtype=tl.int32 if whole else tl.float32)
+        sums = tl.dot(tl.load(left), tl.load(right), sums, out_dtype=sums_type)
         left += depth
         right += depth
 
+    # One half after the other: with both at a time, a tile of 128 x 128 needs 255 registers and spills 328 bytes.
+    half: tl.constexpr = tile_columns // 2
+    first, second = tl.split(tl.permute(tl.reshape(sums, (tile_rows, 2, half)), (0, 2, 1)))
+    _finish(first, start, row, rows, bias, out, row_scales, column_scales, angles, gate, frames,
+            outputs, rotated, after)  # fmt: skip
+    _finish(second, start + half, row, rows, bias, out, row_scales, column_scales, angles, gate, frames,
+            outputs, rotated, after)  # fmt: skip
+
+
+@triton.jit
+def _finish(
+    sums: tl.tensor, start: tl.tensor, row: tl.tensor, rows: tl.tensor, bias: tl.tensor, out: tl.tensor,
+    row_scales: tl.tensor, column_scales: tl.tensor, angles: tl.tensor, gate: tl.tensor, frames: tl.tensor,
+    outputs: tl.constexpr, rotated: tl.constexpr, after: tl.constexpr,
+) -> None:  # fmt: skip
+    """Apply all that follows to the sums of these rows and of the columns from `start` on, and store them."""
+    column = start + tl.arange(0, sums.shape[1])
     values = sums.to(tl.float32)
-    if whole:
-        values *= tl.load(row_scales + real_row)[:, None] * tl.load(column_scales + column)[None, :]
+    if row_scales is not None:
+        row_scale = tl.load(row_scales + tl.minimum(row, rows - 1))
+        values *= row_scale[:, None] * tl.load(column_scales + column)[None, :]
     values += tl.load(bias + column).to(tl.float32)[None, :]
     places = out + row.to(tl.int64)[:, None] * outputs + column[None, :]
     inside = (row < rows)[:, None]
     if after == "gelu":
         values = fused_rows.gelu_tanh(values)
     if after == "rotate":
-        values = _rotate(values, angles, row % frames, column, start < outputs // 3 * 2, outputs // 3, rotated)
+        values = _rotate(values, start, row % frames, angles, outputs // 3, rotated)
     if after == "add":
         gates = tl.load(gate + column).to(tl.float32)
         values = tl.load(places, mask=inside, other=0.0).to(tl.float32) + gates[None, :] * values
@@ -137,17 +155,22 @@ def multiply(
 
 @triton.jit
 def _rotate(
-    values: tl.tensor, angles: tl.tensor, position: tl.tensor, column: tl.tensor, any_rotated: tl.tensor,
+    values: tl.tensor, start: tl.tensor, position: tl.tensor, angles: tl.tensor,
     width: tl.constexpr, rotated: tl.constexpr,
 ) -> tl.tensor:  # fmt: skip
-    """Rotate the first `rotated` columns of queries and of keys, `width` each. Neighbours are pairs."""
+    """Rotate the first `rotated` columns of queries and of keys, which are `width` columns each. Neighbours are pairs.
+
+    All heads of a row are rotated by the same 32 angles, so these are loaded once.
+    """
     rows: tl.constexpr = values.shape[0]
     columns: tl.constexpr = values.shape[1]
-    if any_rotated:
-        pairs = tl.load(angles + position[:, None] * 64 + (column % 64)[None, :])
-        cosine, sine = tl.split(tl.reshape(pairs, (rows, columns // 2, 2)))
-        first, second = tl.split(tl.reshape(values, (rows, columns // 2, 2)))
+    span: tl.constexpr = min(columns, 64)
+    if start < 2 * width:
+        pairs = tl.load(angles + position[:, None] * 64 + (start % 64 + tl.arange(0, span))[None, :])
+        cosine, sine = tl.split(tl.reshape(pairs, (rows, 1, span // 2, 2)))
+        first, second = tl.split(tl.reshape(values, (rows, columns // span, span // 2, 2)))
         turned = tl.join(first * cosine - second * sine, first * sine + second * cosine)
+        column = start + tl.arange(0, columns)
         wanted = (column < 2 * width) & (column % width < rotated)
         values = tl.where(wanted[None, :], tl.reshape(turned, (rows, columns)), values)
     return values
