@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import pytest
 import torch
 from torch import Tensor
 
-from ishowtts.engines.f5 import assembly, block_kernels
+from ishowtts.engines.f5 import assembly, block_kernels, fast_model
 from ishowtts.engines.f5.block_steps import Activations, QuantisedRows, SeparateResidual
 from ishowtts.engines.f5.cuda import eager_rows
 from ishowtts.engines.f5.elementwise import Elementwise
+from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.kernels import PLAIN, KernelChoice, PlainLinear
+from ishowtts.model import Segment
+from ishowtts_bench.fidelity import distance
+from ishowtts_bench.parity import TOLERANCE
+from support.fake_cuda_graph import TapeRecorder
 from support.random_dit import TINY, flow
 
 pytestmark = pytest.mark.f5
@@ -37,6 +43,25 @@ def test_columns_of_zeros_after_the_mel_change_nothing(monkeypatch: pytest.Monke
     exact = flow(PLAIN, torch.float32)
     monkeypatch.setattr(assembly, "mel_columns", lambda *_: 104)
     assert error(flow(PLAIN, torch.float32), exact) < 1e-6
+
+
+@pytest.mark.slow
+def test_a_captured_line_with_these_products_sounds_the_same(
+    make_engine: Callable[..., F5Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = Segment("line", 0, 1, "The quick brown fox jumps.", seed=3, nfe_step=5)
+    exact = make_engine(switches={"exact_padding": True, "graphs": False}).render(line, lambda: False)
+    tape = TapeRecorder()
+    monkeypatch.setattr(fast_model, "make_capturer", lambda _: tape)
+    monkeypatch.setattr(assembly, "mel_columns", lambda *_: 104)
+    for choice in (KernelChoice(qkv="mm", out="mm", up="mm", down="mm"), KernelChoice(qkv="split")):
+        monkeypatch.setattr(fast_model, "choose_kernels", lambda *_, choice=choice: choice)
+        engine = make_engine(switches={"exact_padding": True, "graphs": True})
+        for _ in range(2):
+            assert distance(engine.render(line, lambda: False), exact) <= TOLERANCE
+            while engine.idle():
+                pass
+    assert tape.replayed == 2 * 5
 
 
 @pytest.mark.parametrize(

@@ -265,6 +265,24 @@ def test_a_warning_says_that_int8_is_slower_than_half_precision(
     assert "in bfloat16, which is faster and more exact: set engine.f5.precision to auto" in told[0]
 
 
+def test_the_clocks_are_up_before_anything_is_measured(all_there: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    measure = kernel_timing.measure
+    all_there.setattr(throughput, "raise_clocks", events.append)
+    all_there.setattr(kernel_timing, "measure", lambda group: events.append(group.name) or measure(group))
+    choose()
+    assert events == ["cpu", "attention", "steps between the products", "convolution", *PLACES]
+
+
+def test_a_time_is_that_of_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_timing, "_REPEATS", 4)
+    x = torch.ones(3)
+    assert kernel_timing.times_s({"two operators": lambda: x.exp().log(), "one": x.exp}) == {
+        "two operators": 2,
+        "one": 1,
+    }
+
+
 def test_one_wrong_result_of_several_is_enough() -> None:
     good, bad = torch.ones(3), torch.tensor([1.0, float("nan"), 1.0])
     assert kernel_timing.relative_error((good, good), (good, good)) == 0.0

@@ -56,7 +56,7 @@ class CandidateGroup:
 
 
 @dataclass(frozen=True)
-class Timing:
+class KernelTiming:
     """What was measured of a kernel that computes correctly.
 
     Attributes:
@@ -68,7 +68,7 @@ class Timing:
     error: float
 
 
-def measure(group: CandidateGroup) -> dict[str, Timing]:
+def measure(group: CandidateGroup) -> dict[str, KernelTiming]:
     """Measure every candidate that is correct. The log has the times, and why each of the others is not used."""
     exact = group.runs[group.otherwise]() if group.exact is None else group.exact
     errors: dict[str, float] = {}
@@ -85,7 +85,7 @@ def measure(group: CandidateGroup) -> dict[str, Timing]:
             )
     spent_s = times_s({name: group.runs[name] for name in errors})
     log.info("measured, %s: %s", group.name, ", ".join(f"{name} {1e6 * s:.0f} us" for name, s in spent_s.items()))
-    return {name: Timing(s, errors[name]) for name, s in spent_s.items()}
+    return {name: KernelTiming(s, errors[name]) for name, s in spent_s.items()}
 
 
 def fastest(group: CandidateGroup) -> str:
@@ -93,7 +93,7 @@ def fastest(group: CandidateGroup) -> str:
     return best(measure(group)) or group.otherwise
 
 
-def best(timings: Mapping[str, Timing]) -> str | None:
+def best(timings: Mapping[str, KernelTiming]) -> str | None:
     """The name with the shortest time; `None` if there is none."""
     return min(timings, key=lambda name: timings[name].run_s, default=None)
 
