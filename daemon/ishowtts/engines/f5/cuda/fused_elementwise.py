@@ -24,8 +24,8 @@ class TritonElementwise:
     """The steps of `elementwise.Elementwise`: fp16, bf16 or fp32 in and out, fp32 inside.
 
     A norm needs sums over a row. One warp a row needs no exchange between warps, and several rows a program read the
-    weights of the norm once. Which is fastest depends on the GPU. Worth a measurement at a width of 1024 are the
-    default, `warps=1`, `warps=1, rows=2` and `rows=4`.
+    weights of the norm once. Which is fastest depends on the GPU: measure the default and
+    `tiles.NORM_VARIANTS`.
 
     Args:
         warps: number of warps of a program of `norm` and `gate_norm`; `None`: one load of 16 bytes per thread and row.

@@ -12,7 +12,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ishowtts.engines.f5.block_steps import Activations, QuantisedRows, plain
-from ishowtts.engines.f5.cuda import fused_rows
+from ishowtts.engines.f5.cuda import eager_rows, fused_rows
 from ishowtts.engines.f5.cuda.tiles import Tile
 
 _GROUP = 8
@@ -39,7 +39,7 @@ class TiledProduct:
             raise ValueError(f"products of {weight.dtype} are not computed in tiles")
         self._scales: Tensor | None = None
         if int8:
-            weight, self._scales = fused_rows.quantise_rows(weight, torch.int8, self.outputs)
+            weight, self._scales = eager_rows.quantise_rows(weight, torch.int8, self.outputs)
         self._weight, self._bias, self._tile = weight.contiguous(), bias.contiguous(), tile
 
     def gelu(self, x: Activations) -> Tensor:
