@@ -47,14 +47,16 @@ def test_the_page_has_the_prediction_of_every_board() -> None:
         spread = roofline.assumptions(board)[::-1]
         rtfs = [roofline.line(BASE.arch, LINE, OURS, board, given).rtf for given in spread]
         first_s = [roofline.line(BASE.arch, Work(5, 2, 7), OURS, board, given).total_s for given in spread]
-        assert numbers(speed[1]) == pytest.approx(rtfs, abs=5.1e-5 if rtfs[0] < 0.01 else 5.1e-4), board.name
-        assert numbers(speed[2]) == pytest.approx(first_s, abs=5.1e-3), board.name
-        now, first, arithmetic, compiled, upstream = (float(cell) for cell in others[1:])
-        assert now == pytest.approx(rtf(OURS, board.name), abs=5.1e-5)
-        assert first == pytest.approx(optimisation_steps.predict_first(BASE.arch, LINE, board)[1], abs=5.1e-5)
-        assert arithmetic == pytest.approx(roofline.arithmetic_rtf(BASE.arch, LINE, OURS, board), abs=5.1e-5)
-        assert compiled == pytest.approx(rtf(COMPILED, board.name), abs=5.1e-5)
-        assert upstream == pytest.approx(rtf(UPSTREAM, board.name), abs=5.1e-5)
+        rounded = 5.1e-5 if rtfs[0] < 0.01 else 5.1e-4
+        assert numbers(speed[1]) == pytest.approx(rtfs, abs=rounded), board.name
+        predicted_first = optimisation_steps.predict_first(BASE.arch, LINE, board)[::-1]
+        assert numbers(speed[2]) == pytest.approx(predicted_first, abs=rounded), board.name
+        assert numbers(speed[3]) == pytest.approx(first_s, abs=5.1e-3), board.name
+        expected = (
+            rtf(OURS, board.name), roofline.arithmetic_rtf(BASE.arch, LINE, OURS, board),
+            rtf(COMPILED, board.name), rtf(UPSTREAM, board.name),
+        )  # fmt: skip
+        assert [float(cell) for cell in others[1:]] == pytest.approx(expected, abs=5.1e-5), board.name
 
 
 def test_the_page_has_the_time_of_each_stage() -> None:
@@ -130,10 +132,11 @@ def test_the_page_has_each_step(start: str, steps: tuple[OptimisationStep, ...])
 
 def test_the_page_has_the_time_of_the_vocoder() -> None:
     (said,) = re.findall(r"of the time: (.*?)\. An engine", PAGE, re.DOTALL)
-    for board, ms in zip(("agx-orin", "orin-nx", "thor", "h200"), numbers(said.replace("H200", "")), strict=True):
+    boards = ("agx-orin", "orin-nx-super", "orin-nx", "thor", "h200")
+    for board, ms in zip(boards, numbers(said.replace("H200", "")), strict=True):
         stages = roofline.line(BASE.arch, LINE, OURS, find(board), roofline.likely(find(board))).stages
         vocoder = [stage for stage in stages if stage.name.startswith(("vocoder", "inverse"))]
-        assert 1000 * sum(stage.spent_s for stage in vocoder) == pytest.approx(ms, rel=0.35)
+        assert 1000 * sum(stage.spent_s for stage in vocoder) == pytest.approx(ms, rel=0.3)
         assert sum(stage.share for stage in vocoder) < 0.008
 
 
