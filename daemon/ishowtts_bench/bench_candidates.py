@@ -25,7 +25,7 @@ from ishowtts.engines.f5.attention import ATTENTIONS
 from ishowtts.engines.f5.block_steps import HEAD, Linear
 from ishowtts.engines.f5.checkpoint import Checkpoint
 from ishowtts.engines.f5.cuda import kernel_timing
-from ishowtts.engines.f5.cuda.kernel_candidates import BlockWeights, KernelCandidates
+from ishowtts.engines.f5.cuda.kernel_candidates import BlockWeights, EightBits, KernelCandidates
 from ishowtts.engines.f5.cuda.kernel_timing import CandidateGroup, TimedRun
 from ishowtts.engines.f5.device import choose_dtype
 from ishowtts.engines.f5.elementwise import Elementwise
@@ -45,6 +45,7 @@ _FRAMES = 1216  # 5 s of reference and 8 s of speech
 _VOCODER_FRAMES = 750  # 8 s
 _CONV_TAPS, _CONV_GROUPS = 31, 16
 _PRODUCTS = ("qkv", "out", "up", "down")
+_EIGHT_BITS: tuple[EightBits, ...] = ("int8", "fp8")
 _ROUNDS, _LONGEST_S = 5, 1.0  # of what cannot be captured
 _INPUTS = "inputs"
 _MAX_FAULT_CHARS = 160  # torch lists every backend that has an operator
@@ -120,10 +121,11 @@ def measure_all(env: BenchEnv, figures: KernelFigures, report: Callable[[str], N
             # The first measurement also raises the clocks.
             measure(MACHINE, "large product, copy", lambda: _rates(device.type, source.dtype))
             fused = device.type == "cuda" and throughput.fused_fault("cuda") is None
-            for title, groups in _chosen_from(source, fused=fused):
+            own = [name for name in ELEMENTWISE if name != "eager"] if fused else []
+            for title, groups in _chosen_from(source, own):
                 measure_groups(title, groups)
             measure(CHOICE, "choose_kernels", choose)  # now all of them are compiled
-            for title, groups in _compared_with(source, fused=fused):
+            for title, groups in _compared_with(source, own):
                 measure_groups(title, groups)
     except _DeviceBroken:
         return False
@@ -198,24 +200,33 @@ def _sentence(group: str, name: str, found: dict[str, object]) -> str:
     return f"{group} | {name}: " + ", ".join(f"{key} {value}" for key, value in found.items() if value is not None)
 
 
-def _chosen_from(source: _Source, *, fused: bool) -> Iterator[tuple[str, Groups]]:
+def _chosen_from(source: _Source, own: Sequence[str]) -> Iterator[tuple[str, Groups]]:
     """Yield the groups that the engine chooses from, by a title. Each is made when it is iterated over."""
-    candidates = KernelCandidates(source.weights, fused=fused)
+    candidates = KernelCandidates(source.weights, fused=bool(own))
     yield "convolution", _one("conv", candidates.conv)
     yield "attention", _one("attention", candidates.attention)
     yield "steps between the products", _one("elementwise", candidates.elementwise)
-    yield "products", candidates.products(ELEMENTWISE["triton" if fused else "eager"]())
+    yield "products", candidates.products(_steps(own))
     if source.device.type == "cpu":
         yield "kernels of a CPU", _cpu_groups(source)
 
 
-def _compared_with(source: _Source, *, fused: bool) -> Iterator[tuple[str, Groups]]:
+def _compared_with(source: _Source, own: Sequence[str]) -> Iterator[tuple[str, Groups]]:
     """Yield the groups that show what a kernel costs, and what would be possible."""
+    for eight_bits in _EIGHT_BITS:
+        # Its own object for each, because one tries new kernels for a limited time.
+        candidates = KernelCandidates(source.weights, fused=bool(own))
+        yield f"products of {eight_bits}", candidates.products(_steps(own), eight_bits)
     for part in _PRODUCTS:
-        yield f"{part} without what follows", _product_groups(source, part)
-    yield "single steps", _single_steps(source, ["eager", *(["triton"] if fused else [])])
+        yield f"{part} alone", _product_groups(source, part)
+    yield "single steps", _single_steps(source, ["eager", *own])
     yield "attention without lengths", _one("", partial(_dense_attention, source))
     yield "vocoder", _one("", partial(_vocoder, source))
+
+
+def _steps(own: Sequence[str]) -> Elementwise:
+    """The steps between the products that a GPU most probably takes."""
+    return ELEMENTWISE[own[0] if own else "eager"]()
 
 
 def _one(part: str, make: Callable[[], CandidateGroup]) -> Groups:
@@ -224,11 +235,11 @@ def _one(part: str, make: Callable[[], CandidateGroup]) -> Groups:
 
 
 def _product_groups(source: _Source, part: str) -> Groups:
-    """A product as PyTorch's and in eight bits with its bias, and its arithmetic alone."""
+    """A product with its bias and nothing else, and its arithmetic alone."""
     weight, bias = getattr(source.weights, part)
     x = source.draw(2, _FRAMES, weight.shape[1])
     rows, flop = x.flatten(0, 1), 4.0 * _FRAMES * weight.numel()
-    names = ("plain", "int8-cuda", "fp8") if source.device.type == "cuda" else ("plain", "packed", "int8")
+    names = ("plain",) if source.device.type == "cuda" else ("plain", "packed", "int8")
 
     def linear(name: str) -> Tensor:
         made = linears.get(name) or linears.setdefault(name, LINEARS[name](weight, bias))
@@ -265,7 +276,8 @@ def _single_steps(source: _Source, names: Sequence[str]) -> Groups:
     x, y = source.draw(2, _FRAMES, width), source.draw(2, _FRAMES, width)
     gate, scale, shift = source.draw(3, width).unbind()
     qkv = source.draw(2, _FRAMES, 3, source.weights.heads, HEAD)
-    angles = torch.randn(_FRAMES, HEAD // 2, 2, device=source.device)
+    turns = torch.randn(_FRAMES, HEAD // 2, device=source.device)
+    angles = torch.stack((turns.cos(), turns.sin()), dim=-1)
     made = {name: ELEMENTWISE[name]() for name in names}
 
     def group(title: str, tensors: int, run: Callable[[Elementwise], Tensor]) -> tuple[str, CandidateGroup]:

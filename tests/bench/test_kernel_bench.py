@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ishowtts.cli import main
-from ishowtts.engines.f5.cuda import kernel_candidates
+from ishowtts.engines.f5.cuda import kernel_candidates, kernel_timing
 from ishowtts.engines.f5.cuda.kernel_timing import CandidateGroup
 from ishowtts.errors import EngineError
 from ishowtts_bench import bench_candidates, kernel_bench
@@ -125,3 +125,16 @@ def test_a_candidate_that_is_wrong_shows_its_error(tmp_path: Path) -> None:
     found = {name: bench_candidates.time_and_error(group, name, run, x, cpu) for name, run in runs.items()}
     assert [found[name]["error"] for name in runs] == [0.0, 1.0, None]
     assert [found[name]["finite"] for name in runs] == [True, True, False]
+
+
+def test_on_a_gpu_a_candidate_is_timed_as_at_load_or_without_a_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.ones(4)
+    group = CandidateGroup("group", {"plain": lambda: x}, "plain", torch.float32, flop=8e6, bytes=16e3)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    gpu = torch.device("cuda")
+    for captured in ({"plain": 2e-6}, {}):
+        monkeypatch.setattr(kernel_timing, "times_s", lambda _, captured=captured: captured)
+        found = bench_candidates.time_and_error(group, "plain", group.runs["plain"], x, gpu)
+        assert found["captured"] is bool(captured)
+        if captured:
+            assert (found["us"], found["tflops"], found["gb_per_s"]) == (2.0, 4.0, 8.0)
