@@ -9,6 +9,7 @@ Any Python with torch, f5-tts and vocos works: PYTHON=python3 scripts/bench-gpu.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
@@ -109,7 +110,7 @@ def _run(step: SuiteStep, plan: Plan, report: StepReport, scratch: Path, left_s:
     started = time.monotonic()
 
     def run_in_child() -> int:
-        tempfile.tempdir = str(scratch)
+        tempfile.tempdir = os.environ["TMPDIR"] = str(scratch)  # what the step leaves there goes with it
         return step.run(figures)
 
     with warnings.catch_warnings():

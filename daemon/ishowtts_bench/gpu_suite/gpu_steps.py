@@ -110,7 +110,7 @@ def all_steps(plan: Plan, samples: Path) -> Iterator[SuiteStep]:
         yield _bench("compiled", plan, *options, what="speed", limit_s=280, least_s=120)
     yield _bench("parity-tiny", plan, what="parity", model="tiny", limit_s=150, least_s=30)
     if not plan.quick:
-        yield SuiteStep("starts", lambda figures: _measure_starts(plan, figures), 120, least_s=30)
+        yield SuiteStep("starts", lambda figures: _measure_starts(plan, figures), 150, least_s=30)
     yield _bench("batches", plan, *every_round, limit_s=60)
     if not plan.quick:
         yield _bench("parity", plan, limit_s=120, least_s=30)
