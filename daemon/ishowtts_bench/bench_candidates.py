@@ -6,9 +6,11 @@ without lengths, and the vocoder in both types: they show what a kernel costs, a
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -22,6 +24,7 @@ from ishowtts.engines.f5 import checkpoint, throughput
 from ishowtts.engines.f5.architecture import MELS
 from ishowtts.engines.f5.assembly import block_weights
 from ishowtts.engines.f5.attention import ATTENTIONS
+from ishowtts.engines.f5.block_kernels import FUSED_INT8
 from ishowtts.engines.f5.block_steps import HEAD, Linear
 from ishowtts.engines.f5.checkpoint import Checkpoint
 from ishowtts.engines.f5.cuda import kernel_timing
@@ -46,6 +49,7 @@ _VOCODER_FRAMES = 750  # 8 s
 _CONV_TAPS, _CONV_GROUPS = 31, 16
 _PRODUCTS = ("qkv", "out", "up", "down")
 _EIGHT_BITS: tuple[EightBits, ...] = ("int8", "fp8")
+_OWN = ("triton", FUSED_INT8)  # how the names of our own kernels begin
 _ROUNDS, _LONGEST_S = 5, 1.0  # of what cannot be captured
 _INPUTS = "inputs"
 _MAX_FAULT_CHARS = 160  # torch lists every backend that has an operator
@@ -130,6 +134,24 @@ def measure_all(env: BenchEnv, figures: KernelFigures, report: Callable[[str], N
     except _DeviceBroken:
         return False
     return True
+
+
+def compile_share(env: BenchEnv, number: int, count: int) -> None:
+    """Run every `count`th of our own kernels once, so that it is compiled. Compiled kernels are kept on the disk."""
+    device = torch.device(env.device)
+    if device.type != "cuda" or throughput.fused_fault("cuda") is not None:
+        return
+    source = _Source.of(checkpoint.load(examine(env.folder)), device, choose_dtype(env.precision, device))
+    own = [name for name in ELEMENTWISE if name != "eager"]
+    position = itertools.count()
+    with torch.inference_mode():
+        for _, groups in itertools.chain(_chosen_from(source, own), _compared_with(source, own)):
+            with suppress(Exception):  # it is reported when it is measured
+                for _, group in groups:
+                    for name, run in group.runs.items():
+                        if name.startswith(_OWN) and next(position) % count == number:
+                            with suppress(Exception):
+                                run()
 
 
 def _synchronize(device: torch.device) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ishowtts.errors import EngineError
-from ishowtts_bench.gpu_suite.forked_step import ForkedStep
+from ishowtts_bench.gpu_suite.forked_step import ForkedStep, side_by_side
 from ishowtts_bench.json_files import read_json, write_atomically
 
 _LONGEST_S = 60.0
@@ -91,6 +93,33 @@ def run(
         if figures.count == known:
             raise EngineError(f"no kernel can be measured: the process ended with {status}; its output says more")
         known = figures.count
+
+
+def compile_ahead(compile_share: Callable[[int, int], None], longest_s: float = _LONGEST_S) -> None:
+    """Compile the kernels side by side before they are measured one by one.
+
+    Compiling takes most of the time of a first run. What fails here fails again when it is measured, and is reported
+    then.
+
+    Args:
+        compile_share: compiles the kernels of one of several forked processes: its number, and how many there are.
+        longest_s: time for all of them.
+    """
+    count, deadline_s = side_by_side(), time.monotonic() + longest_s
+    if count == 1:
+        return
+    with ExitStack() as stack:
+        children = [
+            stack.enter_context(ForkedStep(partial(_exit_status, compile_share, number, count)))
+            for number in range(count)
+        ]
+        for child in children:
+            child.wait(max(0.0, deadline_s - time.monotonic()))
+
+
+def _exit_status(compile_share: Callable[[int, int], None], number: int, count: int) -> int:
+    compile_share(number, count)
+    return 0
 
 
 def _run_once(path: Path, measure: Callable[[KernelFigures], bool], longest_s: float) -> int | None:

@@ -65,6 +65,23 @@ def test_the_time_before_a_candidate_starts_does_not_count(tmp_path: Path) -> No
     assert found.count == 1
 
 
+def test_kernels_are_compiled_side_by_side_and_faults_wait_until_they_are_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compile_share(number: int, count: int) -> None:
+        if number == 1:
+            os._exit(7)
+        if number == 2:
+            time.sleep(600)
+        (tmp_path / f"{number} of {count}").write_text("")
+
+    monkeypatch.setattr(kernel_bench, "side_by_side", lambda: 4)
+    started = time.monotonic()
+    kernel_bench.compile_ahead(compile_share, longest_s=1.0)
+    assert {path.name for path in tmp_path.iterdir()} == {"0 of 4", "3 of 4"}
+    assert time.monotonic() - started < 10
+
+
 def test_a_process_that_cannot_measure_anything_is_an_error(tmp_path: Path) -> None:
     def fails(_: KernelFigures) -> bool:
         raise RuntimeError("no weights")

@@ -272,7 +272,7 @@ def test_wheels_are_importable_here_and_in_children(tmp_path: Path, monkeypatch:
 
 
 FIGURES: dict[str, Any] = {
-    "gpu-tests": {"run": 40, "failed": 0},
+    "gpu-tests": {"collected": 45, "run": 40, "skipped": 5, "failed": 0},
     "speed": {"ratio_equal_nfe": 2.4, "ratio_default": 11.0, "peak_mb": None, "rtf": 0.01, "fraction_of_floor": 0.5,
               "new_length_ms": 7.1},
     "batches": {"batches": [{"segments": 1, "share": 0.3, "ratio": 1.0}, {"segments": 2, "share": 0.6, "ratio": 1.8},
@@ -306,6 +306,13 @@ def test_each_goal_is_reached_or_not_reached_or_not_measured() -> None:
     assert set(lines) == {*verdicts, "RTF of 8 s"}
     assert "0.60 with 2 in a run" in lines["share of the product rate"]
     assert not any("reached" in line for line in list(goal_lines(FIGURES, comparable=False))[1:])
+
+
+def test_tests_that_did_not_run_reach_no_goal() -> None:
+    for failed, verdict in ((0, "not measured"), (1, "not reached")):
+        part = {"gpu-tests": {"collected": 45, "run": 30, "skipped": 5, "failed": failed}}
+        (line,) = (line for line in goal_lines(part, comparable=True) if line.startswith("failed tests"))
+        assert line.endswith(verdict)
 
 
 def test_a_fault_of_the_measurement_reaches_no_goal() -> None:

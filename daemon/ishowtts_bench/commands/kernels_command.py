@@ -24,6 +24,8 @@ def run(arguments: argparse.Namespace) -> int:
     report = partial(print_progress, arguments)
     with tempfile.TemporaryDirectory(prefix="ishowtts-kernels-") as folder:
         path = arguments.figures or Path(folder) / "kernels.json"
+        if arguments.device != "cpu":
+            kernel_bench.compile_ahead(partial(_compile_share, arguments))
         with report_write_errors(path):
             found = kernel_bench.run(
                 path, lambda figures: bench_candidates.measure_all(make_env(arguments), figures, report), report
@@ -39,6 +41,12 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.figures = None  # it is written already
     print_result(arguments, table, found, f"ok: {measured} kernels were measured; {failed} do not run here")
     return 0
+
+
+def _compile_share(arguments: argparse.Namespace, number: int, count: int) -> None:
+    from ishowtts_bench import bench_candidates
+
+    bench_candidates.compile_share(make_env(arguments), number, count)
 
 
 def _cells(figures: Mapping[str, object]) -> Iterator[str]:

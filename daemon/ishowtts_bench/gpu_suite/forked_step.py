@@ -30,6 +30,7 @@ _HEAD_BYTES, _TAIL_BYTES = 64 << 10, 192 << 10
 _LAST_CHUNKS = 16  # read after the end of a step: a process that it left may write for ever
 _KILLED_S = 10.0  # after SIGKILL: a process that waits in a driver does not end, and the next step must start
 _ORPHANS_S = 3.0
+_MOST_SIDE_BY_SIDE, _KB_OF_ONE = 8, 4 << 20
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -148,6 +149,13 @@ class ForkedStep:
     def _signal_group(self, number: int) -> None:
         with suppress(ProcessLookupError, PermissionError):  # a group of dead processes may not be signalled
             os.killpg(self._pid, number)
+
+
+def side_by_side() -> int:
+    """How many processes with torch and CUDA may run at the same time: 8 at most, with two cores and 4 GB for each."""
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    free_kb = next((int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), 0)
+    return max(1, min(_MOST_SIDE_BY_SIDE, (os.cpu_count() or 1) // 2, free_kb // _KB_OF_ONE))
 
 
 def adopt_orphans() -> None:

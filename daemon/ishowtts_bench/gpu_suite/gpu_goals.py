@@ -63,6 +63,14 @@ def _failed_rows(step: str) -> Callable[[Figures], float]:
     return lambda figures: float(sum(not row["passed"] for row in figures[step]["rows"]))
 
 
+def _failed_tests(figures: Figures) -> float:
+    """The number of failed tests. If the time was too short for all tests, none failed says nothing."""
+    found = figures["gpu-tests"]
+    if not found["failed"] and found["run"] + found["skipped"] < found["collected"]:
+        raise ValueError("not all tests ran")
+    return float(found["failed"])
+
+
 def _over_arithmetic(figures: Figures) -> float:
     """How many times the minimum time of its arithmetic our engine takes, unless that was measured wrong."""
     speed = figures["speed"]
@@ -76,7 +84,7 @@ def _number(step: str, key: str) -> Callable[[Figures], float]:
 
 
 GOALS = (
-    Goal("failed tests of the kernels", "0", _number("gpu-tests", "failed"), lambda found: found == 0, "{:.0f}",
+    Goal("failed tests of the kernels", "0", _failed_tests, lambda found: found == 0, "{:.0f}",
          lambda all_: f"of {all_['gpu-tests']['run']}"),
     Goal("failed rows of parity, tiny", "0", _failed_rows("parity-tiny"), lambda found: found == 0, "{:.0f}"),
     Goal("failed rows of parity, base", "0", _failed_rows("parity"), lambda found: found == 0, "{:.0f}"),

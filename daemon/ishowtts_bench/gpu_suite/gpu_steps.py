@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from ishowtts_bench.gpu_suite import forked_step
 from ishowtts_bench.json_files import write_atomically
 
 NFE = 7
@@ -93,7 +94,7 @@ class Plan:
 def first_steps(plan: Plan) -> Iterator[SuiteStep]:
     """Yield the steps of the first call: what shows most faults in the least time."""
     yield from _prepare(plan)
-    yield _bench("kernels", plan, limit_s=75)
+    yield _bench("kernels", plan, limit_s=85)
     yield SuiteStep("gpu-tests", _run_gpu_tests, 45, needs_gpu=True)
     yield _speed(plan, rounds=1, default=False, limit_s=90)
 
@@ -239,10 +240,17 @@ def _run_gpu_tests(figures: Path) -> int:
     """Run the tests of our kernels on this GPU, without the suite's own fixtures, which need more packages."""
     import pytest
 
-    counts = {"run": 0, "failed": 0, "skipped": 0}
+    counts = {"collected": 0, "run": 0, "failed": 0, "skipped": 0}
     failed: list[str] = []
 
     class Count:
+        def pytest_collection_finish(self, session: pytest.Session) -> None:
+            counts["collected"] = len(session.items)
+
+        @pytest.hookimpl(optionalhook=True)
+        def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+            counts["collected"] = len(ids)
+
         def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
             counts["run"] += report.when == "call"
             counts["skipped"] += report.skipped
@@ -252,6 +260,9 @@ def _run_gpu_tests(figures: Path) -> int:
             write_atomically(figures, {**counts, "names": failed})
 
     options = ["-q", "-p", "no:cacheprovider", "--confcutdir", str(GPU_TESTS), "-o", "filterwarnings="]
+    workers = forked_step.side_by_side()
+    if workers > 1 and importlib.util.find_spec("xdist"):
+        options += ["-n", str(workers)]  # most of the time goes to compiling the kernels, each variant once
     for name in _WITH_FAKES:
         options += ["--ignore", str(GPU_TESTS / name)]
     return int(pytest.main([*options, str(GPU_TESTS)], plugins=[Count()]))
