@@ -14,8 +14,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ishowtts.engines.f5.attention import ATTENTIONS, Lengths
+from ishowtts.engines.f5.attention import Lengths
 from ishowtts.engines.f5.block_steps import HEAD, ResidualStep, plain
+from ishowtts.engines.f5.cuda import attention_candidates
 from ishowtts.engines.f5.cuda.kernel_timing import CandidateGroup, TimedRun
 from ishowtts.engines.f5.elementwise import Elementwise
 from ishowtts.engines.f5.kernels import CONVS, ELEMENTWISE, make_qkv, make_residual, make_up
@@ -76,20 +77,8 @@ class KernelCandidates:
 
     def attention(self) -> CandidateGroup:
         """The attention of a padded batch of two."""
-        q, k, v = (self._draw(2, self._weights.heads, _FRAMES, HEAD) for _ in range(3))
         frames = (_FRAMES, _FRAMES - _SHORTER)
-        lengths = Lengths.of(frames, _FRAMES, self._device)
-        exact = ATTENTIONS["explicit"](q.float(), k.float(), v.float(), lengths)
-
-        def run(name: str) -> TimedRun:
-            def attend() -> Tensor:
-                out = ATTENTIONS[name](q, k, v, lengths)
-                return torch.where(lengths.keep[..., None], out, 0.0)
-
-            return attend
-
-        flop = sum(4.0 * count * count * HEAD * self._weights.heads for count in frames)
-        return self._group("attention", {name: run(name) for name in ("flash", "efficient")}, "math", exact, flop=flop)
+        return attention_candidates.attention_group(self._draw, self._weights.heads, frames, fused=self._fused)
 
     def elementwise(self) -> CandidateGroup:
         """All steps between the products, one after the other."""
