@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -58,8 +59,27 @@ def model(linear: str, attention: str, dtype: torch.dtype) -> dit.Dit:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("linear", ["plain", "cublasLt"])
-@pytest.mark.parametrize("attention", ["flash", "math"])  # torch has the efficient one only with CUDA
+@pytest.fixture
+def _shapes_of_cudnn() -> Iterator[None]:
+    """torch has no rule for the shapes of cuDNN's attention, only its arguments."""
+
+    def shapes(query: torch.Tensor, *given: Any, **_: Any) -> tuple[Any, ...]:
+        empty = torch.empty(0, device="meta")
+        return torch.empty_like(query), *[empty] * 3, given[5], given[6], *[empty] * 3
+
+    with torch.library._scoped_library("aten", "IMPL") as library:
+        library.impl("_cudnn_attention_forward", shapes, "Meta")
+        yield
+
+
+@pytest.mark.usefixtures("_shapes_of_cudnn")
+@pytest.mark.parametrize(
+    ("linear", "attention"),
+    [
+        # Not `efficient` and `cudnn-mask`: torch asks a real GPU whether it has them.
+        ("plain", "flash"), ("plain", "flash-sequences"), ("plain", "cudnn-sequences"), ("cublasLt", "math"),
+    ],
+)  # fmt: skip
 def test_a_step_on_static_buffers_has_every_operator_that_it_uses(linear: str, attention: str) -> None:
     with FakeTensorMode(), torch.inference_mode():
         fake = model(linear, attention, torch.float16)

@@ -57,10 +57,9 @@ class Lengths:
 
     def copy_(self, other: Lengths) -> None:
         """Copy the lengths of a batch of the same shape into these tensors."""
-        for mine, theirs in (
-            (self.keep, other.keep), (self.counts, other.counts), (self.sequences, other.sequences)
-        ):  # fmt: skip
-            mine.copy_(theirs)
+        self.keep.copy_(other.keep)
+        self.counts.copy_(other.counts)
+        self.sequences.copy_(other.sequences)
 
 
 Attention = Callable[[Tensor, Tensor, Tensor, Lengths | None], Tensor]
@@ -117,11 +116,7 @@ def flash_sequences(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) ->
 
 
 def cudnn_sequences(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) -> Tensor:
-    """cuDNN's attention by sequences. PyTorch has the operator since 2.7.
-
-    Before PyTorch had a cache for it, each call built the plan again, for 40 ms of the processor's time: see
-    `cuda.kernel_candidates`.
-    """
+    """cuDNN's attention by sequences, which recent versions of PyTorch have."""
     if lengths is None:
         return _dense(SDPBackend.CUDNN_ATTENTION, q, k, v)
     frames, ends = q.shape[2], lengths.sequences
@@ -134,7 +129,7 @@ def cudnn_sequences(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) ->
 
 
 def cudnn_mask(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) -> Tensor:
-    """cuDNN's attention with a mask, which PyTorch has since 2.5."""
+    """cuDNN's attention, with a mask."""
     with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
         return fused(q, k, v, lengths)
 

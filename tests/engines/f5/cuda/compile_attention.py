@@ -27,7 +27,7 @@ def launch_all() -> None:
 
 def compiled(architecture: int) -> list[dict[str, Any]]:
     """The kernels that were compiled for it so far."""
-    kernel_of = fused_attention._attend
+    kernel_of = fused_attention._flash_attention
     at = [kernel_of.arg_names.index(name) for name in ("tile_queries", "tile_keys")]
     return [
         {

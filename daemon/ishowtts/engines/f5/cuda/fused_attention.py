@@ -49,7 +49,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None, tile: Tile)
         raise ValueError(f"this attention needs half precision, not {q.dtype}")
     counts = torch.full((batch,), frames, dtype=torch.int32, device=q.device) if lengths is None else lengths.counts
     out = torch.empty(batch, frames, heads * _HEAD, dtype=q.dtype, device=q.device)
-    _attend[(triton.cdiv(frames, tile.queries), batch * heads)](
+    _flash_attention[(triton.cdiv(frames, tile.queries), batch * heads)](
         q, k, v, out, counts, frames, heads, *q.stride()[:3], *k.stride()[:3], *v.stride()[:3],
         _SCALE, _HEAD, tile.queries, tile.keys, num_warps=tile.warps, num_stages=tile.stages,
     )  # fmt: skip
@@ -57,7 +57,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None, tile: Tile)
 
 
 @triton.jit(do_not_specialize=["frames", "heads"])
-def _attend(
+def _flash_attention(
     q: tl.tensor, k: tl.tensor, v: tl.tensor, out: tl.tensor, counts: tl.tensor, frames: tl.tensor, heads: tl.tensor,
     q_item: tl.tensor, q_head: tl.tensor, q_row: tl.tensor,
     k_item: tl.tensor, k_head: tl.tensor, k_row: tl.tensor,
