@@ -99,6 +99,13 @@ def test_a_wrong_kernel_is_refused(
     assert f"the kernel flash (attention) computes wrong on this GPU {when}" in caplog.text
 
 
+def test_a_key_too_many_is_far_off_in_the_timed_batch_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by one of the real keys, which bf16 would excuse."""
+    monkeypatch.setitem(ATTENTIONS, "flash", counting(lambda n, padded: n + (padded == max(FRAMES) and n < padded)))
+    candidates = group()
+    assert kernel_timing.relative_error(candidates.runs["flash"](), candidates.exact) > 1
+
+
 def test_a_gpu_that_refuses_flash_attention_has_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """PyTorch 2.8 on a Thor."""
 
