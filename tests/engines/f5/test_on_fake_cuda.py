@@ -10,11 +10,13 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ishowtts.engines.f5 import cuda_graphs, dit, sampler, text_encoder
+from ishowtts.engines.f5.assembly import mel_columns
 from ishowtts.engines.f5.attention import ATTENTIONS
-from ishowtts.engines.f5.block_steps import Linear, SeparateQkv, SeparateResidual, SeparateUp
+from ishowtts.engines.f5.block_kernels import make_qkv, make_residual, make_up
+from ishowtts.engines.f5.cuda import products
 from ishowtts.engines.f5.cuda_graphs import RunShape
 from ishowtts.engines.f5.elementwise import EagerElementwise
-from ishowtts.engines.f5.kernels import LINEARS, PlainConv
+from ishowtts.engines.f5.kernels import PLAIN, KernelChoice, PlainConv
 from ishowtts.engines.f5.schedule import Guidance
 from ishowtts.engines.f5.text_encoder import TextBlock, TextEncoder
 
@@ -34,25 +36,26 @@ def _nothing_kept() -> Iterator[None]:
 WIDTH, HEADS, DEPTH = 128, 2, 2
 
 
-def model(linear: str, attention: str, dtype: torch.dtype) -> dit.Dit:
+def model(choice: KernelChoice, attention: str, dtype: torch.dtype) -> dit.Dit:
     """A model on the fake GPU."""
 
     def weight(*shape: int, kind: torch.dtype = dtype) -> torch.Tensor:
         return torch.zeros(shape, dtype=kind, device="cuda")
 
-    def product(outputs: int, inputs: int, gelu: bool = False) -> Linear:
-        return LINEARS[linear](weight(outputs, inputs), weight(outputs), gelu)
+    def product(outputs: int, inputs: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return weight(outputs, inputs), weight(outputs)
 
     steps = EagerElementwise()
     block = dit.Block(
-        qkv=SeparateQkv(product(3 * WIDTH, WIDTH), steps, HEADS),
-        out=SeparateResidual(product(WIDTH, WIDTH), steps),
-        up=SeparateUp(product(2 * WIDTH, WIDTH, gelu=True)),
-        down=SeparateResidual(product(WIDTH, 2 * WIDTH), steps),
+        qkv=make_qkv(choice.qkv, *product(3 * WIDTH, WIDTH), steps, heads=HEADS, rotated_heads=None),
+        out=make_residual(choice.out, *product(WIDTH, WIDTH), steps),
+        up=make_up(choice.up, *product(2 * WIDTH, WIDTH)),
+        down=make_residual(choice.down, *product(WIDTH, 2 * WIDTH), steps),
     )
     conv = (PlainConv(weight(WIDTH, WIDTH // 16, 31)), weight(WIDTH))
     return dit.Dit(
-        from_mel=weight(WIDTH, 100), from_voice=weight(WIDTH, 100, kind=torch.float32),
+        from_mel=weight(WIDTH, mel_columns(torch.device("cuda"), dtype)),
+        from_voice=weight(WIDTH, 100, kind=torch.float32),
         from_text=weight(WIDTH, 64, kind=torch.float32), bias=weight(WIDTH, kind=torch.float32), convs=(conv, conv),
         blocks=(block,) * DEPTH, to_mel=(weight(100, WIDTH), weight(100)), attention=ATTENTIONS[attention],
         elementwise=steps, dtype=dtype,
@@ -74,15 +77,23 @@ def _shapes_of_cudnn() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_shapes_of_cudnn")
 @pytest.mark.parametrize(
-    ("linear", "attention"),
+    ("choice", "attention"),
     [
         # Not `efficient` and `cudnn-mask`: torch asks a real GPU whether it has them.
-        ("plain", "flash"), ("plain", "flash-sequences"), ("plain", "cudnn-sequences"), ("cublasLt", "math"),
+        pytest.param(PLAIN, "flash", id="plain, flash"),
+        pytest.param(PLAIN, "flash-sequences", id="plain, flash-sequences"),
+        pytest.param(PLAIN, "cudnn-sequences", id="plain, cudnn-sequences"),
+        pytest.param(KernelChoice(qkv="mm", out="mm", up="mm", down="mm"), "math", id="mm, math"),
+        pytest.param(KernelChoice(qkv="split", up="cublasLt"), "flash", id="split, flash"),
     ],
-)  # fmt: skip
-def test_a_step_on_static_buffers_has_every_operator_that_it_uses(linear: str, attention: str) -> None:
+)
+def test_a_step_on_static_buffers_has_every_operator_that_it_uses(
+    choice: KernelChoice, attention: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(products, "fused_rows", None)  # Triton launches nothing on fake tensors
     with FakeTensorMode(), torch.inference_mode():
-        fake = model(linear, attention, torch.float16)
+        fake = model(choice, attention, torch.float16)
+        assert fake.from_mel.shape == (WIDTH, 104)  # rows of 208 bytes, a multiple of 16
         graphs = cuda_graphs.GraphRunner(
             fake, most_rows=512, max_segments=2, cfg_strength=2.0, kinds=[Guidance.FULL], capturer=None
         )

@@ -13,10 +13,13 @@ from ishowtts.engines.f5.elementwise import EagerElementwise
 pytest.importorskip("triton")
 
 from ishowtts.engines.f5.cuda.fused_elementwise import TritonElementwise
+from ishowtts.engines.f5.cuda.tiles import NORM_VARIANTS
 
 pytestmark = pytest.mark.f5
 
 EAGER, FUSED = EagerElementwise(), TritonElementwise()
+# Numbers of warps and of rows of a program, for the norms.
+variants = pytest.mark.parametrize("fused", [FUSED, *(TritonElementwise(**sizes) for sizes in NORM_VARIANTS.values())])
 TOLERANCES = {torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 8e-2}
 WIDTHS = (128, 384, 1024)
 
@@ -43,10 +46,11 @@ def mask(device: torch.device, frames: int, *counts: int) -> Tensor:
     return torch.arange(frames, device=device) < torch.tensor(counts, device=device)[:, None]
 
 
+@variants
 @pytest.mark.parametrize(("lines", "frames", "width"), [(1, 1, 384), (2, 7, 128), (3, 5, 1024), (1, 3, 4096)])
-def test_norm(random: Make, lines: int, frames: int, width: int) -> None:
+def test_norm(random: Make, fused: TritonElementwise, lines: int, frames: int, width: int) -> None:
     x, scale, shift = random(lines, frames, width) * 3 + 1, random(width), random(width)
-    assert near(FUSED.norm(x, scale, shift), EAGER.norm(x, scale, shift))
+    assert near(fused.norm(x, scale, shift), EAGER.norm(x, scale, shift))
 
 
 def test_the_norm_of_values_far_from_zero_is_precise(device: torch.device) -> None:
@@ -55,23 +59,37 @@ def test_the_norm_of_values_far_from_zero_is_precise(device: torch.device) -> No
     assert torch.allclose(FUSED.norm(x, one, one), wanted, atol=2e-3)
 
 
+@variants
 @pytest.mark.parametrize("width", WIDTHS)
-def test_gate_and_norm(random: Make, width: int) -> None:
-    x, y = random(2, 5, width), random(2, 5, width)
+@pytest.mark.parametrize("late_bias", [False, True])
+def test_gate_and_norm(random: Make, fused: TritonElementwise, width: int, late_bias: bool) -> None:
+    x, y = random(3, 5, width), random(3, 5, width)
     gate, scale, shift = random(6, width)[2:5]
-    wanted = EAGER.gate_norm(x, gate, y, scale, shift)
-    found = FUSED.gate_norm(x, gate, y, scale, shift)
+    bias = random(width) if late_bias else None
+    wanted = EAGER.gate_norm(x, gate, y, scale, shift, bias=bias)
+    found = fused.gate_norm(x, gate, y, scale, shift, bias=bias)
     assert found[0] is x
     assert all(near(*pair) for pair in zip(found, wanted, strict=True))
 
 
+def test_the_eager_steps_add_the_bias_first(random: Make) -> None:
+    x, y, (gate, scale, shift, bias) = random(2, 5, 128), random(2, 5, 128), random(4, 128)
+    found = EAGER.gate_norm(x, gate, y, scale, shift, bias=bias)
+    assert all(map(torch.equal, found, EAGER.gate_norm(x, gate, y + bias, scale, shift)))
+    qkv, bias, angles = random(2, 5, 3, 2, 64), random(384), torch.rand(5, 32, 2).to(x.device)
+    wanted = EAGER.rotate((qkv.flatten(2) + bias).view(qkv.shape), angles)
+    assert all(map(torch.equal, EAGER.rotate(qkv, angles, bias), wanted))
+
+
 @pytest.mark.parametrize("heads", [1, 2, 6, 16])
-def test_rotate(random: Make, heads: int) -> None:
+@pytest.mark.parametrize("late_bias", [False, True])
+def test_rotate(random: Make, heads: int, late_bias: bool) -> None:
     qkv = random(3, 5, 3, heads, 64)
+    bias = random(3 * heads * 64) if late_bias else None
     turns = torch.rand(5, 32) * 6
     angles = torch.stack([turns.cos(), turns.sin()], -1).to(qkv.device)
-    wanted = EAGER.rotate(qkv.clone(), angles)
-    found = FUSED.rotate(qkv, angles)
+    wanted = EAGER.rotate(qkv.clone(), angles, bias)
+    found = FUSED.rotate(qkv, angles, bias)
     assert all(near(*pair) for pair in zip(found, wanted, strict=True))
     assert all(tensor.stride(-1) == 1 for tensor in found)
 
