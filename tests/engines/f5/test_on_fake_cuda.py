@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -61,12 +62,32 @@ def model(choice: KernelChoice, attention: str, dtype: torch.dtype) -> dit.Dit:
     )  # fmt: skip
 
 
+@pytest.fixture
+def _shapes_of_cudnn() -> Iterator[None]:
+    """torch has no rule for the shapes of cuDNN's attention, only its arguments."""
+
+    def shapes(query: torch.Tensor, *given: Any, **_: Any) -> tuple[Any, ...]:
+        empty = torch.empty(0, device="meta")
+        return torch.empty_like(query), *[empty] * 3, given[5], given[6], *[empty] * 3
+
+    with torch.library._scoped_library("aten", "IMPL") as library:
+        library.impl("_cudnn_attention_forward", shapes, "Meta")
+        yield
+
+
+MM = KernelChoice(qkv="mm", out="mm", up="mm", down="mm")
+SPLIT = KernelChoice(qkv="split", up="cublasLt")
+
+
+@pytest.mark.usefixtures("_shapes_of_cudnn")
 @pytest.mark.parametrize(
-    "choice",
-    [PLAIN, KernelChoice(qkv="mm", out="mm", up="mm", down="mm"), KernelChoice(qkv="split", up="cublasLt")],
-    ids=["plain", "mm", "split"],
-)
-@pytest.mark.parametrize("attention", ["flash", "math"])  # torch has the efficient one only with CUDA
+    ("choice", "attention"),
+    [
+        # Not `efficient` and `cudnn-mask`: torch asks a real GPU whether it has them.
+        (PLAIN, "flash"), (MM, "flash-sequences"), (PLAIN, "cudnn-sequences"), (SPLIT, "math"),
+    ],
+    ids=["plain", "mm", "cudnn", "split"],
+)  # fmt: skip
 def test_a_step_on_static_buffers_has_every_operator_that_it_uses(
     choice: KernelChoice, attention: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

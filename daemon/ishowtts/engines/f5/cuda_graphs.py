@@ -60,7 +60,6 @@ class _Memory:
         rows, first_conv: both branches, [2 * rows * D].
         y, difference: fp32 [rows * 100].
         keep: bool [2 * rows].
-        counts: int32 [2 * segments].
     """
 
     y: Tensor
@@ -68,7 +67,6 @@ class _Memory:
     rows: Tensor
     first_conv: Tensor
     keep: Tensor
-    counts: Tensor
     angles: Tensor
     at: Modulation
     dt: Tensor
@@ -99,7 +97,7 @@ class GraphRunner:
         self._most_rows, self._max_segments = most_rows, max_segments
         self._kinds = kinds
         self._capturer = capturer
-        self._memory = _allocate(model, most_rows, max_segments)
+        self._memory = _allocate(model, most_rows)
         self._buffers: dict[RunShape, StaticBuffers] = {}
         self._graphs: dict[tuple[RunShape, Guidance], Callable[[], None]] = {}
         self._queued: deque[RunShape] = deque(maxlen=_MOST_QUEUED)
@@ -122,8 +120,7 @@ class GraphRunner:
         if lengths is not None:
             frames = [len(drawn) for drawn in noise]
             exact = condition.lengths or Lengths.of((*frames, *frames), shape.frames, buffers.y.device)
-            lengths.keep.copy_(exact.keep)
-            lengths.counts.copy_(exact.counts)
+            lengths.copy_(exact)
         start(buffers.y, noise)
         return shape
 
@@ -203,7 +200,7 @@ class GraphRunner:
         return buffers
 
 
-def _allocate(model: Dit, most_rows: int, max_segments: int) -> _Memory:
+def _allocate(model: Dit, most_rows: int) -> _Memory:
     width, device = len(model.bias), model.bias.device
 
     def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -215,7 +212,6 @@ def _allocate(model: Dit, most_rows: int, max_segments: int) -> _Memory:
         rows=zeros(2 * most_rows * width, dtype=model.dtype),
         first_conv=zeros(2 * most_rows * width, dtype=model.dtype),
         keep=zeros(2 * most_rows, dtype=torch.bool),
-        counts=zeros(2 * max_segments, dtype=torch.int32),
         angles=rotary_angles(most_rows, device),
         at=Modulation(zeros(len(model.blocks), 6, width, dtype=model.dtype), zeros(2, width, dtype=model.dtype)),
         dt=zeros(),
@@ -230,9 +226,11 @@ def _lay_out(memory: _Memory, shape: RunShape) -> StaticBuffers:
         size = branches * frames * (rest[0] if rest else 1)
         return block[:size].view(branches, frames, *rest)
 
-    width = memory.at.final.shape[1]
-    starts = torch.arange(0, (2 * segments + 1) * frames, frames, dtype=torch.int32, device=memory.y.device)
-    lengths = Lengths(None, view(memory.keep, 2 * segments), memory.counts[: 2 * segments], starts)
+    width, device = memory.at.final.shape[1], memory.y.device
+    starts = torch.arange(0, (2 * segments + 1) * frames, frames, dtype=torch.int32, device=device)
+    # Each shape has its own counts: those of a longer one would let attention read beyond its inputs in a capture.
+    counts = torch.full((2 * segments,), frames, dtype=torch.int32, device=device)
+    lengths = Lengths.on_device(None, view(memory.keep, 2 * segments), counts, starts)
     condition = Condition(
         view(memory.rows, 2 * segments, width),
         view(memory.first_conv, 2 * segments, width),
