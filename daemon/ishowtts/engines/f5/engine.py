@@ -126,6 +126,8 @@ class F5Engine:
             for i, frames in enumerate(common):
                 self._loaded().model.capture(frames)
                 progress(Progress("warm", i + 1, count))
+            while self._loaded().model.idle():
+                pass  # the common lengths of the vocoder and of the text encoder
             for i, job in enumerate(jobs, len(common)):
                 # Only the last and longest job counts: by then everything is warm.
                 self._cost = self._loaded().time_s([job]) / (job.frames / duration.FRAMES_PER_S)
