@@ -103,6 +103,18 @@ def test_a_shape_that_was_not_captured_runs_step_by_step_and_is_captured_in_idle
     assert not ours.idle()
 
 
+def test_idle_time_captures_nothing_if_memory_is_short(
+    make: Make, tape: TapeRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = make(**GRAPHS)
+    ours.render(LINES[0], never)
+    monkeypatch.setattr(ours._graph_memory, "has_room", lambda: False)
+    assert not ours.idle()
+    assert tape.captured == 0
+    monkeypatch.undo()
+    assert ours.idle()
+
+
 def test_a_line_waits_for_one_capture_at_most(make: Make, tape: TapeRecorder) -> None:
     """If some evaluations have no guidance, a shape has two graphs."""
     ours = make(**GRAPHS, guidance_skip="reuse")
