@@ -14,14 +14,13 @@ from ishowtts.engines import MAX_BATCH
 from ishowtts.engines.f5 import dit, duration, schedule, text_encoder
 from ishowtts.engines.f5.adaln import AdaLayerNorm
 from ishowtts.engines.f5.architecture import MELS, ModelConfig, VocoderConfig
-from ishowtts.engines.f5.assembly import assemble_dit, assemble_text_encoder
+from ishowtts.engines.f5.assembly import assemble_dit, assemble_text_encoder, block_weights
 from ishowtts.engines.f5.captured_function import CapturedFunction
 from ishowtts.engines.f5.checkpoint import Checkpoint
 from ishowtts.engines.f5.cuda_graphs import GraphRunner, LaunchLimiter, RunShape, make_capturer
 from ishowtts.engines.f5.dit import Condition
 from ishowtts.engines.f5.graph_store import StepCapture
 from ishowtts.engines.f5.kernel_choice import choose_kernels
-from ishowtts.engines.f5.kernels import KernelChoice
 from ishowtts.engines.f5.model_job import SegmentJob
 from ishowtts.engines.f5.sampler import StaticBuffers, integrate, new_state, step
 from ishowtts.engines.f5.schedule import Guidance
@@ -73,7 +72,9 @@ class FastModel:
         self._buckets = buckets
         tensors = {name.removeprefix("transformer."): tensor for name, tensor in checkpoint.cfm.items()}
         arch = checkpoint.model.arch
-        self.kernels = self._choose_kernels(tensors, arch.heads, dtype)
+        weights = block_weights(tensors, arch, device, dtype)
+        self.kernels = choose_kernels(weights, switches)
+        del weights
         self._dit = assemble_dit(tensors, arch, device, dtype, self.kernels, merge_qkv=switches.folds)
         # On a CPU a new length costs nothing, and padding costs time.
         step = duration.STEP if buckets else 1
@@ -118,12 +119,6 @@ class FastModel:
         """Capture one graph in idle time. Returns whether there may be more to capture."""
         parts = (self._graphs, self._text_graphs, self._vocoder)
         return any(part.capture_next() for part in parts if part is not None)
-
-    def _choose_kernels(self, tensors: dict[str, Tensor], heads: int, dtype: torch.dtype) -> KernelChoice:
-        names = ("transformer_blocks.0.ff.ff.0.0.weight", "transformer_blocks.0.ff.ff.0.0.bias",
-                 "input_embed.conv_pos_embed.conv1d.0.weight")  # fmt: skip
-        weight, bias, conv = (tensors[name].to(self._device, dtype) for name in names)
-        return choose_kernels(weight, bias, conv, heads, self._switches)
 
     def _use_graphs(self, capturer: StepCapture | None) -> None:
         """Run everything that has a fixed shape through graphs, and queue the common shapes that no voice decides."""
