@@ -12,9 +12,9 @@ MOST_FRAMES = 8192
 """The text encoder has no more positions than this."""
 STEP = 32
 """Lengths that only the vocoder and the text encoder see are padded to a multiple of this."""
-BUCKETS = (*range(32, 705, 32), *range(768, 2113, 64))
-"""Lengths that runs are padded to. Above 384 frames at most a twelfth is padding. The longest bucket has 22 s, the
-longest input that upstream gives the model."""
+BUCKETS = (*range(32, 1473, 32), *range(1536, 2113, 64))
+"""Lengths that runs are padded to. Above 384 frames at most a twelfth is padding, above 768 a twenty-fourth. The
+longest bucket has 22 s, the longest input that upstream gives the model."""
 
 WINDOW_S = BUCKETS[-1] / FRAMES_PER_S
 """Length of reference and speech in the longest bucket. It is also the limit for all segments of a batch together."""
