@@ -10,8 +10,9 @@ import torch
 from ishowtts.engines.f5 import checkpoint as checkpoints
 from ishowtts.engines.f5 import schedule
 from ishowtts.engines.f5.adaln import AdaLayerNorm
+from ishowtts.engines.f5.cuda import kernel_timing
 from ishowtts.engines.f5.mel_spectrogram import inverse, log_mel
-from ishowtts.engines.f5.vocoder import FastVocoder
+from ishowtts.engines.f5.vocoder import FastVocoder, choose_backbone_dtype
 from ishowtts.engines.weights import locate
 from ishowtts_bench.upstream_infer import UpstreamInfer
 from support.fake_cuda_graph import TapeRecorder
@@ -104,6 +105,37 @@ def test_a_replayed_vocoder_sounds_the_same_bit_for_bit(loaded: checkpoints.Chec
                 pass
     assert tape.captured == 2, "60 and 64 frames share a graph"
     assert tape.replayed == 3
+
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """The times that a GPU takes for each type of the backbone, in seconds."""
+    times_s = {"fp32": 1.0, "fp16": 0.5}
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(kernel_timing, "times_s", lambda runs: {name: times_s[name] for name in runs})
+    return times_s
+
+
+@pytest.mark.parametrize(("fp16_s", "chosen"), [(0.5, torch.float16), (2.0, torch.float32)])
+def test_the_backbone_runs_in_the_faster_type(
+    loaded: checkpoints.Checkpoint, timed: dict[str, float], caplog: pytest.LogCaptureFixture, fp16_s: float,
+    chosen: torch.dtype,
+) -> None:  # fmt: skip
+    caplog.set_level("INFO")
+    timed["fp16"] = fp16_s
+    with torch.inference_mode():
+        assert choose_backbone_dtype(loaded.vocoder, loaded.vocos, CPU) is chosen
+    name = "fp16" if chosen is torch.float16 else "fp32"
+    assert caplog.messages[-1] == f"the vocoder's backbone runs in {name} on this GPU"
+
+
+def test_a_backbone_that_overflows_in_half_precision_runs_in_fp32(
+    loaded: checkpoints.Checkpoint, timed: dict[str, float]
+) -> None:
+    loud = dict(loaded.vocos)
+    loud["backbone.norm.weight"] = torch.full_like(loud["backbone.norm.weight"], 1e5)
+    with torch.inference_mode():
+        assert choose_backbone_dtype(loaded.vocoder, loud, CPU) is torch.float32
 
 
 @pytest.mark.parametrize("fold", [True, False])

@@ -25,7 +25,7 @@ from ishowtts.engines.f5.model_job import SegmentJob
 from ishowtts.engines.f5.sampler import StaticBuffers, integrate, new_state, step
 from ishowtts.engines.f5.schedule import Guidance
 from ishowtts.engines.f5.tokens import Tokenizer
-from ishowtts.engines.f5.vocoder import FastVocoder
+from ishowtts.engines.f5.vocoder import FastVocoder, choose_backbone_dtype
 from ishowtts.f5_switches import Switches
 from ishowtts.model import IsCancelled
 
@@ -80,8 +80,10 @@ class FastModel:
         step = duration.STEP if buckets else 1
         self._text = replace(assemble_text_encoder(tensors, arch, device), step=step)
         self._modulator = AdaLayerNorm(tensors, arch.depth, device, dtype, fold=switches.folds)
-        half = dtype if device.type == "cuda" and dtype is torch.float16 else torch.float32
-        self._vocoder = FastVocoder(checkpoint.vocoder, checkpoint.vocos, device, half, step)
+        backbone_dtype = torch.float32
+        if device.type == "cuda" and dtype is torch.float16:
+            backbone_dtype = choose_backbone_dtype(checkpoint.vocoder, checkpoint.vocos, device)
+        self._vocoder = FastVocoder(checkpoint.vocoder, checkpoint.vocos, device, backbone_dtype, step)
         self._tokenize = Tokenizer(checkpoint.vocab, switches.text_once, checkpoint.model.tokenizer)
         self._steps = lru_cache(8)(lambda nfe_step: schedule.times(nfe_step).diff().to(device))
         self._graphs: GraphRunner | None = None

@@ -5,7 +5,9 @@ Magnitudes, phases and the inverse transform are always fp32: an exponential ove
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -14,10 +16,14 @@ from torch import Tensor
 from ishowtts.engines.f5 import mel_spectrogram
 from ishowtts.engines.f5.architecture import MELS, N_FFT, VocoderConfig
 from ishowtts.engines.f5.captured_function import CapturedFunction
+from ishowtts.engines.f5.cuda.kernel_timing import CandidateGroup, fastest
 from ishowtts.engines.f5.graph_store import StepCapture
+
+log = logging.getLogger(__name__)
 
 _REACH = 3
 _LOUDEST = 1e2
+_MEASURED_FRAMES = 384  # 4 s, the usual segment
 
 
 class FastVocoder:
@@ -114,3 +120,19 @@ class FastVocoder:
 
     def _linear(self, name: str, x: Tensor) -> Tensor:
         return F.linear(x, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"])
+
+
+def choose_backbone_dtype(description: VocoderConfig, tensors: dict[str, Tensor], device: torch.device) -> torch.dtype:
+    """The faster type of the backbone on this GPU, fp16 or fp32; fp32 if fp16 computes wrong.
+
+    Products are faster in fp16. But depthwise convolutions in fp16 go to cuDNN, which need not be good at them, and
+    those in fp32 to a kernel of torch.
+    """
+    mel = torch.randn(1, _MEASURED_FRAMES, MELS, generator=torch.Generator(device).manual_seed(0), device=device)
+    keep = torch.ones(1, 1, _MEASURED_FRAMES, dtype=torch.bool, device=device)
+    dtypes = {"fp32": torch.float32, "fp16": torch.float16}
+    vocoders = {name: FastVocoder(description, tensors, device, dtype) for name, dtype in dtypes.items()}
+    runs = {name: partial(vocoder.coefficients, mel, keep) for name, vocoder in vocoders.items()}
+    chosen = fastest(CandidateGroup("the vocoder's backbone", runs, "fp32", torch.float16))
+    log.info("the vocoder's backbone runs in %s on this GPU", chosen)
+    return dtypes[chosen]
