@@ -135,4 +135,6 @@ def choose_backbone_dtype(description: VocoderConfig, tensors: dict[str, Tensor]
     runs = {name: partial(vocoder.coefficients, mel, keep) for name, vocoder in vocoders.items()}
     chosen = fastest(CandidateGroup("the vocoder's backbone", runs, "fp32", torch.float16))
     log.info("the vocoder's backbone runs in %s on this GPU", chosen)
+    del runs, vocoders
+    torch.cuda.empty_cache()  # the graphs of the measurement hold memory that nothing else can use
     return dtypes[chosen]
