@@ -62,8 +62,9 @@ TEXTS: dict[str, tuple[str, str, str, str]] = {
     ),
     "predict": (
         "predict the speed of boards from their data sheets",
-        "Calculates the RTF and the time to the first sound of boards from their data sheets. Nothing is measured, and "
-        "neither a GPU nor torch is needed. The efficiencies that it assumes are printed.",
+        "Calculates the RTF and the time to the first sound of boards from their data sheets, and from the share of "
+        "them that others measured. Nothing is measured here, and neither a GPU nor torch is needed. It prints what "
+        "each optimisation should gain, and the efficiencies.",
         "two seconds",
         "The first line is the answer for one board (--board); the tables after it explain it.",
     ),
