@@ -19,7 +19,7 @@ def test_replayed_evaluations_are_counted(env: BenchEnv, monkeypatch: pytest.Mon
     monkeypatch.setattr(duration, "BUCKETS", (192, 256, 320))
     monkeypatch.setattr(profiling, "Switches", lambda: Switches(graphs=True, exact_padding=True))
     found = profiling.run(env, 0.5, 4)
-    assert tape.replayed == 3 * 4  # once to record the run, once by stage, once by kernel
+    assert tape.replayed == 3 * (4 + 2)  # with text and vocoder; once to record the run, once by stage, once by kernel
     stages = {stage.name: stage for stage in found.stages}
     assert stages["evaluations"].calls == 4
     assert max(found.stages, key=lambda stage: stage.share).name == "evaluations"
