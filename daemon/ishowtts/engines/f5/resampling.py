@@ -50,8 +50,8 @@ def resample(audio: Tensor, from_hz: int, to_hz: int) -> Tensor:
 def _filters(step: int, phases: int) -> tuple[Tensor, list[int]]:
     """The filter of each phase, fp32 [phases, taps], and the input sample that is in the middle of its first use.
 
-    That number is also where this use begins in the padded sound. Only the taps below the
-    window are made, so their number does not grow with the common period of odd rates.
+    That number is also where this use begins in the padded sound. Only the taps below the window are made, so their
+    number does not grow with the common period of odd rates.
     """
     cutoff = min(step, phases) * _ROLLOFF
     reach = math.ceil(_ZERO_CROSSINGS * step / cutoff)

@@ -1,4 +1,4 @@
-"""Imports f5-tts without its trainer and without librosa, and lets vocos be imported without encodec.
+"""Imports f5-tts without its trainer, and lets vocos be imported without encodec.
 
 Every module that imports f5-tts or vocos imports this one first.
 """
@@ -38,7 +38,7 @@ def _replace_encodec() -> None:
     sys.modules.setdefault("encodec", bare)
 
 
-def _replace_librosa() -> None:
+def replace_librosa() -> None:
     """Make `f5_tts.model.modules` importable without librosa, which is not installed.
 
     It imports one function, for spectrograms of BigVGAN, a vocoder that is not used here. librosa imports numba and
@@ -54,10 +54,9 @@ def _replace_librosa() -> None:
 
 _replace_the_package()
 _replace_encodec()
-_replace_librosa()
 with warnings.catch_warnings():
     # The warnings of these packages about their own dependencies do not help an operator.
     warnings.simplefilter("ignore")
     from f5_tts.model.utils import convert_char_to_pinyin
 
-__all__ = ["convert_char_to_pinyin"]
+__all__ = ["convert_char_to_pinyin", "replace_librosa"]
