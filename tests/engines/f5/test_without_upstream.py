@@ -73,6 +73,23 @@ def test_the_engine_speaks_and_names_what_upstreams_modules_need(checkpoint: Pat
     assert "Traceback" not in done.stderr
 
 
+def test_a_library_for_another_torch_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x_transformers.py").write_text("raise OSError('libtorchaudio.so: undefined symbol: aoti_torch_cat')\n")
+    program = (
+        "from ishowtts.errors import EngineError\n"
+        "try:\n    import ishowtts.engines.f5.upstream_model\nexcept EngineError as error:\n    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT / 'daemon'}"},
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert done.stdout == (
+        "upstream's modules cannot be imported (torch and another library do not belong together: "
+        f"the symbol aoti_torch_cat is missing); {FIX}\n"
+    )
+
+
 @pytest.mark.parametrize("lock", ["linux", "jetpack6"])
 def test_the_lock_of_an_appliance_has_none_of_them(lock: str) -> None:
     pinned = re.findall(r"^([\w.-]+)==", (REQUIREMENTS / f"{lock}.txt").read_text(), re.MULTILINE)
