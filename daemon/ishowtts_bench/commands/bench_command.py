@@ -126,9 +126,11 @@ def _with_torch(command: Callable[[argparse.Namespace], int]) -> Callable[[argpa
     """Wrap a command: raise one sentence if this installation lacks the F5 engine."""
 
     def run(arguments: argparse.Namespace) -> int:
-        for package in ("torch", "f5_tts", "vocos"):
+        for package in ("torch", "f5_tts", "vocos", "torchaudio"):
             if importlib.util.find_spec(package) is None:
-                raise EngineError(f"a bench needs the package {package}, which is not installed; run install.sh again")
+                raise EngineError(
+                    f"a bench needs the package {package}, which is not installed; run install.sh again, with --bench"
+                )
         check_model(arguments)
         return command(arguments)
 

@@ -216,7 +216,7 @@ def test_an_installation_without_the_engine_gives_one_sentence(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "vocos" else find(name))
     assert main(["bench", "speed"]) == 1
     assert capsys.readouterr().err in {
-        f"ishowtts: a bench needs the package {package}, which is not installed; run install.sh again\n"
+        f"ishowtts: a bench needs the package {package}, which is not installed; run install.sh again, with --bench\n"
         for package in ("torch", "f5_tts", "vocos")
     }
 
