@@ -22,6 +22,10 @@ from ishowtts_bench.timers import synchronized_s
 from ishowtts_bench.upstream_infer import UpstreamInfer
 from ishowtts_bench.upstream_modules import compile_modules, utils_infer
 
+UPSTREAM, COMPILED, OURS, INT8 = "upstream", "torch.compile", "ours", "ours, int8"
+DEFAULT_NFE = 32
+"""Evaluations that upstream makes by default."""
+
 
 @dataclass(frozen=True)
 class System:
@@ -55,7 +59,7 @@ class OurSystem(System):
 def upstream(env: BenchEnv, nfe_step: int) -> System:
     """Unchanged f5-tts: `chunk_text` and `infer_batch_process`. It has no sound before the whole text is finished."""
     infer = UpstreamInfer(env.folder, env.device)
-    return _of_upstream("upstream", infer, env.reference_clip(), nfe_step)
+    return _of_upstream(UPSTREAM, infer, env.reference_clip(), nfe_step)
 
 
 def compiled(env: BenchEnv, nfe_step: int) -> System:
@@ -67,7 +71,7 @@ def compiled(env: BenchEnv, nfe_step: int) -> System:
     mode = "max-autotune" if env.device == "cuda" else None
     compile_modules(infer.cfm, infer.vocos, mode)
     half = torch.float16 if env.device == "cuda" else torch.bfloat16
-    system = _of_upstream("torch.compile", infer, _at_rate(env.reference_clip()), nfe_step)
+    system = _of_upstream(COMPILED, infer, _at_rate(env.reference_clip()), nfe_step)
     enabled = env.device == "cuda" or multiplies_bf16()
 
     def synthesize(text: str) -> FloatSamples:
@@ -77,7 +81,7 @@ def compiled(env: BenchEnv, nfe_step: int) -> System:
     return replace(system, synthesize=synthesize)
 
 
-def ours(env: BenchEnv, nfe_step: int, switches: Switches, name: str = "ours") -> OurSystem:
+def ours(env: BenchEnv, nfe_step: int, switches: Switches, name: str = OURS) -> OurSystem:
     """This engine. It splits texts into segments as the daemon does, and its CUDA graphs are captured."""
     started = synchronized_s(env.device)
     engine = env.engine(switches, nfe_step=nfe_step)
