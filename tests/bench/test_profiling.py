@@ -46,7 +46,8 @@ def test_replayed_evaluations_are_counted(env: BenchEnv, monkeypatch: pytest.Mon
     assert found.run.padded in duration.BUCKETS
     assert found.run.frames[0] < found.run.padded
     assert found.gpu is found.busy is None
-    assert found.choice == KernelChoice(found.choice.linear, found.choice.conv, "fused")
+    assert found.choice is not None
+    assert found.choice.attention == "fused"
 
 
 def test_a_profile_says_which_gpu_it_is_from_and_how_long_that_was_idle() -> None:
