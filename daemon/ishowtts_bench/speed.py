@@ -14,13 +14,14 @@ import torch
 
 from ishowtts.engines.f5.architecture import HOP, RATE_HZ
 from ishowtts.engines.f5.device import choose_dtype
+from ishowtts.errors import first_line
 from ishowtts.f5_switches import Switches
 from ishowtts.util.crossfade import FloatSamples
 from ishowtts_bench import machine, systems
 from ishowtts_bench.bench_env import BenchEnv, make_text
 from ishowtts_bench.peak_memory import PeakMemoryMeter
 from ishowtts_bench.speed_result import NEW_LENGTH, SpeedResult, Timing
-from ishowtts_bench.systems import DEFAULT_NFE, INT8, OurSystem, System, title
+from ishowtts_bench.systems import COMPILED, DEFAULT_NFE, INT8, OurSystem, System, title
 from ishowtts_bench.timers import LOOP, record_runs, timed
 
 _LOOP = "evaluations"
@@ -49,7 +50,10 @@ Report = Callable[[Timing], None]
 def run(
     env: BenchEnv, lengths_s: Sequence[float], rounds: int, *, nfe_step: int, extra: ExtraSystems, report: Report
 ) -> SpeedResult:
-    """Measure every system at every length, round by round. The first round of each text only warms up."""
+    """Measure every system at every length, round by round. The first round of each text only warms up.
+
+    If torch.compile fails, the other systems are still measured.
+    """
     dtype = choose_dtype(env.precision, torch.device(env.device))
     name = torch.cuda.get_device_name() if env.device == "cuda" else None
     result = SpeedResult(machine.best_of_several(env.device, dtype), nfe_step, name)
@@ -61,8 +65,16 @@ def run(
     for length_s in lengths_s:
         for round_number in range(rounds + 1):
             counted, spoken = round_number > 0, {}
-            for system in all_systems:
-                spoken[system.name] = _record(result, _time_once(system, length_s, counted=counted), report)
+            for system in list(all_systems):
+                try:
+                    timing = _time_once(system, length_s, counted=counted)
+                except Exception as error:  # torch.compile's errors have no common parent
+                    if system.name != title(COMPILED, nfe_step):
+                        raise
+                    result.compiled_fault = first_line(error)
+                    all_systems.remove(system)
+                    continue
+                spoken[system.name] = _record(result, timing, report)
             if counted:
                 _record(result, _evaluations(env, ours, length_s, result), report)
             if length_s == min(lengths_s):

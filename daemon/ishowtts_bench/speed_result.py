@@ -61,6 +61,7 @@ class SpeedResult:
         kernels: The kernels that our engine chose; `None` if upstream's modules ran instead of it.
         fractions: Minimum time of the arithmetic divided by the time that we took, for each of our timings.
         evaluations: Frames and seconds of our evaluations, in runs with timers inside.
+        compiled_fault: Why upstream through torch.compile was given up; `None` if it was not.
         new_length_s: How much longer a text takes at a length that was never spoken, for each round.
     """
 
@@ -76,6 +77,7 @@ class SpeedResult:
     fractions: list[float] = field(default_factory=list)
     evaluations: list[tuple[list[int], float]] = field(default_factory=list)
     new_length_s: list[float] = field(default_factory=list)
+    compiled_fault: str | None = None
 
     @property
     def fault(self) -> str | None:
@@ -137,6 +139,7 @@ def summary(result: SpeedResult, model: str) -> dict[str, object]:
         "ratio_equal_nfe": _rounded(result.ratio(title(UPSTREAM, nfe), ours)),
         "ratio_default": _rounded(result.ratio(title(UPSTREAM, DEFAULT_NFE), ours)),
         "ratio_compiled": _rounded(result.ratio(title(COMPILED, nfe), ours)),
+        "compiled_fault": result.compiled_fault,
         "ratio_int8": _rounded(result.ratio(title(UPSTREAM, nfe), title(INT8, nfe))),
         "rtf": _rounded(_median([timing.rtf for timing in timings])),
         "ttfa_s": _rounded(_median([timing.ttfa_s for timing in timings if timing.ttfa_s is not None])),

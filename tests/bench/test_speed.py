@@ -63,6 +63,42 @@ def test_every_system_is_timed_at_every_length(env: BenchEnv) -> None:
         assert summary[name] is None
 
 
+@pytest.mark.parametrize("failing", ["torch.compile, NFE 4", "upstream, NFE 4"])
+def test_only_a_failure_of_torch_compile_leaves_the_other_figures(
+    env: BenchEnv, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    make_upstream = systems.upstream
+    calls: list[str] = []
+
+    def system(name: str) -> systems.System:
+        made = make_upstream(env, 4)
+
+        def synthesize(text: str) -> FloatSamples:
+            calls.append(name)
+            if name == failing and calls.count(name) == 3:
+                raise AssertionError("CUDA graphs belong to another thread\nmore of it")
+            return made.synthesize(text)
+
+        return replace(made, name=name, synthesize=synthesize)
+
+    monkeypatch.setattr(systems, "upstream", lambda *_: system("upstream, NFE 4"))
+    monkeypatch.setattr(systems, "compiled", lambda *_: system("torch.compile, NFE 4"))
+    monkeypatch.setattr(machine, "measure", lambda *_: MACHINE)
+
+    def run() -> SpeedResult:
+        return speed.run(env, (0.5,), 3, nfe_step=4, extra=ExtraSystems(compiled=True), report=lambda _: None)
+
+    if failing.startswith("upstream"):
+        with pytest.raises(AssertionError, match="another thread"):
+            run()
+        return
+    summary = speed_result.summary(run(), "tiny")
+    assert summary["compiled_fault"] == "CUDA graphs belong to another thread"
+    assert summary["ratio_compiled"] > 0  # of the round before
+    assert calls.count("torch.compile, NFE 4") == 3
+    assert calls.count("upstream, NFE 4") == 4
+
+
 class SpokenOnce:
     """Our engine on a clock of its own. A length takes 5 s the first time, then 2 s, or 3 s with timers inside."""
 

@@ -53,14 +53,14 @@ def _add_common_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a table, then one line of JSON. Returns 1 if the machine's rate was measured too low."""
+    """Print a table, then one line of JSON. Returns 1 if the measurement is faulty or torch.compile failed."""
     summary = _measure(arguments)
     print(json.dumps(summary))
     for path in (arguments.save, arguments.figures):
         if path is not None:
             with report_write_errors(path):
                 path.write_text(json.dumps(summary) + "\n", encoding="utf-8")
-    return _report_fault(summary)
+    return _report_faults(summary)
 
 
 def run_regress(arguments: argparse.Namespace) -> int:
@@ -82,15 +82,16 @@ def run_regress(arguments: argparse.Namespace) -> int:
         "measure_fault": fault,
     }
     print_result(arguments, table, data, "no comparison is possible" if fault else verdict)
-    return _report_fault(summary) or (1 if fallen else 0)
+    return _report_faults(summary) or (1 if fallen else 0)
 
 
-def _report_fault(summary: dict[str, object]) -> int:
-    """Print the fault of the measurement, and return the exit status: 1 if there is one."""
-    if summary["measure_fault"] is None:
-        return 0
-    print(f"ishowtts: fault of the measurement: {summary['measure_fault']}", file=sys.stderr)
-    return 1
+def _report_faults(summary: dict[str, object]) -> int:
+    """Print the faults, and return the exit status: 1 if there is one."""
+    faults = {"fault of the measurement": "measure_fault", "upstream through torch.compile failed": "compiled_fault"}
+    found = [f"{words}: {summary[key]}" for words, key in faults.items() if summary[key] is not None]
+    for sentence in found:
+        print(f"ishowtts: {sentence}", file=sys.stderr)
+    return 1 if found else 0
 
 
 def _measure(arguments: argparse.Namespace) -> dict[str, object]:
