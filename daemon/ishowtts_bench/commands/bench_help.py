@@ -57,8 +57,8 @@ TEXTS: dict[str, tuple[str, str, str, str]] = {
     ),
     "profile": (
         "measure the time of each stage and kernel",
-        "Synthesizes one text and prints the time of each stage of the engine and of the kernels of torch, and how long "
-        "a GPU is idle.",
+        "Synthesizes one text and prints the time of each stage of the engine and of the kernels of torch, and "
+        "how long a GPU is idle.",
         "about a minute with --model tiny on two CPU cores",
         "The last line names the stage that takes most of the time. With --json, `bench predict --kernels` reads it.",
     ),
