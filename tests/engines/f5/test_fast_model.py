@@ -144,13 +144,12 @@ def test_a_block_equals_upstreams_even_for_quiet_input(upstream: UpstreamInfer, 
         time = transformer.time_embed(torch.tensor([0.3]))
         table = block.attn_norm.linear(block.attn_norm.silu(time)).view(6, -1)
         table[[1, 4]] += 1
-        given = dit.Condition(x, x, dit.rotary_angles(50, cpu), None)
         theirs = block(x, time.repeat(2, 1), rope=transformer.rotary_embed.forward_from_seq_len(50))
         shift, scale, gate, shift_ff, scale_ff, gate_ff = table.unbind()
         between, mine = ours.elementwise, ours.blocks[1]
-        attended = dit._attend(ours, mine, between.norm(x, scale, shift), given)
-        middle, z = between.gate_norm(x, gate, attended, scale_ff, shift_ff)
-        found, _ = between.gate_norm(middle, gate_ff, mine.down(mine.up(z)), scale, shift)
+        attended = ours.attention(*mine.qkv(between.norm(x, scale, shift), dit.rotary_angles(50, cpu)), None)
+        middle, z = mine.out(attended, x, gate, scale_ff, shift_ff)
+        found, _ = mine.down(mine.up(z), middle, gate_ff, scale, shift)
     assert (found - theirs).abs().max() <= 1e-5 * theirs.abs().max()
 
 

@@ -15,6 +15,8 @@ import torch
 
 from ishowtts.engines.f5 import kernel_choice
 from ishowtts.engines.f5.attention import ATTENTIONS, Attention
+from ishowtts.engines.f5.cuda import kernel_candidates, kernel_timing
+from ishowtts.engines.f5.cuda.kernel_candidates import BlockWeights
 from ishowtts.engines.f5.elementwise import EagerElementwise
 from ishowtts.engines.f5.kernels import CONVS, ELEMENTWISE, LINEARS, KernelChoice, PlainConv, PlainLinear
 from ishowtts.f5_switches import Switches
@@ -28,19 +30,32 @@ WIDTH, HEADS = 128, 2
 @pytest.fixture(autouse=True)
 def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
-    monkeypatch.setattr(kernel_choice, "CudaCapture", TapeRecorder)
-    monkeypatch.setattr(kernel_choice, "_CUDA_FRAMES", 96)
-    monkeypatch.setattr(kernel_choice, "_CUDA_REPEATS", 1)
+    monkeypatch.setattr(kernel_timing, "CudaCapture", TapeRecorder)
+    monkeypatch.setattr(kernel_candidates, "_FRAMES", 96)
+    monkeypatch.setattr(kernel_timing, "_REPEATS", 1)
     clock = SimpleNamespace(perf_counter=lambda: float(TapeRecorder.operators))
-    monkeypatch.setattr(kernel_choice, "time", clock)
+    monkeypatch.setattr(kernel_timing, "time", clock)
+
+
+def block_weights() -> BlockWeights:
+    generator = torch.Generator().manual_seed(0)
+
+    def pair(outputs: int, inputs: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.randn(outputs, inputs, generator=generator), torch.randn(outputs, generator=generator)
+
+    return BlockWeights(
+        qkv=pair(3 * WIDTH, WIDTH), out=pair(WIDTH, WIDTH), up=pair(2 * WIDTH, WIDTH), down=pair(WIDTH, 2 * WIDTH),
+        conv=torch.randn(WIDTH, WIDTH // 16, 31, generator=generator), heads=HEADS,
+    )  # fmt: skip
 
 
 def choose(linear: str | None = None, *, fused: bool = True) -> KernelChoice:
-    generator = torch.Generator().manual_seed(0)
-    weight, bias = torch.randn(2 * WIDTH, WIDTH, generator=generator), torch.randn(2 * WIDTH, generator=generator)
-    conv = torch.randn(WIDTH, WIDTH // 16, 31, generator=generator)
     with torch.inference_mode():
-        return kernel_choice.choose_on_cuda(weight, bias, conv, HEADS, linear=linear, fused=fused)
+        return kernel_choice.choose_on_cuda(block_weights(), linear=linear, fused=fused)
+
+
+def chosen(conv: str, attention: str, elementwise: str, up: str = "cublasLt") -> KernelChoice:
+    return KernelChoice(up=up, conv=conv, attention=attention, elementwise=elementwise)
 
 
 def slower(run: Callable[..., Any]) -> Callable[..., Any]:
@@ -76,11 +91,11 @@ class Dawdling(EagerElementwise):
 
 
 def test_the_fastest_correct_kernel_is_chosen(all_there: pytest.MonkeyPatch) -> None:
-    assert choose() == KernelChoice("cublasLt", "triton", "flash", "triton")
+    assert choose() == chosen("triton", "flash", "triton")
 
 
 def test_our_own_kernels_can_be_excluded(all_there: pytest.MonkeyPatch) -> None:
-    assert choose(fused=False) == KernelChoice("cublasLt", "plain", "flash", "eager")
+    assert choose(fused=False) == chosen("plain", "flash", "eager")
 
 
 def test_a_wrong_kernel_is_not_chosen_however_fast_it_is(
@@ -96,10 +111,12 @@ def test_a_wrong_kernel_is_not_chosen_however_fast_it_is(
     all_there.setitem(ATTENTIONS, "flash", deaf(ATTENTIONS["fused"]))
     all_there.setitem(CONVS, "triton", lambda weight: PlainConv(weight * 1.1))
     all_there.setitem(ELEMENTWISE, "triton", Shifted)
-    all_there.setitem(LINEARS, "cublasLt", lambda weight, bias, gelu: PlainLinear(weight, bias * float("nan"), gelu))
-    assert choose() == KernelChoice("plain", "plain", "efficient", "eager")
+    all_there.setitem(
+        LINEARS, "cublasLt", lambda weight, bias, gelu=False: PlainLinear(weight, bias * float("nan"), gelu)
+    )
+    assert choose() == chosen("plain", "efficient", "eager", up="plain")
     for name in ("flash", "triton", "cublasLt"):
-        assert f"the kernel {name} computes wrong" in caplog.text
+        assert f"the kernel {name} (" in caplog.text
 
 
 def test_a_kernel_that_cannot_be_captured_is_not_chosen(
@@ -124,14 +141,14 @@ def test_a_gpu_without_special_kernels_runs_the_plain_ones(caplog: pytest.LogCap
 
 
 def test_products_in_eight_bits_are_used_if_the_gpu_has_them(all_there: pytest.MonkeyPatch) -> None:
-    all_there.setitem(LINEARS, "fp8", lambda weight, bias, gelu: PlainLinear(weight * 1.02, bias, gelu))
-    assert choose("fp8").linear == "fp8"
+    all_there.setitem(LINEARS, "fp8", lambda weight, bias, gelu=False: PlainLinear(weight * 1.02, bias, gelu))
+    assert choose("fp8").products == dict.fromkeys(("qkv", "out", "up", "down"), "fp8")
 
     def refused(*_: object, **__: object) -> PlainLinear:
         raise RuntimeError("no such product here")
 
     all_there.setitem(LINEARS, "fp8", refused)
-    assert choose("fp8").linear == "plain"
+    assert choose("fp8").up == "plain"
 
 
 class NoCompiler(EagerElementwise):
@@ -155,7 +172,7 @@ def test_one_sentence_says_that_triton_does_not_work(
     all_there: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, elementwise: type[EagerElementwise], why: str
 ) -> None:
     all_there.setitem(ELEMENTWISE, "triton", elementwise)
-    assert choose() == KernelChoice("cublasLt", "plain", "flash", "eager")
+    assert choose() == chosen("plain", "flash", "eager")
     told = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert len(told) == 1
     assert "synthesis is slower without our own kernels" in told[0]
@@ -179,8 +196,8 @@ def test_kernels_that_are_wrong_only_without_padding_are_not_chosen(
                 y.add_(1.0)
 
     all_there.setitem(ELEMENTWISE, "triton", Careless)
-    assert choose() == KernelChoice("cublasLt", "triton", "flash", "eager")
-    assert "the kernel triton computes wrong" in caplog.text
+    assert choose() == chosen("triton", "flash", "eager")
+    assert "the kernel triton (steps between the products) computes wrong" in caplog.text
 
 
 @pytest.mark.parametrize("graphs", [False, True])
@@ -189,16 +206,14 @@ def test_runs_on_static_buffers_get_an_attention_that_reads_lengths_there(
 ) -> None:
     chosen: list[bool] = []
     monkeypatch.setattr(kernel_choice, "choose_on_cpu", lambda *_, fixed, **__: chosen.append(fixed) or KernelChoice())
-    weights = torch.randn(128, 64), torch.randn(128), torch.randn(64, 4, 31)
-    kernel_choice.choose_kernels(*weights, 2, Switches(exact_padding=graphs, graphs=graphs))
+    kernel_choice.choose_kernels(block_weights(), Switches(exact_padding=graphs, graphs=graphs))
     assert chosen == [graphs]
 
 
 def test_switches_of_the_cpu_are_followed_one_by_one(caplog: pytest.LogCaptureFixture) -> None:
-    weights = torch.randn(128, 64), torch.randn(128), torch.randn(64, 4, 31)
     off = Switches.off()
-    assert kernel_choice.choose_kernels(*weights, 2, off) == KernelChoice()
-    assert kernel_choice.choose_kernels(*weights, 2, replace(off, int8=True)) == KernelChoice(linear="int8")
+    assert kernel_choice.choose_kernels(block_weights(), off) == KernelChoice()
+    assert kernel_choice.choose_kernels(block_weights(), replace(off, int8=True)) == KernelChoice.of_linear("int8")
     assert not caplog.records
-    assert kernel_choice.choose_kernels(*weights, 2, replace(off, fp8=True)) == KernelChoice()
+    assert kernel_choice.choose_kernels(block_weights(), replace(off, fp8=True)) == KernelChoice()
     assert "this machine has no fp8 products" in caplog.text

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from ishowtts.engines.f5 import kernel_choice
 from ishowtts.engines.f5.attention import ATTENTIONS, Lengths
+from ishowtts.engines.f5.cuda.kernel_candidates import BlockWeights
 from ishowtts.engines.f5.kernels import (
     ConcatLinear,
     Int8Linear,
@@ -81,19 +82,20 @@ def test_attention_ignores_the_padding(name: str) -> None:
 
 
 def test_the_fastest_supported_kernel_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    weight, bias, conv = torch.randn(128, 64), torch.randn(128), torch.randn(64, 4, 31)
-    assert kernel_choice.choose_on_cpu(weight, bias, conv, 2, linear="int8", fixed=False).linear == "int8"
+    pair = torch.randn(128, 64), torch.randn(128)
+    weights = BlockWeights(qkv=pair, out=pair, up=pair, down=pair, conv=torch.randn(64, 4, 31), heads=2)
+    assert kernel_choice.choose_on_cpu(weights, linear="int8", fixed=False).qkv == "int8"
 
     def refused(*_: object, **__: object) -> PlainLinear:
         raise RuntimeError("this processor has no such product")
 
     monkeypatch.setitem(kernel_choice.LINEARS, "packed", refused)
-    assert kernel_choice.choose_on_cpu(weight, bias, conv, 2, linear=None, fixed=False).linear == "plain"
+    assert kernel_choice.choose_on_cpu(weights, linear=None, fixed=False).qkv == "plain"
     slow = ATTENTIONS["explicit"]
     monkeypatch.setitem(kernel_choice.ATTENTIONS, "fused", lambda *given: [slow(*given) for _ in range(20)][-1])
-    assert kernel_choice.choose_on_cpu(weight, bias, conv, 2, linear=None, fixed=False).attention == "explicit"
+    assert kernel_choice.choose_on_cpu(weights, linear=None, fixed=False).attention == "explicit"
     # With static buffers only the device knows how long a line is.
-    assert kernel_choice.choose_on_cpu(weight, bias, conv, 2, linear=None, fixed=True).attention == "fused"
+    assert kernel_choice.choose_on_cpu(weights, linear=None, fixed=True).attention == "fused"
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

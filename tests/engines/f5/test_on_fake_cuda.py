@@ -10,6 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ishowtts.engines.f5 import cuda_graphs, dit, sampler, text_encoder
 from ishowtts.engines.f5.attention import ATTENTIONS
+from ishowtts.engines.f5.block_steps import Linear, SeparateQkv, SeparateResidual, SeparateUp
 from ishowtts.engines.f5.cuda_graphs import RunShape
 from ishowtts.engines.f5.elementwise import EagerElementwise
 from ishowtts.engines.f5.kernels import LINEARS, PlainConv
@@ -38,19 +39,22 @@ def model(linear: str, attention: str, dtype: torch.dtype) -> dit.Dit:
     def weight(*shape: int, kind: torch.dtype = dtype) -> torch.Tensor:
         return torch.zeros(shape, dtype=kind, device="cuda")
 
-    def product(outputs: int, inputs: int, gelu: bool = False) -> dit.Linear:
+    def product(outputs: int, inputs: int, gelu: bool = False) -> Linear:
         return LINEARS[linear](weight(outputs, inputs), weight(outputs), gelu)
 
+    steps = EagerElementwise()
     block = dit.Block(
-        qkv=product(3 * WIDTH, WIDTH), out=product(WIDTH, WIDTH),
-        up=product(2 * WIDTH, WIDTH, gelu=True), down=product(WIDTH, 2 * WIDTH),
-    )  # fmt: skip
+        qkv=SeparateQkv(product(3 * WIDTH, WIDTH), steps, HEADS),
+        out=SeparateResidual(product(WIDTH, WIDTH), steps),
+        up=SeparateUp(product(2 * WIDTH, WIDTH, gelu=True)),
+        down=SeparateResidual(product(WIDTH, 2 * WIDTH), steps),
+    )
     conv = (PlainConv(weight(WIDTH, WIDTH // 16, 31)), weight(WIDTH))
     return dit.Dit(
         from_mel=weight(WIDTH, 100), from_voice=weight(WIDTH, 100, kind=torch.float32),
         from_text=weight(WIDTH, 64, kind=torch.float32), bias=weight(WIDTH, kind=torch.float32), convs=(conv, conv),
         blocks=(block,) * DEPTH, to_mel=(weight(100, WIDTH), weight(100)), attention=ATTENTIONS[attention],
-        elementwise=EagerElementwise(), heads=HEADS, dtype=dtype,
+        elementwise=steps, dtype=dtype,
     )  # fmt: skip
 
 

@@ -13,7 +13,8 @@ import pytest
 import torch
 import yaml
 
-from ishowtts.engines.f5 import dit, duration, fast_model
+from ishowtts.engines.f5 import duration, fast_model
+from ishowtts.engines.f5.block_steps import SeparateQkv
 from ishowtts.engines.f5.elementwise import EagerElementwise
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.fast_model import FastModel
@@ -139,8 +140,7 @@ def test_only_the_first_heads_are_rotated(count: int | None) -> None:
     steps = EagerElementwise()
     all_rotated = steps.rotate(qkv.clone(), angles)
     plain = qkv.permute(2, 0, 3, 1, 4).clone().unbind()
-    model: Any = type("Model", (), {"elementwise": steps, "heads": 3, "rotated_heads": count})
-    found = dit._rotate(model, qkv, angles)
+    found = SeparateQkv(lambda x: x, steps, 3, count).rotate(qkv, angles)
     until = 3 if count is None else count
     for one, rotated, unrotated in zip(found, all_rotated, plain, strict=True):
         assert torch.equal(one, torch.cat((rotated[:, :until], unrotated[:, until:]), dim=1))

@@ -10,8 +10,20 @@ from torch import Tensor
 from ishowtts.engines.f5.architecture import MELS
 from ishowtts.engines.f5.architecture import DitConfig as Description
 from ishowtts.engines.f5.attention import ATTENTIONS
+from ishowtts.engines.f5.block_steps import QkvStep, SeparateQkv
+from ishowtts.engines.f5.cuda.kernel_candidates import BlockWeights
 from ishowtts.engines.f5.dit import Block, Dit
-from ishowtts.engines.f5.kernels import CONVS, ELEMENTWISE, LINEARS, ConcatLinear, Conv, KernelChoice, Linear
+from ishowtts.engines.f5.kernels import (
+    CONVS,
+    ELEMENTWISE,
+    LINEARS,
+    ConcatLinear,
+    Conv,
+    KernelChoice,
+    make_qkv,
+    make_residual,
+    make_up,
+)
 from ishowtts.engines.f5.text_encoder import TextBlock, TextEncoder
 
 
@@ -30,7 +42,8 @@ def assemble_dit(
         tensors: the transformer's tensors, by upstream's names without `transformer.`.
         merge_qkv: whether queries, keys and values are one product.
     """
-    make = LINEARS[kernels.linear]
+    elementwise = ELEMENTWISE[kernels.elementwise]()
+    heads, rotated_heads = description.heads, description.pe_attn_head
 
     def pair(*names: str) -> tuple[Tensor, Tensor]:
         """The concatenated weights and biases of these linears. A single one stays mapped where it is."""
@@ -42,15 +55,20 @@ def assemble_dit(
         weight, bias = pair(name)
         return CONVS[kernels.conv](weight), bias
 
+    def qkv(name: str) -> QkvStep:
+        parts = [f"{name}.{part}" for part in ("to_q", "to_k", "to_v")]
+        if merge_qkv:
+            return make_qkv(kernels.qkv, *pair(*parts), elementwise, heads=heads, rotated_heads=rotated_heads)
+        linear = ConcatLinear([LINEARS[kernels.qkv](*pair(part)) for part in parts])
+        return SeparateQkv(linear, elementwise, heads, rotated_heads)
+
     def block(i: int) -> Block:
         name = f"transformer_blocks.{i}"
-        parts = [f"{name}.attn.{part}" for part in ("to_q", "to_k", "to_v")]
-        qkv: Linear = make(*pair(*parts)) if merge_qkv else ConcatLinear([make(*pair(part)) for part in parts])
         return Block(
-            qkv=qkv,
-            out=make(*pair(f"{name}.attn.to_out.0")),
-            up=make(*pair(f"{name}.ff.ff.0.0"), gelu=True),
-            down=make(*pair(f"{name}.ff.ff.2")),
+            qkv=qkv(f"{name}.attn"),
+            out=make_residual(kernels.out, *pair(f"{name}.attn.to_out.0"), elementwise),
+            up=make_up(kernels.up, *pair(f"{name}.ff.ff.0.0")),
+            down=make_residual(kernels.down, *pair(f"{name}.ff.ff.2"), elementwise),
         )
 
     weight = tensors["input_embed.proj.weight"].to(device, torch.float32)
@@ -64,10 +82,30 @@ def assemble_dit(
         blocks=tuple(block(i) for i in range(description.depth)),
         to_mel=pair("proj_out"),
         attention=ATTENTIONS[kernels.attention],
-        elementwise=ELEMENTWISE[kernels.elementwise](),
+        elementwise=elementwise,
+        dtype=dtype,
+    )
+
+
+def block_weights(
+    tensors: Mapping[str, Tensor], description: Description, device: torch.device, dtype: torch.dtype
+) -> BlockWeights:
+    """The weights of the first block and of the first positional convolution, to choose the kernels with."""
+
+    def pair(*names: str) -> tuple[Tensor, Tensor]:
+        weight, bias = (
+            torch.cat([tensors[f"transformer_blocks.0.{name}.{part}"] for name in names]) for part in ("weight", "bias")
+        )
+        return weight.to(device, dtype), bias.to(device, dtype)
+
+    return BlockWeights(
+        qkv=pair("attn.to_q", "attn.to_k", "attn.to_v"),
+        out=pair("attn.to_out.0"),
+        up=pair("ff.ff.0.0"),
+        down=pair("ff.ff.2"),
+        conv=tensors["input_embed.conv_pos_embed.conv1d.0.weight"].to(device, dtype),
         heads=description.heads,
         rotated_heads=description.pe_attn_head,
-        dtype=dtype,
     )
 
 

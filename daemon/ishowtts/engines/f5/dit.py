@@ -16,21 +16,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ishowtts.engines.f5.attention import Attention, Lengths
+from ishowtts.engines.f5.block_steps import HEAD, Activations, QkvStep, ResidualStep, UpStep, plain
 from ishowtts.engines.f5.elementwise import Elementwise
-from ishowtts.engines.f5.kernels import Conv, Linear
+from ishowtts.engines.f5.kernels import Conv
 
-_HEAD = 64
 _MIN_TABLE_FRAMES = 2048
 
 
 @dataclass(frozen=True)
 class Block:
-    """The four products of one transformer block."""
+    """The four products of one transformer block, each with what follows it."""
 
-    qkv: Linear
-    out: Linear
-    up: Linear
-    down: Linear
+    qkv: QkvStep
+    out: ResidualStep
+    up: UpStep
+    down: ResidualStep
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,6 @@ class Dit:
         blocks: the transformer blocks.
         to_mel: the weight [100, D] and the bias of the output projection.
         dtype: type of the activations.
-        rotated_heads: number of heads whose queries and keys know their positions; `None`: all of them.
     """
 
     from_mel: Tensor
@@ -56,9 +55,7 @@ class Dit:
     to_mel: tuple[Tensor, Tensor]
     attention: Attention
     elementwise: Elementwise
-    heads: int
     dtype: torch.dtype
-    rotated_heads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -133,11 +130,12 @@ def velocity(dit: Dit, y: Tensor, condition: Condition, at: Modulation) -> Tenso
     # The norm after each block: that of the next block, and after the last block the final one.
     following = [(scale_, shift_) for shift_, scale_, *_ in blocks[1:]] + [(scale, shift)]
     x = _embed(dit, y.to(dit.dtype), condition)
-    z = between.norm(x, blocks[0][1], blocks[0][0])
+    z: Activations = between.norm(x, blocks[0][1], blocks[0][0])
     for block, (_, _, gate, shift_ff, scale_ff, gate_ff), norm in zip(dit.blocks, blocks, following, strict=True):
-        x, z = between.gate_norm(x, gate, _attend(dit, block, z, condition), scale_ff, shift_ff)
-        x, z = between.gate_norm(x, gate_ff, block.down(block.up(z)), *norm)
-    return F.linear(z, *dit.to_mel)
+        q, k, v = block.qkv(z, condition.angles)
+        x, z = block.out(dit.attention(q, k, v, condition.lengths), x, gate, scale_ff, shift_ff)
+        x, z = block.down(block.up(z), x, gate_ff, *norm)
+    return F.linear(plain(z), *dit.to_mel)
 
 
 def rotary_angles(frames: int, device: torch.device) -> Tensor:
@@ -148,7 +146,7 @@ def rotary_angles(frames: int, device: torch.device) -> Tensor:
 @lru_cache(2)
 def _angles(frames: int, device: torch.device) -> Tensor:
     # On the CPU, like upstream: a GPU's powers differ in the last bit, which a thousand frames later is an angle.
-    frequencies = 1.0 / (10_000.0 ** (torch.arange(0, _HEAD, 2).float() / _HEAD))
+    frequencies = 1.0 / (10_000.0 ** (torch.arange(0, HEAD, 2).float() / HEAD))
     angles = torch.outer(torch.arange(frames).float(), frequencies)
     return torch.stack((angles.cos(), angles.sin()), dim=-1).to(device)
 
@@ -163,24 +161,3 @@ def _embed(dit: Dit, y: Tensor, condition: Condition) -> Tensor:
     first, (second, bias) = dit.convs[0][0], dit.convs[1]
     x = dit.elementwise.activate_first_conv(first(noisy), condition.first_conv, keep)
     return dit.elementwise.activate_second_conv(second(x, bias), noisy, condition.rows)
-
-
-def _attend(dit: Dit, block: Block, z: Tensor, condition: Condition) -> Tensor:
-    """The attention of one block, [G, N, D] to [G, N, D]."""
-    qkv = block.qkv(z)
-    q, k, v = _rotate(dit, qkv.view(*qkv.shape[:2], 3, dit.heads, _HEAD), condition.angles)
-    return block.out(dit.attention(q, k, v, condition.lengths))
-
-
-def _rotate(dit: Dit, qkv: Tensor, angles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Rotate queries and keys, [G, N, 3, H, 64] to three times [G, H, N, 64]. `qkv` may be overwritten."""
-    count = dit.rotated_heads
-    if count is None or count >= dit.heads:
-        return dit.elementwise.rotate(qkv, angles)
-    if count > 0:
-        # The kernels rotate all heads of a contiguous tensor, so the heads are copied out and back.
-        q, k, _ = dit.elementwise.rotate(qkv[:, :, :, :count].contiguous(), angles)
-        qkv[:, :, 0, :count] = q.transpose(1, 2)
-        qkv[:, :, 1, :count] = k.transpose(1, 2)
-    q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()
-    return q, k, v

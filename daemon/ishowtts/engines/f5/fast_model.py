@@ -13,12 +13,11 @@ from ishowtts.engines import MAX_BATCH
 from ishowtts.engines.f5 import dit, duration, schedule, text_encoder
 from ishowtts.engines.f5.adaln import AdaLayerNorm
 from ishowtts.engines.f5.architecture import MELS, ModelConfig, VocoderConfig
-from ishowtts.engines.f5.assembly import assemble_dit, assemble_text_encoder
+from ishowtts.engines.f5.assembly import assemble_dit, assemble_text_encoder, block_weights
 from ishowtts.engines.f5.checkpoint import Checkpoint
 from ishowtts.engines.f5.cuda_graphs import GraphRunner, LaunchLimiter, RunShape, make_capturer
 from ishowtts.engines.f5.dit import Condition
 from ishowtts.engines.f5.kernel_choice import choose_kernels
-from ishowtts.engines.f5.kernels import KernelChoice
 from ishowtts.engines.f5.model_job import SegmentJob
 from ishowtts.engines.f5.sampler import StaticBuffers, integrate, new_state, step
 from ishowtts.engines.f5.schedule import Guidance
@@ -69,7 +68,9 @@ class FastModel:
         self._buckets = buckets
         tensors = {name.removeprefix("transformer."): tensor for name, tensor in checkpoint.cfm.items()}
         arch = checkpoint.model.arch
-        self.kernels = self._choose_kernels(tensors, arch.heads, dtype)
+        weights = block_weights(tensors, arch, device, dtype)
+        self.kernels = choose_kernels(weights, switches)
+        del weights
         self._dit = assemble_dit(tensors, arch, device, dtype, self.kernels, merge_qkv=switches.folds)
         self._text = assemble_text_encoder(tensors, arch, device)
         self._modulator = AdaLayerNorm(tensors, arch.depth, device, dtype, fold=switches.folds)
@@ -108,12 +109,6 @@ class FastModel:
     def idle(self) -> bool:
         """Capture one graph in idle time. Returns whether there may be more to capture."""
         return self._graphs is not None and self._graphs.capture_next()
-
-    def _choose_kernels(self, tensors: dict[str, Tensor], heads: int, dtype: torch.dtype) -> KernelChoice:
-        names = ("transformer_blocks.0.ff.ff.0.0.weight", "transformer_blocks.0.ff.ff.0.0.bias",
-                 "input_embed.conv_pos_embed.conv1d.0.weight")  # fmt: skip
-        weight, bias, conv = (tensors[name].to(self._device, dtype) for name in names)
-        return choose_kernels(weight, bias, conv, heads, self._switches)
 
     def _make_graphs(self) -> GraphRunner:
         kinds = {kind for nfe_step in _PLANNED for kind in self._plan(nfe_step)}

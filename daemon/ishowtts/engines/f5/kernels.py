@@ -17,18 +17,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ishowtts.engines.f5.block_steps import (
+    Linear,
+    QkvStep,
+    ResidualStep,
+    SeparateQkv,
+    SeparateResidual,
+    SeparateUp,
+    UpStep,
+)
 from ishowtts.engines.f5.elementwise import EagerElementwise, Elementwise
 
 _CONV_GROUPS = 16
 _GELU: tuple[str, list[float], str] = ("gelu", [], "tanh")
 _NOTHING: tuple[str, list[float], str] = ("none", [], "")
-
-
-class Linear(Protocol):
-    """Computes `x @ weight.T + bias`, [..., inputs] to [..., outputs], then GELU (tanh) if it was made with GELU."""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Apply it."""
 
 
 class Conv(Protocol):
@@ -156,17 +158,38 @@ class PackedConv:
 
 @dataclass(frozen=True)
 class KernelChoice:
-    """Names of kernels, from `LINEARS`, `CONVS`, `ATTENTIONS` and `ELEMENTWISE`."""
+    """Names of kernels: of the four products of a block, and from `CONVS`, `ATTENTIONS` and `ELEMENTWISE`.
 
-    linear: str = "plain"
+    Attributes:
+        qkv, out, up, down: from `LINEARS`, or a step of its own for this product.
+    """
+
+    qkv: str = "plain"
+    out: str = "plain"
+    up: str = "plain"
+    down: str = "plain"
     conv: str = "plain"
     attention: str = "fused"
     elementwise: str = "eager"
 
+    @classmethod
+    def of_linear(cls, linear: str, **others: str) -> KernelChoice:
+        """The same linear for all four products."""
+        return cls(qkv=linear, out=linear, up=linear, down=linear, **others)
+
+    @property
+    def products(self) -> dict[str, str]:
+        """The names of the four products, in the order of their computation."""
+        return {"qkv": self.qkv, "out": self.out, "up": self.up, "down": self.down}
+
     def __str__(self) -> str:
+        names = self.products
+        products = ", ".join(f"{name} {kernel}" for name, kernel in names.items())
+        if len(set(names.values())) == 1:
+            products = self.qkv
         return (
-            f"{self.linear} products, {self.conv} convolutions, {self.attention} attention, "
-            f"{self.elementwise} steps between them"
+            f"products: {products}; convolutions: {self.conv}; attention: {self.attention}; "
+            f"steps between them: {self.elementwise}"
         )
 
 
@@ -211,3 +234,20 @@ LINEARS: dict[str, Callable[..., Linear]] = {
 }  # fmt: skip
 CONVS: dict[str, Callable[[Tensor], Conv]] = {"plain": PlainConv, "packed": PackedConv, "triton": _triton_conv}
 ELEMENTWISE: dict[str, Callable[[], Elementwise]] = {"eager": EagerElementwise, "triton": _triton_elementwise}
+
+
+def make_qkv(
+    name: str, weight: Tensor, bias: Tensor, elementwise: Elementwise, *, heads: int, rotated_heads: int | None
+) -> QkvStep:
+    """The step of queries, keys and values: weight [3 * H * 64, D]."""
+    return SeparateQkv(LINEARS[name](weight, bias), elementwise, heads, rotated_heads)
+
+
+def make_up(name: str, weight: Tensor, bias: Tensor) -> UpStep:
+    """The step of the first feed-forward product: weight [F, D]."""
+    return SeparateUp(LINEARS[name](weight, bias, gelu=True))
+
+
+def make_residual(name: str, weight: Tensor, bias: Tensor, elementwise: Elementwise) -> ResidualStep:
+    """The step of a product that is added to the residual stream: weight [D, inputs]."""
+    return SeparateResidual(LINEARS[name](weight, bias), elementwise)
