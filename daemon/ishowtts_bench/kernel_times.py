@@ -153,7 +153,7 @@ def measured_efficiencies(
 def _board(profile: KernelProfile) -> GpuSpec | None:
     """The board of the profile; `None` if there is no data sheet of it, or if its driver reports too little."""
     board = identify(profile.device, profile.sms, profile.memory_mb, profile.clock_mhz)
-    boards = [board for board in BOARDS if board.gpu in profile.device.split()]
+    boards = [board for board in BOARDS if board.gpu in profile.device.replace("_", " ").split()]
     if board is None and boards and profile.sms is None:
         raise ConfigError(
             [f"the profile does not say which {boards[0].gpu} it is from: "
