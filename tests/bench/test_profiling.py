@@ -39,7 +39,7 @@ def test_replayed_evaluations_are_counted(env: BenchEnv, monkeypatch: pytest.Mon
     monkeypatch.setattr(duration, "BUCKETS", (192, 256, 320))
     monkeypatch.setattr(profiling, "Switches", lambda: Switches(graphs=True, exact_padding=True))
     found = profiling.run(env, 0.5, 4)
-    # With text encoder and vocoder: once to record the run, once by stage, three times without a profiler, once with it.
+    # With text encoder and vocoder: to record the run, by stage, three times without a profiler, and once with it.
     assert tape.replayed == 6 * (4 + 2)
     stages = {stage.name: stage for stage in found.stages}
     assert stages["evaluations"].calls == 4
