@@ -8,40 +8,24 @@ processor near the GPU. What is not captured yet runs step by step on the same t
 from __future__ import annotations
 
 import gc
-import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
-from typing import Protocol
+from functools import cache, partial
 
 import torch
 from torch import Tensor
 
 from ishowtts.engines.f5.architecture import MELS
 from ishowtts.engines.f5.attention import Lengths
-from ishowtts.engines.f5.device import is_out_of_memory
 from ishowtts.engines.f5.dit import Condition, Dit, Modulation, rotary_angles
+from ishowtts.engines.f5.graph_store import GraphStore, StepCapture
 from ishowtts.engines.f5.sampler import StaticBuffers, start, step
 from ishowtts.engines.f5.schedule import Guidance
 from ishowtts.errors import first_line
 
-log = logging.getLogger(__name__)
-
-_MOST_QUEUED = 64
 _MOST_AHEAD = 2
-
-
-class StepCapture(Protocol):
-    """Captures what a function launches on the device."""
-
-    def capture(self, run: Callable[[], None]) -> Callable[[], None]:
-        """Return a function that repeats `run` on the same addresses. `run` is called at least once for that.
-
-        Raises:
-            RuntimeError: it cannot be captured.
-        """
 
 
 @dataclass(frozen=True)
@@ -96,12 +80,11 @@ class GraphRunner:
         self._cfg_strength = cfg_strength
         self._most_rows, self._max_segments = most_rows, max_segments
         self._kinds = kinds
-        self._capturer = capturer
         self._memory = _allocate(model, most_rows)
         self._buffers: dict[RunShape, StaticBuffers] = {}
-        self._graphs: dict[tuple[RunShape, Guidance], Callable[[], None]] = {}
-        self._queued: deque[RunShape] = deque(maxlen=_MOST_QUEUED)
-        self._without_memory: set[RunShape] = set()
+        self._graphs: GraphStore[tuple[RunShape, Guidance]] = GraphStore(
+            capturer, lambda key: f"evaluations of {key[0].segments} times {key[0].frames} frames"
+        )
 
     def load(self, condition: Condition, noise: Sequence[Tensor]) -> RunShape | None:
         """Copy a run into its buffers; `None` if it is too large for them.
@@ -135,8 +118,7 @@ class GraphRunner:
             replay()
             return
         self._step(buffers, guidance)
-        if shape not in self._queued:
-            self._queued.append(shape)
+        self.enqueue_capture(shape)
 
     def state(self, shape: RunShape) -> Tensor:
         """The state of the run, fp32 [segments, frames, 100]. It is valid until the next run is loaded."""
@@ -147,48 +129,27 @@ class GraphRunner:
 
         The contents of the buffers are overwritten.
         """
-        for kind in self._missing_kinds(shape):
-            self._capture(shape, kind)
+        for key, run in self._runs(shape).items():
+            self._graphs.capture(key, run)
+
+    def enqueue_capture(self, shape: RunShape) -> None:
+        """Have every kind of evaluation of this shape captured by later calls of `capture_next`."""
+        for key, run in self._runs(shape).items():
+            self._graphs.enqueue(key, run)
 
     def capture_next(self) -> bool:
         """Capture one kind of evaluation of one queued shape. Returns whether there may be more to capture."""
-        while self._capturer is not None and self._queued:
-            shape = self._queued[0]
-            missing = self._missing_kinds(shape)
-            if missing:
-                self._capture(shape, missing[0])
-                return True
-            self._queued.popleft()
-        return False
+        return self._graphs.capture_next()
 
-    def enqueue_capture(self, shape: RunShape) -> None:
-        """Have a shape captured by a later `capture_next`."""
-        self._queued.append(shape)
-
-    def _missing_kinds(self, shape: RunShape) -> list[Guidance]:
-        if shape in self._without_memory or not self._fits(shape):
-            return []
-        return [kind for kind in self._kinds if (shape, kind) not in self._graphs]
+    def _runs(self, shape: RunShape) -> dict[tuple[RunShape, Guidance], Callable[[], None]]:
+        """Every kind of evaluation of this shape; none if it is too large for the buffers."""
+        if not self._fits(shape):
+            return {}
+        buffers = self._buffers_of(shape)
+        return {(shape, kind): partial(self._step, buffers, kind) for kind in self._kinds}
 
     def _fits(self, shape: RunShape) -> bool:
         return shape.segments <= self._max_segments and shape.segments * shape.frames <= self._most_rows
-
-    def _capture(self, shape: RunShape, kind: Guidance) -> None:
-        if self._capturer is None:
-            return
-        try:
-            buffers = self._buffers_of(shape)
-            self._graphs[shape, kind] = self._capturer.capture(lambda: self._step(buffers, kind))
-        except RuntimeError as error:
-            if is_out_of_memory(error):
-                log.warning(
-                    "no memory to capture %d times %d frames: such runs are slower", shape.segments, shape.frames
-                )
-                self._without_memory.add(shape)
-                return
-            # Graphs that were captured before stay good. The rest runs step by step, which is only slower.
-            log.warning("runs cannot be captured any more, so they are slower: %s", first_line(error))
-            self._capturer = None
 
     def _step(self, buffers: StaticBuffers, guidance: Guidance) -> None:
         step(self._model, buffers, guidance, self._cfg_strength)

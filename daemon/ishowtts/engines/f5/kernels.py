@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ishowtts.engines.f5.block_steps import Linear
-from ishowtts.engines.f5.cuda.tiles import CONV_TILES, Tile
+from ishowtts.engines.f5.cuda.tiles import CONV_TILES, NORM_VARIANTS, Tile
 from ishowtts.engines.f5.elementwise import EagerElementwise, Elementwise
 
 _CONV_GROUPS = 16
@@ -232,8 +232,5 @@ CONVS: dict[str, Callable[[Tensor], Conv]] = {
 ELEMENTWISE: dict[str, Callable[[], Elementwise]] = {
     "eager": EagerElementwise,
     "triton": _triton_elementwise,
-    # A norm of one warp needs no exchange between warps; with several rows it reads the weights of the norm once.
-    "triton-1-warp": partial(_triton_elementwise, warps=1),
-    "triton-1-warp-2-rows": partial(_triton_elementwise, warps=1, rows=2),
-    "triton-4-rows": partial(_triton_elementwise, rows=4),
+    **{f"triton-{name}": partial(_triton_elementwise, **norms) for name, norms in NORM_VARIANTS.items()},
 }

@@ -119,8 +119,7 @@ def result(name: str, run: TimedRun) -> KernelOutput | None:
 def times_s(runs: Mapping[str, TimedRun]) -> dict[str, float]:
     """The best time of each run. One that cannot be captured is left out.
 
-    Rounds are interleaved and go on until no best time moves any more, for 3 s at most: a twentieth of a second for
-    most groups, longer if another program disturbs the GPU.
+    Rounds are interleaved and go on until no best time moves any more, for 3 s at most.
     """
     capturer = CudaCapture()
     replays: dict[str, Callable[[], None]] = {}
