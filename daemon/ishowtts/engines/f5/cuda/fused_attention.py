@@ -23,7 +23,7 @@ _SCALE = _HEAD**-0.5 / math.log(2)  # of the scores, for powers of two in place 
 
 
 @dataclass(frozen=True)
-class Tile:
+class AttentionTile:
     """The size of the tiles, and how many warps and loads in flight a program has."""
 
     queries: int
@@ -32,11 +32,15 @@ class Tile:
     stages: int
 
 
-TILES = {"64x64": Tile(64, 64, 4, 3), "128x64": Tile(128, 64, 4, 3), "128x128": Tile(128, 128, 8, 2)}
+TILES = {
+    "64x64": AttentionTile(64, 64, warps=4, stages=3),
+    "128x64": AttentionTile(128, 64, warps=4, stages=3),
+    "128x128": AttentionTile(128, 128, warps=8, stages=2),
+}
 """By their queries and keys. Small tiles occupy a GPU with many processors; large ones load keys less often."""
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None, tile: Tile) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None, tile: AttentionTile) -> Tensor:
     """Attention as `attention.Attention` says, in fp16 or bf16. Tiles that hold only padding queries become zero.
 
     Raises:
