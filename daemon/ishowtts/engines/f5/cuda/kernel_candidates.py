@@ -53,8 +53,8 @@ _LIBRARY_PRODUCTS = {
 _LONGEST_COMPILE_S = 100.0
 """Time after which none of our own products is compiled any more: a third of the deadline of a load (300 s).
 
-One of them takes 0.3 to 0.7 s to compile on a Zen 3 core. All sixteen take 7 s there, and with the other kernels 11 s. On
-the slow cores of an Orin we expect half a minute. Later starts find them compiled.
+One of them takes 0.3 to 0.7 s to compile on a Zen 3 core. All sixteen take 7 s there, and with the other kernels 11 s.
+On the slow cores of an Orin we expect half a minute. Later starts find them compiled.
 """
 
 
