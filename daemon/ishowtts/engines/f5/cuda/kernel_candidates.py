@@ -28,7 +28,7 @@ from ishowtts.engines.f5.block_kernels import (
 from ishowtts.engines.f5.block_steps import HEAD, Activations, QuantisedRows
 from ishowtts.engines.f5.cuda import attention_candidates, eager_rows
 from ishowtts.engines.f5.cuda.kernel_timing import CandidateGroup, KernelOutput, TimedRun
-from ishowtts.engines.f5.cuda.tiles import INT8_TILES, RESIDUAL_TILES, TILES
+from ishowtts.engines.f5.cuda.tiles import INT8_TILES, TILES
 from ishowtts.engines.f5.elementwise import Elementwise
 from ishowtts.engines.f5.kernels import CONVS, ELEMENTWISE
 
@@ -53,8 +53,8 @@ _LIBRARY_PRODUCTS = {
 _LONGEST_COMPILE_S = 100.0
 """Time after which none of our own products is compiled any more: a third of the deadline of a load (300 s).
 
-One of them takes 0.3 to 0.7 s to compile on a Zen 3 core. Fourteen take 6 s there, and with all other kernels 10 s. On
-the slow cores of an Orin we expect half a minute. Later starts find them compiled.
+One of them takes 0.3 to 0.7 s to compile on a Zen 3 core. All sixteen take 7 s there, and with the other kernels 11 s.
+On the slow cores of an Orin we expect half a minute. Later starts find them compiled.
 """
 
 
@@ -199,8 +199,7 @@ class KernelCandidates:
         rounded = {None: [], "int8": ["int8-cuda"], "fp8": ["fp8"]}[eight_bits]
         if one_product and self._fused and self.dtype is not torch.float32 and self._has_time(product):
             if eight_bits is None:
-                tiles = RESIDUAL_TILES if product in ("out", "down") else TILES
-                exact += [FUSED + tile.name for tile in tiles]
+                exact += [FUSED + tile.name for tile in TILES]
             elif eight_bits == "int8":
                 rounded += [FUSED_INT8 + tile.name for tile in INT8_TILES]
         return exact, rounded
