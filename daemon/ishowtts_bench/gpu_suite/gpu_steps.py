@@ -136,10 +136,12 @@ def preload(device: str) -> list[str]:
             except ImportError as error:
                 if not name.endswith(_OF_TRITON) or importlib.util.find_spec("triton"):
                     faults.append(f"{name} cannot be imported: {error}")
-        with contextlib.suppress(ImportError, KeyError):
-            from ishowtts_bench.upstream_infer import utils_infer
+        try:
+            from ishowtts_bench.upstream_modules import utils_infer
 
             utils_infer()
+        except ImportError as error:
+            faults.append(f"f5-tts cannot be imported: {error}")
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         faults.append("an import has initialised CUDA, so that no step can use it")
     return faults

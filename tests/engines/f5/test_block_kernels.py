@@ -61,7 +61,7 @@ def test_a_captured_line_with_these_products_sounds_the_same(
             assert distance(engine.render(line, lambda: False), exact) <= TOLERANCE
             while engine.idle():
                 pass
-    assert tape.replayed == 2 * 5
+    assert tape.replayed >= 2 * 5
 
 
 @pytest.mark.parametrize(

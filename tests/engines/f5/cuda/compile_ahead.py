@@ -13,6 +13,7 @@ import sys
 import tempfile
 from typing import Any
 
+import compile_attention
 import torch
 import triton
 from triton.backends.compiler import GPUTarget
@@ -111,12 +112,14 @@ def main() -> None:
         driver.set_active(Described(architecture))
         for lines, frames in SIZES:
             launch_all(torch.float16, 1024, lines, frames, fp8=architecture >= 89)
+        compile_attention.launch_all()
     half = [kernel for architecture in architectures for kernel in compiled(architecture)]
+    attention = [kernel for architecture in architectures for kernel in compile_attention.compiled(architecture)]
     driver.set_active(Described(architectures[0]))
     convolution.TritonConv(torch.zeros(1024, 64, 31))(torch.zeros(1, 40, 1024))
     fused_elementwise.TritonElementwise().norm(torch.zeros(1, 3, 4096), torch.zeros(4096), torch.zeros(4096))
     single = [kernel for kernel in compiled(architectures[0]) if kernel not in half]
-    print(json.dumps({"half": half, "single": single}))
+    print(json.dumps({"half": half, "single": single, "attention": attention}))
 
 
 if __name__ == "__main__":

@@ -105,3 +105,17 @@ def test_half_precision_is_loaded_16_bytes_at_a_time_and_convolved_on_tensor_cor
         assert kernel["wide_loads"] >= WIDE_LOADS[kernel["kernel"]], kernel
         assert kernel["tensor_cores"] == (kernel["kernel"] == "_convolve"), kernel
     assert all(kernel["shared_bytes"] == 0 for kernel in compiled["half"] if kernel["kernel"] == "_rotate")
+
+
+def test_attention_is_on_tensor_cores_without_spills_and_has_one_binary_of_each_tile(
+    compiled: dict[str, list[dict[str, Any]]],
+) -> None:
+    counts = Counter((kernel["architecture"], kernel["tile"]) for kernel in compiled["attention"])
+    tiles = ("64x64", "128x64", "128x128")
+    assert counts == {(architecture, tile): 1 for architecture in (ORIN, HOPPER, THOR) for tile in tiles}
+    for kernel in compiled["attention"]:
+        assert kernel["tensor_cores"], kernel
+        assert kernel["spilled_bytes"] == 0, kernel
+        assert kernel["shared_bytes"] <= 99 * 1024, kernel
+        # Each thread has a quarter or an eighth of 64 rows of 64 values to load at least, 8 at a time.
+        assert kernel["wide_loads"] >= 12, kernel

@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
-from ishowtts.engines.f5.attention import ATTENTIONS, Lengths
+from ishowtts.engines.f5.attention import Lengths
 from ishowtts.engines.f5.block_kernels import (
     FUSED,
     FUSED_INT8,
@@ -26,9 +26,9 @@ from ishowtts.engines.f5.block_kernels import (
     takes_quantised_rows,
 )
 from ishowtts.engines.f5.block_steps import HEAD, Activations, QuantisedRows
-from ishowtts.engines.f5.cuda import eager_rows
+from ishowtts.engines.f5.cuda import attention_candidates, eager_rows
 from ishowtts.engines.f5.cuda.kernel_timing import CandidateGroup, KernelOutput, TimedRun
-from ishowtts.engines.f5.cuda.tiles import INT8_TILES, RESIDUAL_TILES, TILES
+from ishowtts.engines.f5.cuda.tiles import INT8_TILES, TILES
 from ishowtts.engines.f5.elementwise import Elementwise
 from ishowtts.engines.f5.kernels import CONVS, ELEMENTWISE
 
@@ -53,8 +53,8 @@ _LIBRARY_PRODUCTS = {
 _LONGEST_COMPILE_S = 100.0
 """Time after which none of our own products is compiled any more: a third of the deadline of a load (300 s).
 
-One of them takes 0.3 to 0.7 s to compile on a Zen 3 core. Fourteen take 6 s there, and with all other kernels 10 s. On
-the slow cores of an Orin we expect half a minute. Later starts find them compiled.
+One of them takes 0.3 to 0.7 s to compile on a Zen 3 core. All sixteen take 7 s there, and with the other kernels 11 s.
+On the slow cores of an Orin we expect half a minute. Later starts find them compiled.
 """
 
 
@@ -107,24 +107,12 @@ class KernelCandidates:
         names = ["plain", *self._own(CONVS)]
         runs = {name: _lazy(partial(CONVS[name], weight), lambda conv: conv(x)) for name in names}
         flop = 2.0 * self._rows * self._weights.width * (self._weights.width // _CONV_GROUPS) * _CONV_TAPS
-        return self._group("convolution", runs, "plain", flop=flop)
+        return CandidateGroup("convolution", runs, "plain", self.dtype, flop=flop)
 
     def attention(self) -> CandidateGroup:
         """The attention of a padded batch of two."""
-        q, k, v = (self._draw(2, self._weights.heads, _FRAMES, HEAD) for _ in range(3))
         frames = (_FRAMES, _FRAMES - _SHORTER)
-        lengths = Lengths.of(frames, _FRAMES, self._device)
-        exact = ATTENTIONS["explicit"](q.float(), k.float(), v.float(), lengths)
-
-        def run(name: str) -> TimedRun:
-            def attend() -> Tensor:
-                out = ATTENTIONS[name](q, k, v, lengths)
-                return torch.where(lengths.keep[..., None], out, 0.0)
-
-            return attend
-
-        flop = sum(4.0 * count * count * HEAD * self._weights.heads for count in frames)
-        return self._group("attention", {name: run(name) for name in ("flash", "efficient")}, "math", exact, flop=flop)
+        return attention_candidates.attention_group(self._draw, self._weights.heads, frames, fused=self._fused)
 
     def elementwise(self) -> CandidateGroup:
         """All steps between the products, one after the other."""
@@ -163,7 +151,7 @@ class KernelCandidates:
             return everything
 
         names = ["eager", *self._own(ELEMENTWISE)]
-        return self._group("steps between the products", {name: run(name) for name in names}, "eager")
+        return CandidateGroup("steps between the products", {name: run(name) for name in names}, "eager", self.dtype)
 
     def products(
         self, elementwise: Elementwise, eight_bits: EightBits | None = None
@@ -211,8 +199,7 @@ class KernelCandidates:
         rounded = {None: [], "int8": ["int8-cuda"], "fp8": ["fp8"]}[eight_bits]
         if one_product and self._fused and self.dtype is not torch.float32 and self._has_time(product):
             if eight_bits is None:
-                tiles = RESIDUAL_TILES if product in ("out", "down") else TILES
-                exact += [FUSED + tile.name for tile in tiles]
+                exact += [FUSED + tile.name for tile in TILES]
             elif eight_bits == "int8":
                 rounded += [FUSED_INT8 + tile.name for tile in INT8_TILES]
         return exact, rounded
@@ -231,11 +218,6 @@ class KernelCandidates:
     def _own(self, kernels: Iterable[str]) -> list[str]:
         """Those of these names that are our own kernels; none if they must not be used."""
         return [name for name in kernels if name.startswith("triton")] if self._fused else []
-
-    def _group(
-        self, name: str, runs: dict[str, TimedRun], otherwise: str, exact: Tensor | None = None, *, flop: float = 0.0
-    ) -> CandidateGroup:
-        return CandidateGroup(name, runs, otherwise, self.dtype, exact, flop)
 
     def _draw(self, *shape: int) -> Tensor:
         return torch.randn(*shape, generator=self._generator, device=self._device).to(self.dtype)
