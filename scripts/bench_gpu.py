@@ -83,7 +83,7 @@ def _run_all(arguments: argparse.Namespace, plan: Plan, report: StepReport, scra
             report.say(f"wheels: {error}")
     try:
         faults = gpu_steps.preload(plan.device)
-    except ImportError as error:
+    except ImportError as error:  # without torch, each step says so
         faults = [str(error)]
     for fault in faults:
         report.say(f"imports: {fault}")

@@ -133,14 +133,14 @@ def preload(device: str) -> list[str]:
         for name in _SHARED:
             try:
                 importlib.import_module(name)
-            except ImportError as error:
+            except Exception as error:  # the steps that need no such module can run
                 if not name.endswith(_OF_TRITON) or importlib.util.find_spec("triton"):
                     faults.append(f"{name} cannot be imported: {error}")
         try:
             from ishowtts_bench.upstream_modules import utils_infer
 
             utils_infer()
-        except ImportError as error:
+        except Exception as error:
             faults.append(f"f5-tts cannot be imported: {error}")
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         faults.append("an import has initialised CUDA, so that no step can use it")
