@@ -12,10 +12,12 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+from ishowtts.errors import EngineError
 from ishowtts_bench.gpu_suite import carried_wheels, gpu_steps
 from ishowtts_bench.gpu_suite.gpu_goals import goal_lines
 from ishowtts_bench.gpu_suite.gpu_steps import Plan
@@ -347,6 +349,20 @@ print(gpu_steps.preload("cuda"))
 def test_the_imports_do_not_touch_cuda() -> None:
     done = subprocess.run([sys.executable, "-c", _PRELOAD], capture_output=True, text=True, check=False, cwd="/")
     assert done.stdout == "[]\n", done.stderr
+
+
+@pytest.mark.f5
+def test_an_import_that_fails_in_any_way_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> None:
+        raise EngineError("upstream's modules cannot be imported")
+
+    upstream = ModuleType("upstream_modules")
+    upstream.__dict__["utils_infer"] = fails
+    monkeypatch.setitem(sys.modules, "ishowtts_bench.upstream_modules", upstream)
+    monkeypatch.setattr(gpu_steps, "_SHARED", ("ishowtts_bench.no_such_module",))
+    missing, broken = gpu_steps.preload("cpu")
+    assert missing.startswith("ishowtts_bench.no_such_module cannot be imported: No module")
+    assert broken == "f5-tts cannot be imported: upstream's modules cannot be imported"
 
 
 def test_an_unknown_step_is_refused() -> None:
