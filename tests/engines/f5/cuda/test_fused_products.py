@@ -20,7 +20,6 @@ from ishowtts.engines.f5.cuda import fused_rows
 from ishowtts.engines.f5.cuda.fused_elementwise import TritonElementwise
 from ishowtts.engines.f5.cuda.fused_products import (
     INT8_TILES,
-    RESIDUAL_TILES,
     TILES,
     FusedQkv,
     FusedResidual,
@@ -45,7 +44,6 @@ HEADS, WIDTH, FRAMES = 4, 256, 19
 ROUNDED_ONCE = {torch.float16: 2.5e-4, torch.bfloat16: 2.0e-3}
 
 half_tiles = pytest.mark.parametrize("tile", [SMALL, *TILES], ids=lambda tile: tile.name)
-residual_tiles = pytest.mark.parametrize("tile", [SMALL, *RESIDUAL_TILES], ids=lambda tile: tile.name)
 int8_tiles = pytest.mark.parametrize("tile", [SMALL, *INT8_TILES], ids=lambda tile: tile.name)
 
 
@@ -146,7 +144,7 @@ def test_gelu(block: Block, dtype: torch.dtype, tile: Tile) -> None:
     assert error(found, F.gelu(exact(block.x, weight, bias), approximate="tanh")) < ROUNDED_ONCE[dtype]
 
 
-@residual_tiles
+@half_tiles
 def test_gate_residual_and_norm(block: Block, dtype: torch.dtype, tile: Tile) -> None:
     weight, bias = pair(block, WIDTH, 2 * WIDTH)
     y = torch.cat((block.x, block.x.flip(1)), -1)
