@@ -1,8 +1,8 @@
 """Compiles every kernel for GPUs that this machine lacks, as the wrappers launch them; prints the results as JSON.
 
 Triton is given a driver whose devices are only described. All up to the launch itself is real: what is specialised on
-and the compilers. Run as a program: `compile_ahead.py [--all-tiles] 87 90 …`. Without the option only the first tile of
-each kind of product is compiled.
+and the compilers. Run as a program: `compile_ahead.py [--all-sizes] 87 90 …`. Without the option only the first tile of
+each kind is compiled, and the norms only in their default size.
 
 Thor is 110 for the assembler of CUDA 13, if this machine has it, and 101 for that of CUDA 12.9, which Triton brings.
 """
@@ -125,7 +125,7 @@ def zeros(*shape: int, dtype: torch.dtype = HALF) -> torch.Tensor:
     return torch.zeros(shape, dtype=dtype)
 
 
-def elementwise() -> dict[str, Launch]:
+def elementwise(*, all_sizes: bool) -> dict[str, Launch]:
     """The steps between the products, as the model runs them."""
     fused, row, times = TritonElementwise(), zeros(WIDTH), torch.zeros(8)
 
@@ -148,7 +148,8 @@ def elementwise() -> dict[str, Launch]:
         if bias is None:
             steps.norm(x, row, row)
 
-    variants = {f"norms-{name}": TritonElementwise(**sizes) for name, sizes in NORM_VARIANTS.items()}
+    sizes = NORM_VARIANTS if all_sizes else {}
+    variants = {f"norms-{name}": TritonElementwise(**arguments) for name, arguments in sizes.items()}
     return {
         "steps": activate,
         "rotate": partial(rotate, None),
@@ -159,14 +160,15 @@ def elementwise() -> dict[str, Launch]:
     }
 
 
-def convolutions() -> dict[str, Launch]:
-    """The positional convolution in each tile."""
+def convolutions(*, all_sizes: bool) -> dict[str, Launch]:
+    """The positional convolution."""
     weight, row = zeros(WIDTH, WIDTH // 16, 31), zeros(WIDTH)
 
     def convolve(conv: TritonConv, lines: int, frames: int) -> None:
         conv(zeros(2 * lines, frames, WIDTH), row)
 
-    return {f"conv-{tile.name}": partial(convolve, TritonConv(weight, tile)) for tile in CONV_TILES}
+    tiles = CONV_TILES if all_sizes else CONV_TILES[:1]
+    return {f"conv-{tile.name}": partial(convolve, TritonConv(weight, tile)) for tile in tiles}
 
 
 def quantisation(*, fp8: bool) -> dict[str, Launch]:
@@ -191,7 +193,7 @@ def quantisation(*, fp8: bool) -> dict[str, Launch]:
     return made
 
 
-def products(*, all_tiles: bool) -> dict[str, Launch]:
+def products(*, all_sizes: bool) -> dict[str, Launch]:
     """Our own products, at the widths of the model."""
     row, elementwise = zeros(WIDTH), TritonElementwise()
     made: dict[str, Launch] = {}
@@ -205,10 +207,10 @@ def products(*, all_tiles: bool) -> dict[str, Launch]:
         made[f"{name}-add-{tile.name}"] = lambda lines, frames: out(z(lines, frames), z(lines, frames), row, row, row)
 
     qkv, up, out = ((zeros(n * WIDTH, WIDTH), zeros(n * WIDTH)) for n in (3, 2, 1))
-    for tile in TILES if all_tiles else TILES[:1]:
+    for tile in TILES if all_sizes else TILES[:1]:
         add("half", tile, FusedQkv(*qkv, heads=WIDTH // 64, tile=tile), FusedUp(*up, tile=tile),
             FusedResidual(*out, elementwise, tile=tile))  # fmt: skip
-    for tile in INT8_TILES if all_tiles else INT8_TILES[:1]:
+    for tile in INT8_TILES if all_sizes else INT8_TILES[:1]:
         add("s8", tile, Int8Qkv(*qkv, heads=WIDTH // 64, tile=tile), Int8Up(*up, tile=tile),
             Int8Residual(*out, elementwise, tile=tile, quantise=False))  # fmt: skip
     return made
@@ -227,15 +229,16 @@ def single() -> dict[str, Launch]:
 def main() -> None:
     """Compile half precision for every GPU, then fp32 for one."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--all-tiles", action="store_true")
+    parser.add_argument("--all-sizes", action="store_true")
     parser.add_argument("architectures", nargs="+", type=int, help=f"like 87; {THOR} may become {THOR_OF_CUDA_12}")
     arguments = parser.parse_args()
     thor = choose_thor()
     found = []
     for architecture in (thor if number == THOR else number for number in arguments.architectures):
         driver.set_active(Described(architecture))
-        variants = (elementwise() | convolutions() | quantisation(fp8=architecture >= 89)
-                    | products(all_tiles=arguments.all_tiles))  # fmt: skip
+        all_sizes = arguments.all_sizes
+        variants = elementwise(all_sizes=all_sizes) | convolutions(all_sizes=all_sizes) | products(all_sizes=all_sizes)
+        variants |= quantisation(fp8=architecture >= 89)
         found += list(launch(variants, architecture, SIZES))
     driver.set_active(Described(arguments.architectures[0]))
     print(json.dumps({"half": found, "single": list(launch(single(), arguments.architectures[0], [(1, 40)]))}))
