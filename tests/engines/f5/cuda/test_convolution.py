@@ -26,7 +26,7 @@ TOLERANCES = {torch.float32: 1e-5, torch.float16: 3e-3, torch.bfloat16: 3e-2}
 @pytest.mark.parametrize("tile", CONV_TILES, ids=lambda tile: tile.name)
 def test_a_convolution(device: torch.device, dtype: torch.dtype, tile: Tile, shape: tuple[int, int, int, int]) -> None:
     lines, frames, width, taps = shape
-    if tile is not CONV_TILES[0] and (dtype is torch.float32 or (INTERPRETED and width not in (128, 1024))):
+    if tile is not CONV_TILES[0] and (dtype is torch.float32 or (INTERPRETED and width != 1024)):
         pytest.skip("the first tile has shown the same")
     if INTERPRETED and dtype is torch.bfloat16:
         pytest.skip("Triton's interpreter multiplies the bits of bf16 as if they were integers")
@@ -41,7 +41,7 @@ def test_a_convolution(device: torch.device, dtype: torch.dtype, tile: Tile, sha
     assert found.dtype is dtype
     assert found.is_contiguous()
     assert (found.double() - exact).norm() / exact.norm() < TOLERANCES[dtype]
-    if width == 1024:
+    if width == 1024 and tile is CONV_TILES[0]:
         bare = TritonConv(weight, tile)(x)
         assert torch.allclose(bare.float() + bias.float(), found.float(), atol=0.05, rtol=0.02)
 

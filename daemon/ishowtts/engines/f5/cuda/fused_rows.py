@@ -80,7 +80,7 @@ def _quantise(
     at = tl.arange(0, block)
     inside = at < width
     values = tl.load(x + row * width + at, mask=inside, other=0.0).to(tl.float32)
-    _store_quantised(values, whole + row * width + at, inside, scales + row, largest, smallest, rounded)
+    _store_quantised(values[None, :], whole, scales, row, at, inside, largest, smallest, rounded, width)
 
 
 @triton.jit
@@ -94,25 +94,25 @@ def _norm_quantised(
     values = tl.load(x + row * width + at, mask=inside, other=0.0).to(tl.float32)[None, :]
     # Rounded as a norm that is stored, so that the same numbers are quantised as by two kernels.
     values = normed(values, scale, shift, at, inside, width, eps).to(x.dtype.element_ty).to(tl.float32)
-    values = tl.reshape(values, (block,))
-    _store_quantised(values, whole + row * width + at, inside, scales + row, largest, smallest, True)
+    _store_quantised(values, whole, scales, row, at, inside, largest, smallest, True, width)
 
 
 @triton.jit
 def _store_quantised(
-    values: tl.tensor, places: tl.tensor, inside: tl.tensor, scale_place: tl.tensor,
-    largest: tl.constexpr, smallest: tl.constexpr, rounded: tl.constexpr,
+    values: tl.tensor, whole: tl.tensor, scales: tl.tensor, row: tl.tensor, at: tl.tensor, inside: tl.tensor,
+    largest: tl.constexpr, smallest: tl.constexpr, rounded: tl.constexpr, width: tl.constexpr,
 ) -> None:  # fmt: skip
+    """Quantise a row, [1, block], and store it and its scale."""
     # A maximum ignores NaN. No comparison with NaN is true, so this counts it as infinite.
     size = tl.abs(values)
-    farthest = tl.max(tl.where(size < float("inf"), size, float("inf")), 0)
+    farthest = tl.max(tl.where(size < float("inf"), size, float("inf")), 1)
     scale = tl.maximum(farthest / largest, smallest)
-    values = values / scale
+    values = values / scale[:, None]
     if rounded:
         # A float plus 1.5 * 2^23 has no fractional digits: this rounds to nearest, ties to even.
         values = (values + 12582912.0) - 12582912.0
-    tl.store(places, values.to(places.dtype.element_ty), mask=inside)
-    tl.store(scale_place, tl.where(farthest < float("inf"), scale, float("nan")))
+    tl.store(whole + row * width + at[None, :], values.to(whole.dtype.element_ty), mask=inside[None, :])
+    tl.store(scales + row + tl.arange(0, 1), tl.where(farthest < float("inf"), scale, float("nan")))
 
 
 @triton.jit

@@ -119,13 +119,37 @@ def multiply(
         left += depth
         right += depth
 
-    # One half after the other: with both at a time, a tile of 128 x 128 needs 255 registers and spills 328 bytes.
-    half: tl.constexpr = tile_columns // 2
-    first, second = tl.split(tl.permute(tl.reshape(sums, (tile_rows, 2, half)), (0, 2, 1)))
+    # A few columns after the other: a tile of 128 x 128 that is finished as a whole spills 328 bytes on sm_87.
+    if tile_columns > 128:
+        first, second = _halves(sums)
+        _finish_halves(first, start, row, rows, bias, out, row_scales, column_scales, angles, gate, frames,
+                       outputs, rotated, after)  # fmt: skip
+        _finish_halves(second, start + tile_columns // 2, row, rows, bias, out, row_scales, column_scales, angles,
+                       gate, frames, outputs, rotated, after)  # fmt: skip
+    else:
+        _finish_halves(sums, start, row, rows, bias, out, row_scales, column_scales, angles, gate, frames,
+                       outputs, rotated, after)  # fmt: skip
+
+
+@triton.jit
+def _finish_halves(
+    sums: tl.tensor, start: tl.tensor, row: tl.tensor, rows: tl.tensor, bias: tl.tensor, out: tl.tensor,
+    row_scales: tl.tensor, column_scales: tl.tensor, angles: tl.tensor, gate: tl.tensor, frames: tl.tensor,
+    outputs: tl.constexpr, rotated: tl.constexpr, after: tl.constexpr,
+) -> None:  # fmt: skip
+    """Finish the first half of the columns, then the second one."""
+    first, second = _halves(sums)
     _finish(first, start, row, rows, bias, out, row_scales, column_scales, angles, gate, frames,
             outputs, rotated, after)  # fmt: skip
-    _finish(second, start + half, row, rows, bias, out, row_scales, column_scales, angles, gate, frames,
+    _finish(second, start + first.shape[1], row, rows, bias, out, row_scales, column_scales, angles, gate, frames,
             outputs, rotated, after)  # fmt: skip
+
+
+@triton.jit
+def _halves(sums: tl.tensor) -> tuple[tl.tensor, tl.tensor]:
+    """The first and the last columns."""
+    first, second = tl.split(tl.permute(tl.reshape(sums, (sums.shape[0], 2, sums.shape[1] // 2)), (0, 2, 1)))
+    return first, second
 
 
 @triton.jit

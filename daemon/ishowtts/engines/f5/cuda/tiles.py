@@ -39,12 +39,6 @@ TILES = (
 )
 """Tiles of products of fp16 and bf16."""
 
-RESIDUAL_TILES = tuple(tile for tile in TILES if tile.columns <= 128)
-"""Those of products that are added to the residual stream. The widest spills 136 bytes on sm_90 with the residual.
-
-It would not be the fastest either: 1024 outputs and 2432 rows are 76 of these tiles, and an H200 has 132 cores.
-"""
-
 INT8_TILES = (
     Tile(128, 128, 64, warps=8, stages=4),
     Tile(128, 128, 128, warps=8, stages=3),
