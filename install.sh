@@ -12,11 +12,12 @@ Usage: install.sh [--dry-run] [--no-start] [--bench] [--with-transcription | --w
 
   --dry-run       print every step and change nothing (does not need root)
   --no-start      install, but do not enable or start the services
-  --bench         also install the benchmarks (ishowtts bench); without this, an upgrade removes them
+  --bench         also install the benchmarks (ishowtts bench) and what upstream's modules import; without this, an
+                  upgrade removes them
   --with-transcription
                   also install speech recognition (470 MB), so that `ishowtts voices add` writes down the words of a
                   clip; later upgrades keep it, until --without-transcription
-  --torch WHEELS  required on JetPack 6: a folder or an index with NVIDIA's torch and torchaudio
+  --torch WHEELS  required on JetPack 6: a folder or an index with NVIDIA's torch (with --bench: and torchaudio)
   --without-f5    install neither F5 nor torch: for a stage, whose speech other boards render (docs/stage.md), or where
                   the natural voice is enough; later upgrades keep it, until --with-f5
   --broker        also make a broker on this machine: mosquitto with passwords and rights for its users

@@ -151,6 +151,13 @@ install_lock() {  # install_lock VENV LOCK...: as try_install_lock, but the scri
         die "the locks (${*:2}) could not be installed: $SOURCE_ADVICE"
 }
 
+upstream_locks() {  # upstream_locks LOCK: prints the locks of what upstream's modules import, beside LOCK
+    case $1 in
+        linux) echo upstream torchaudio ;;
+        jetpack6) echo upstream ;;  # torchaudio comes with NVIDIA's torch
+    esac
+}
+
 install_natural_voice() {  # install_natural_voice VENV FIX: without these packages, the script goes on
     try_install_lock "$1" natural ||
         echo "$0: the natural voice could not be installed, so espeak-ng speaks wherever F5 does not; to add it, $2" >&2

@@ -112,7 +112,8 @@ class Switches:
     )
     graphs: bool | None = _switch(
         None,
-        "evaluations run at fixed addresses and are captured as CUDA graphs, which saves the launches",
+        "evaluations run at fixed addresses; they, text encoder and vocoder are captured as CUDA graphs, which saves "
+        "the launches",
         changes_sound=False,
         needs=("folds", "exact_padding"),
         choices=(None, False, True),

@@ -16,7 +16,7 @@ from ishowtts.model import Segment
 from ishowtts_bench import machine
 from ishowtts_bench.bench_env import BenchEnv, finish_idle_work, make_text
 from ishowtts_bench.machine import ProductRate
-from ishowtts_bench.peak_memory import PeakMemoryMeter
+from ishowtts_bench.peak_memory import PeakMemory, PeakMemoryMeter
 from ishowtts_bench.timers import LOOP, ModelRun, record_runs, synchronized_s, timed
 
 SIZES = (1, 2, 4, 8)
@@ -34,7 +34,8 @@ class Batch:
         ratio: Throughput relative to single segments, median over rounds.
         share: Share of the measured product rate that the evaluations reach. Padding counts as work.
         padded: Frames of each segment, with reference and padding; `None` if upstream's modules ran.
-        peak_mb, reserved_mb: Memory of tensors and of the allocator since the engine was loaded; `None` without a GPU.
+        peak_mb, reserved_mb, outside_mb: Memory of tensors, of the allocator and outside of it (`PeakMemory`) since the
+            engine was loaded; `None` without a GPU.
     """
 
     segments: int
@@ -45,6 +46,7 @@ class Batch:
     padded: int | None
     peak_mb: float | None
     reserved_mb: float | None
+    outside_mb: float | None
 
     @property
     def rtf(self) -> float:
@@ -63,15 +65,15 @@ class _Measured:
     loop_s: list[float] = field(default_factory=list)
     audio_s: float = 0.0
     run: ModelRun | None = None
-    peak_mb: float | None = None
-    reserved_mb: float | None = None
+    peak: PeakMemory | None = None
 
 
 def run(
     env: BenchEnv, length_s: float, rounds: int, nfe_step: int, report: Callable[[str], None]
 ) -> tuple[list[Batch], machine.Machine]:
     """Measure every size, round by round. The first round only warms up, and its missing CUDA graphs are captured."""
-    best = machine.measure(env.device, choose_dtype(env.precision, torch.device(env.device)))
+    dtype = choose_dtype(env.precision, torch.device(env.device))
+    best = machine.best_of_several(env.device, dtype)
     memory = PeakMemoryMeter(env.device)
     engine = env.engine(Switches(), nfe_step=nfe_step)
     all_segments = [Segment("bench", i, max(SIZES), make_text(length_s, i), seed=i) for i in range(max(SIZES))]
@@ -81,10 +83,11 @@ def run(
             name = f"round {round_number} of {rounds}" if round_number else "warms up, is not counted"
             report(f"{name}: {count} at once")
             _measure_batch(engine, all_segments[:count], result, env.device, counted=round_number > 0)
-            if round_number == 0 and (peak := memory.peak()):
-                result.peak_mb, result.reserved_mb = peak.peak_mb, peak.reserved_mb
+            if round_number == 0:
+                result.peak = memory.peak()
         if round_number == 0:
             finish_idle_work(engine)
+        best = best.best_of(machine.measure(env.device, dtype))
     engine.close()
     rate = ProductRate(env.dit(), nfe_step, best.flop_per_s)
     return [_batch(count, result, measured[1], rate) for count, result in measured.items()], best
@@ -117,6 +120,7 @@ def _batch(count: int, result: _Measured, single: _Measured, rate: ProductRate) 
         statistics.median(many / few for many, few in zip(together, alone, strict=True)),
         share,
         None if result.run is None else result.run.padded,
-        result.peak_mb,
-        result.reserved_mb,
+        result.peak.peak_mb if result.peak else None,
+        result.peak.reserved_mb if result.peak else None,
+        result.peak.outside_mb if result.peak else None,
     )

@@ -12,6 +12,8 @@ from torch import Tensor
 from ishowtts.engines.f5.architecture import BASE, DitConfig, read_model
 from ishowtts.engines.f5.engine import F5Engine
 from ishowtts.engines.f5.f5_options import F5Options, Precision
+from ishowtts.engines.f5.fast_model import FastModel
+from ishowtts.engines.f5.kernels import KernelChoice
 from ishowtts.engines.f5.reference import end_sentence
 from ishowtts.engines.voices.voice_library import DEFAULT, VoiceLibrary
 from ishowtts.engines.weights import examine
@@ -90,6 +92,12 @@ def finish_idle_work(engine: F5Engine) -> None:
     """Do the work of idle time, such as capturing the CUDA graphs that earlier segments lacked."""
     while engine.idle():
         pass
+
+
+def chosen_kernels(engine: F5Engine) -> KernelChoice | None:
+    """The kernels that a loaded engine chose on this machine; `None` if upstream's modules run."""
+    model = engine._loaded().model
+    return model.kernels if isinstance(model, FastModel) else None
 
 
 def make_text(length_s: float, variant: int = 0) -> str:

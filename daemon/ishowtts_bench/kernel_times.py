@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from ishowtts.board.gpu_specs import BOARDS, GpuSpec
+from ishowtts.board.gpu_specs import BOARDS, GpuSpec, identify
 from ishowtts.engines.f5.architecture import HOP, RATE_HZ, DitConfig
 from ishowtts.errors import ConfigError
 from ishowtts_bench.roofline import Assumptions, filling
@@ -20,6 +20,7 @@ from ishowtts_bench.workload import OURS, KernelKind, Work, kernels
 _MAX_CHARS = 4 << 20
 _MAX_SHARE = 1.2  # of the rate, because clocks may exceed those of the data sheet
 _MAX_VALUES: Final = {"frames": 1e6, "nfe_step": 1e3, "flop_per_s": 1e19, "bytes_per_s": 1e16}
+_MAX_OPTIONAL: Final = {"sms": 1e4, "memory_mb": 1e9, "clock_mhz": 1e5}
 
 # The order matters: the name of a fused attention may contain "gemm", and that of a convolution "xmma".
 _WORDS: Final[tuple[tuple[KernelKind, tuple[str, ...]], ...]] = (
@@ -35,6 +36,7 @@ class KernelProfile:
     """A measured profile.
 
     Args:
+        sms, memory_mb, clock_mhz: What the driver reported beside the name; `None` if the profile lacks it.
         spent_s: Time of each kind of kernel in a whole segment.
         listed: Share of the time of all kernels that the list contains.
     """
@@ -46,6 +48,9 @@ class KernelProfile:
     bytes_per_s: float
     spent_s: dict[KernelKind, float]
     listed: float
+    sms: int | None = None
+    memory_mb: float | None = None
+    clock_mhz: float | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,7 @@ def read(path: Path) -> KernelProfile:
     listed = content.get("kernels")
     found = listed if isinstance(listed, list) and all(_is_kernel(kernel) for kernel in listed) else []
     missing += [] if found else ["kernels"]
+    missing += [name for name, limit in _MAX_OPTIONAL.items() if not _is_optional(content.get(name), limit)]
     if missing:
         raise ConfigError(
             [f"{path} lacks {', '.join(missing)}; make the profile again with `ishowtts bench profile --json`"]
@@ -95,6 +101,7 @@ def read(path: Path) -> KernelProfile:
     return KernelProfile(
         content["device"], int(content["frames"]), int(content["nfe_step"]), content["flop_per_s"],
         content["bytes_per_s"], spent, min(1.0, sum(kernel["share"] for kernel in found)),
+        **{name: content.get(name) for name in _MAX_OPTIONAL},
     )  # fmt: skip
 
 
@@ -104,7 +111,8 @@ def measured_efficiencies(
     """Compute the efficiencies of our implementation on the GPU of the profile.
 
     Raises:
-        ConfigError: The profile is not longer than the reference, or not of the base model on a GPU.
+        ConfigError: The profile is not longer than the reference, or not of the base model on a GPU, or does not
+            tell which of several boards it is from.
     """
     speech_s = profile.frames * HOP / RATE_HZ - reference_s
     if speech_s <= 0:
@@ -112,7 +120,7 @@ def measured_efficiencies(
             [f"the profile's {profile.frames} frames are not longer than a reference of {reference_s:g} s; "
              "give the length of its reference with --reference"]
         )  # fmt: skip
-    board = next((board for board in BOARDS if board.gpu in profile.device.split()), None)
+    board = _board(profile)
     flop_per_s = board.half_flop_per_s if board else profile.flop_per_s / assumptions.large_product
     bytes_per_s = board.bytes_per_s if board else profile.bytes_per_s / assumptions.large_copy
     least_s: dict[KernelKind, float] = {}
@@ -140,6 +148,22 @@ def measured_efficiencies(
         memory=measured.get("elementwise", assumptions.memory),
     )
     return MeasuredEfficiencies(measured_assumptions, tuple(measured), board)
+
+
+def _board(profile: KernelProfile) -> GpuSpec | None:
+    """The board of the profile; `None` if there is no data sheet of it, or if its driver reports too little."""
+    board = identify(profile.device, profile.sms, profile.memory_mb, profile.clock_mhz)
+    boards = [board for board in BOARDS if board.gpu in profile.device.replace("_", " ").split()]
+    if board is None and boards and profile.sms is None:
+        raise ConfigError(
+            [f"the profile does not say which {boards[0].gpu} it is from: "
+             f"{', '.join(board.title for board in boards)}; make it again with `ishowtts bench profile --json`"]
+        )  # fmt: skip
+    return board
+
+
+def _is_optional(value: Any, limit: float) -> bool:
+    return value is None or _is_number(value, limit)
 
 
 def _is_number(value: Any, limit: float) -> bool:

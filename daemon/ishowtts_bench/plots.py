@@ -8,7 +8,7 @@ from typing import Any
 
 from ishowtts_bench.batch_bench import Batch
 from ishowtts_bench.quality_sweep import SweepPoint
-from ishowtts_bench.speed import SpeedResult
+from ishowtts_bench.speed_result import SpeedResult
 
 
 def speed(result: SpeedResult, path: Path) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from ishowtts.board.gpu_specs import GpuSpec, find
+from ishowtts.board.gpu_specs import find
 from ishowtts.engines.f5.architecture import DitConfig
 from ishowtts_bench import roofline
-from ishowtts_bench.roofline import LIKELY, Assumptions
 from ishowtts_bench.workload import COMPILED, UPSTREAM, UPSTREAM_FP32, Implementation, Work
 
 REFERENCES_S: Final = (3.0, 5.3, 8.0, 12.0)
@@ -65,7 +64,6 @@ class PredictionCheck:
     Args:
         off: Prediction divided by the published figure, minus one.
         implied: Efficiency of products that gives the published figure; `None` if there is none.
-        implied_halved: The same with fp32 accumulation at half the rate; also `None` if the rate is certain.
     """
 
     figure: Figure
@@ -74,21 +72,13 @@ class PredictionCheck:
     predicted: float
     off: float
     implied: float | None
-    implied_halved: float | None
 
 
-def check(
-    dit: DitConfig, figure: Figure, reference_s: float = ASSUMED_S, assumptions: Assumptions = LIKELY
-) -> PredictionCheck:
-    """Compare one figure with its prediction, for one length of the reference."""
+def check(dit: DitConfig, figure: Figure, reference_s: float = ASSUMED_S) -> PredictionCheck:
+    """Compare one figure with its prediction at likely efficiencies, for one length of the reference."""
     board = find(figure.board)
+    likely = roofline.likely(board)
     work = Work(reference_s, figure.speech_s, figure.nfe_step)
-    rtf = roofline.line(dit, work, figure.implementation, board, assumptions).rtf
-
-    def implied(chosen: GpuSpec) -> float | None:
-        return roofline.implied_products(dit, work, figure.implementation, chosen, assumptions, rtf=figure.rtf)
-
-    return PredictionCheck(
-        figure, reference_s, roofline.chunks(work), rtf, rtf / figure.rtf - 1, implied(board),
-        implied(board.halved()) if figure.implementation.half and board.half_rate_uncertain else None,
-    )  # fmt: skip
+    rtf = roofline.line(dit, work, figure.implementation, board, likely).rtf
+    implied = roofline.implied_products(dit, work, figure.implementation, board, likely, rtf=figure.rtf)
+    return PredictionCheck(figure, reference_s, roofline.chunks(work), rtf, rtf / figure.rtf - 1, implied)

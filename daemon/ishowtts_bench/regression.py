@@ -30,7 +30,7 @@ class Change:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read a saved summary. Raises ConfigError if the file is not one."""
+    """Read a saved summary. Raises ConfigError if the file is not one, or was measured wrong."""
     try:
         with path.open(encoding="utf-8") as file:
             content = json.loads(file.read(_MOST_CHARS))
@@ -40,6 +40,8 @@ def read(path: Path) -> dict[str, Any]:
         raise ConfigError([f"{path} is not a baseline; `ishowtts bench speed --save` makes one"]) from error
     if not isinstance(content, dict) or not all(isinstance(content.get(name), (int, float)) for name in _COMPARED):
         raise ConfigError([f"{path} is not a summary of `ishowtts bench speed`; make it again with --save"])
+    if fault := content.get("measure_fault"):
+        raise ConfigError([f"{path} is not a baseline, because its measurement is faulty: {fault}"])
     return content
 
 

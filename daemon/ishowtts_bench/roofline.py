@@ -1,8 +1,8 @@
 """Roofline model: predicts the time of a segment on a board from arithmetic, memory and kernel launches.
 
-Time of a kernel = max(operations / (efficiency x rate x filling), bytes / (share x bandwidth)) + gap. Filling is the
-share of the SMs that the waves of its tiles keep busy. A kernel outside a CUDA graph takes at least the time of its
-launch. Imports no torch.
+Time of a kernel = max(operations / (efficiency x rate x filling), bytes / (share x bandwidth)) + epilogue + gap, where
+epilogue = its bytes / (share x bandwidth). Filling is the share of the SMs that the waves of its tiles keep busy. A
+kernel outside a CUDA graph takes at least the time of its launch. Imports no torch.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Final, Literal
 
-from ishowtts.board.gpu_specs import LARGE_COPY_SHARE, LARGE_PRODUCT_SHARE, GpuSpec
+from ishowtts.board.gpu_specs import UNKNOWN, GpuSpec, ReachedShares
 from ishowtts.engines.f5.architecture import DitConfig
 from ishowtts_bench.workload import Implementation, KernelWork, Work, kernels
 
@@ -28,6 +28,7 @@ class Assumptions:
 
     Args:
         products: fp16 products on tensor cores, if their tiles fill the GPU.
+        eight_bit: The same in int8 or fp8.
         single: fp32 products without tensor cores.
         memory: Share of the bandwidth that elementwise kernels reach.
         large_product, large_copy: Shares that `engines.f5.throughput` measures. They convert a measured rate to the
@@ -37,6 +38,7 @@ class Assumptions:
 
     name: str
     products: float
+    eight_bit: float
     attention: float
     convolution: float
     single: float
@@ -46,11 +48,34 @@ class Assumptions:
     host_launches: int
 
 
-LOW: Final = Assumptions("low", 0.50, 0.30, 0.05, 0.50, 0.60, 0.75, 0.70, 2000)
-LIKELY: Final = Assumptions("likely", 0.70, 0.45, 0.20, 0.65, 0.75, LARGE_PRODUCT_SHARE, LARGE_COPY_SHARE, 700)
-HIGH: Final = Assumptions("high", 0.85, 0.65, 0.50, 0.80, 0.85, 0.92, 0.90, 250)
-ASSUMPTIONS: Final = (LOW, LIKELY, HIGH)
-"""Chosen before any comparison with published figures, and not changed since. `docs/performance.md` has the reasons."""
+NAMES: Final = ("low", "likely", "high")
+_CONVOLUTION, _SINGLE, _HOST_LAUNCHES = (0.05, 0.20, 0.50), (0.50, 0.65, 0.80), (2000, 700, 250)
+"""Nobody published a measurement of these. `docs/performance.md` has the reasons."""
+
+
+def _assumptions(reached: ReachedShares) -> tuple[Assumptions, ...]:
+    return tuple(
+        Assumptions(
+            name, reached.products[i], reached.eight_bit[i], reached.attention[i], _CONVOLUTION[i], _SINGLE[i],
+            reached.memory[i], reached.large_product, reached.large_copy, _HOST_LAUNCHES[i],
+        )
+        for i, name in enumerate(NAMES)
+    )  # fmt: skip
+
+
+LOW, LIKELY, HIGH = ASSUMPTIONS = _assumptions(UNKNOWN)
+"""For a GPU that nobody measured. Chosen before any comparison with published figures, and not changed since."""
+
+
+def assumptions(board: GpuSpec) -> tuple[Assumptions, ...]:
+    """The low, likely and high assumptions for a board: what others measured on it, or on one like it."""
+    return _assumptions(board.reached)
+
+
+def likely(board: GpuSpec) -> Assumptions:
+    """The likely assumptions for a board."""
+    return assumptions(board)[NAMES.index("likely")]
+
 
 _ROOT_PRECISION = 1e-4
 
@@ -105,10 +130,11 @@ def line(
 
 
 def arithmetic_rtf(dit: DitConfig, work: Work, implementation: Implementation, board: GpuSpec) -> float:
-    """RTF if the step loop ran at the full rate and everything else took no time."""
+    """RTF if the step loop ran at the full rate of fp16 without padding, and everything else took no time."""
     count = chunks(work)
     run = replace(work, speech_s=work.speech_s / count)
-    loop = [kernel for kernel in kernels(dit, run, implementation) if kernel.in_loop]
+    unpadded = replace(implementation, frame_step=1)
+    loop = [kernel for kernel in kernels(dit, run, unpadded) if kernel.in_loop]
     return sum(kernel.calls * kernel.flop for kernel in loop) / board.half_flop_per_s / (run.speech_s * run.batch)
 
 
@@ -138,6 +164,8 @@ def implied_products(
 
 def efficiency(kernel: KernelWork, assumptions: Assumptions) -> float:
     """Share of the arithmetic rate that a kernel reaches if it fills the GPU."""
+    if kernel.eight_bit:
+        return assumptions.eight_bit
     if kernel.kind == "products":
         return assumptions.products if kernel.half else assumptions.single
     if kernel.kind == "attention":
@@ -152,16 +180,17 @@ def filling(kernel: KernelWork, sms: int) -> float:
 
 @dataclass(frozen=True)
 class _CallTimes:
-    """Times of one call. The greatest of the first three hides the others."""
+    """Times of one call. Arithmetic and memory hide each other; neither hides the epilogue, which comes last."""
 
     arithmetic_s: float
     memory_s: float
     dispatch_s: float
+    epilogue_s: float
     gap_s: float
 
     @property
     def total_s(self) -> float:
-        return max(self.arithmetic_s, self.memory_s, self.dispatch_s) + self.gap_s
+        return max(max(self.arithmetic_s, self.memory_s) + self.epilogue_s, self.dispatch_s) + self.gap_s
 
     @property
     def bound(self) -> Bound:
@@ -173,10 +202,12 @@ class _CallTimes:
 
 def _call_times(kernel: KernelWork, board: GpuSpec, assumptions: Assumptions) -> _CallTimes:
     rate = board.half_flop_per_s if kernel.half else board.single_flop_per_s
+    rate = board.int8_op_per_s if kernel.eight_bit else rate
     return _CallTimes(
         kernel.flop / (efficiency(kernel, assumptions) * rate * filling(kernel, board.sms)),
         kernel.bytes / (assumptions.memory * board.bytes_per_s),
         0.0 if kernel.captured else board.dispatch_s,
+        kernel.epilogue_bytes / (assumptions.memory * board.bytes_per_s),
         board.gap_s,
     )
 

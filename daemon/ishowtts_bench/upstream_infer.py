@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import math
-import sys
-import types
-import warnings
 from collections.abc import Iterator
 from contextlib import nullcontext
-from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -22,18 +17,9 @@ from numpy.typing import NDArray
 
 from ishowtts.engines.f5 import checkpoint
 from ishowtts.engines.f5.architecture import HOP, RATE_HZ
-from ishowtts.engines.f5.upstream_model import CFM, Vocos, load_cfm, load_vocos
 from ishowtts.engines.weights import examine
 from ishowtts_bench.bench_env import ReferenceClip
-
-# Imports of upstream's inference module that the measured code never calls. An installation may lack them.
-_UNCALLED = {
-    "pydub": ("AudioSegment", "silence"),
-    "transformers": ("pipeline",),
-    "matplotlib": ("use",),
-    "matplotlib.pylab": (),
-    "tqdm": ("tqdm",),
-}
+from ishowtts_bench.upstream_modules import CFM, Vocos, load_cfm, load_vocos, utils_infer
 
 
 class UpstreamInfer:
@@ -93,31 +79,3 @@ def _length_s(clip: ReferenceClip, text: str, speed: float) -> float:
 def _without_pinyin() -> Iterator[None]:
     with patch.object(utils_infer(), "convert_char_to_pinyin", lambda texts: texts):
         yield
-
-
-@cache
-def utils_infer() -> Any:
-    """Import `f5_tts.infer.utils_infer`, with stubs for the imports that are not called here."""
-    with _stubs(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        sys.modules["f5_tts.model"].CFM = CFM  # type: ignore[attr-defined]
-        return importlib.import_module("f5_tts.infer.utils_infer")
-
-
-@contextlib.contextmanager
-def _stubs() -> Iterator[None]:
-    missing = {name: members for name, members in _UNCALLED.items() if name not in sys.modules}
-    path = list(sys.path)  # upstream's module appends to it
-    for name, members in missing.items():
-        module = types.ModuleType(name)
-        for member in members:
-            setattr(module, member, lambda *_, **__: None)
-        if name == "matplotlib":
-            module.__path__ = []
-        sys.modules[name] = module
-    try:
-        yield
-    finally:
-        sys.path[:] = path
-        for name in missing:
-            del sys.modules[name]

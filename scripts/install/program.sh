@@ -39,10 +39,14 @@ remember_f5() {  # later upgrades leave out F5 if this one did
 }
 
 install_program() {
+    local name
     step make_venv "$VENV" "$python"
     step install_lock "$VENV" "$lock"
+    if [ "$bench" = yes ]; then
+        for name in $(upstream_locks "$lock"); do step install_lock "$VENV" "$name"; done
+    fi
     if [ "$lock" = jetpack6 ]; then
-        if [ -n "$offline" ]; then step install_lock "$VENV" torch; else step install_nvidia_torch "$VENV" "$torch"; fi
+        if [ -n "$offline" ]; then step install_lock "$VENV" torch; else step install_nvidia_torch "$VENV" "$torch" "$bench"; fi
     fi
     step install_natural_voice "$VENV" "run install.sh again"
     if [ "$transcription" = yes ]; then step install_lock "$VENV" transcription; fi

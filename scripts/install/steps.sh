@@ -26,7 +26,9 @@ shown() {  # shown COMMAND...: prints a command as it can be typed; for a functi
         install_cudss) echo "apt-get install -y --no-install-recommends cudss" ;;
         try_gpu) echo "$1/bin/python -m ishowtts.engines.f5.gpu_check" ;;
         prepare_apt) echo "mkdir -p $APT_WORK && ln -s $offline/debs $APT_WORK/debs" ;;
-        install_nvidia_torch) echo "$uv pip install --python $1/bin/python --no-deps torch torchaudio triton (from $2)" ;;
+        install_nvidia_torch)
+            echo "$uv pip install --python $1/bin/python --no-deps $(torch_packages VERSION "$3") triton (from $2)"
+            ;;
         *)
             local word words=("$name")
             for word in "$@"; do

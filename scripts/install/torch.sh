@@ -7,9 +7,9 @@
 #   36          the wheels that --torch names: the stock ones are for another CUDA
 #   38, 39, …   the stock wheels of the lock, which are for CUDA 13 on aarch64 too
 
-# torch, torchaudio and triton that belong together, newest first. torchaudio has no release after 2.11.0.
-TORCH_SETS=("2.11.0 2.11.0 3.6.0" "2.10.0 2.10.0 3.6.0" "2.9.1 2.9.1 3.5.1" "2.9.0 2.9.0 3.5.0" "2.8.0 2.8.0 3.4.0"
-    "2.7.1 2.7.1 3.3.1" "2.7.0 2.7.0 3.3.0" "2.6.0 2.6.0 3.2.0" "2.5.1 2.5.1 3.1.0" "2.5.0 2.5.0 3.1.0")
+# torch and triton that belong together, newest first. torchaudio has the version of its torch, and ends with 2.11.
+TORCH_SETS=("2.13.0 3.7.1" "2.12.1 3.7.1" "2.12.0 3.7.0" "2.11.0 3.6.0" "2.10.0 3.6.0" "2.9.1 3.5.1" "2.9.0 3.5.0"
+    "2.8.0 3.4.0" "2.7.1 3.3.1" "2.7.0 3.3.0" "2.6.0 3.2.0" "2.5.1 3.1.0" "2.5.0 3.1.0")
 
 check_torch_choice() {  # refuses a release of L4T for which there is no torch, and --torch if it has no use
     local release
@@ -41,13 +41,20 @@ install_cudss() {  # installs NVIDIA's cuDSS, a library that torch 2.8 and later
     has_library libcudss.so.0 || (apt_install cudss) || echo "goes on without cudss: torch before 2.8 does not need it" >&2
 }
 
-choose_torch() {  # choose_torch VENV WHEELS: prints the newest set that WHEELS has and this system can load
-    local venv=$1 wheels=$2 set names message='' unloadable='' torch_source
+torch_packages() {  # torch_packages VERSION BENCH: prints torch==VERSION, and with BENCH=yes upstream's torchaudio==VERSION
+    if [ "$2" = yes ]; then echo "torch==$1 torchaudio==$1"; else echo "torch==$1"; fi
+}
+
+choose_torch() {  # choose_torch VENV WHEELS BENCH: prints the newest set that WHEELS has and this system can load
+    local venv=$1 wheels=$2 bench=$3 set names packages fitting=() wanted=torch message='' unloadable='' torch_source
     torch_options "$wheels"
     for set in "${TORCH_SETS[@]}"; do
+        case "$bench $set" in "yes 2."1[2-9].*) continue ;; esac  # there is no torchaudio
         read -ra names <<<"$set"
+        read -ra packages < <(torch_packages "${names[0]}" "$bench")
+        fitting+=("${names[0]}")
         if ! message=$("$venv/bin/uv" pip install --dry-run --quiet --python "$venv/bin/python" --no-deps \
-            "${torch_source[@]}" "torch==${names[0]}" "torchaudio==${names[1]}" 2>&1); then
+            "${torch_source[@]}" "${packages[@]}" 2>&1); then
             continue
         fi
         case $set in
@@ -60,20 +67,21 @@ choose_torch() {  # choose_torch VENV WHEELS: prints the newest set that WHEELS 
     # The check of the GPU names the library and its package.
     if [ -n "$unloadable" ]; then echo "$unloadable" && return 0; fi
     echo "$message" >&2
-    die "$wheels has no torch and torchaudio of one version for this Python; these fit: ${TORCH_SETS[*]%% *}"
+    if [ "$bench" = yes ]; then wanted="torch and torchaudio of one version"; fi
+    die "$wheels has no $wanted for this Python; these fit: ${fitting[*]}"
 }
 
-install_nvidia_torch() {  # install_nvidia_torch VENV WHEELS: installs JetPack 6's torch from a folder or an index
-    local venv=$1 wheels=$2 set names torch_source
-    set=$(choose_torch "$venv" "$wheels") || exit 1
+install_nvidia_torch() {  # install_nvidia_torch VENV WHEELS BENCH: installs JetPack 6's torch from a folder or an index
+    local venv=$1 wheels=$2 bench=$3 set names packages torch_source
+    set=$(choose_torch "$venv" "$wheels" "$bench") || exit 1
     read -ra names <<<"$set"
+    read -ra packages < <(torch_packages "${names[0]}" "$bench")
     torch_options "$wheels"
-    echo "torch ${names[0]}, torchaudio ${names[1]} and triton ${names[2]} from $wheels" >&2
+    echo "${packages[*]} and triton==${names[1]} from $wheels" >&2
     "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps "${torch_source[@]}" \
-        "torch==${names[0]}" "torchaudio==${names[1]}" >&2 ||
-        die "torch and torchaudio could not be installed from $wheels"
+        "${packages[@]}" >&2 || die "${packages[*]} could not be installed from $wheels"
     # A step of its own: only the fused kernels need it.
     "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps "${torch_source[@]}" \
-        "triton==${names[2]}" 2>/dev/null >&2 ||
-        echo "$wheels has no triton ${names[2]}: speech works, but is slower on the GPU" >&2
+        "triton==${names[1]}" 2>/dev/null >&2 ||
+        echo "$wheels has no triton ${names[1]}: speech works, but is slower on the GPU" >&2
 }

@@ -76,6 +76,51 @@ def test_an_unknown_gpu_is_compared_with_its_measured_rates(tmp_path: Path) -> N
     assert known.assumptions.products < learned.assumptions.products < 4 * known.assumptions.products
 
 
+ORIN_NX = {"device": "Orin", "sms": 8, "memory_mb": 16_000.0}
+
+
+@pytest.mark.parametrize(
+    ("described", "board"),
+    [
+        ({"device": "Orin", "sms": 16, "memory_mb": 64_000.0, "clock_mhz": 1300.0}, "agx-orin"),
+        (ORIN_NX | {"clock_mhz": 1173.0}, "orin-nx-super"),
+        (ORIN_NX | {"clock_mhz": 918.0}, "orin-nx"),
+        ({"device": "Orin", "sms": 8, "memory_mb": 7_990.0, "clock_mhz": None}, "orin-nano-super"),
+        ({"device": "NVIDIA Thor", "sms": None}, "thor"),  # of an earlier version, with a name that says enough
+        ({}, "h200"),
+    ],
+)
+def test_boards_of_one_name_are_told_apart(tmp_path: Path, described: dict[str, Any], board: str) -> None:
+    found = kernel_times.read(written(tmp_path, profile(dict.fromkeys(REACHED, 0.01), **described)))
+    learned = kernel_times.measured_efficiencies(found, DIT, LIKELY, 5.0)
+    assert learned.board == find(board)
+
+
+def test_the_efficiencies_of_orin_nx_are_its_own(tmp_path: Path) -> None:
+    """Compared with AGX Orin, which has 2.2 times its rate, they would be 2.2 times too low."""
+    nx = find("orin-nx-super")
+    products_s = sum(
+        kernel.calls * kernel.flop / (nx.half_flop_per_s * filling(kernel, nx.sms))
+        for kernel in kernels(DIT, Work(5, 8, 7), OURS)
+        if kernel.kind == "products" and kernel.half
+    )
+    listed = [{"name": NAMES["products"], "spent_s": products_s / 0.5, "share": 1.0, "calls": 7}]
+    found = kernel_times.read(written(tmp_path, profile(REACHED, **ORIN_NX, clock_mhz=1173.0, kernels=listed)))
+    assert kernel_times.measured_efficiencies(found, DIT, LIKELY, 5.0).assumptions.products == pytest.approx(0.5)
+
+
+def test_an_old_profile_that_may_be_of_several_boards_is_refused(tmp_path: Path) -> None:
+    found = kernel_times.read(written(tmp_path, profile(REACHED, device="Orin")))
+    with pytest.raises(ConfigError, match=r"does not say which Orin it is from: AGX Orin 64 GB, .*; make it again"):
+        kernel_times.measured_efficiencies(found, DIT, LIKELY, 5.0)
+
+
+def test_a_board_whose_clock_is_unknown_is_compared_with_its_measured_rates(tmp_path: Path) -> None:
+    rates = {"flop_per_s": 0.85 * H200.half_flop_per_s, "bytes_per_s": 0.8 * H200.bytes_per_s}
+    found = kernel_times.read(written(tmp_path, profile(REACHED, **ORIN_NX, clock_mhz=None, **rates)))
+    assert kernel_times.measured_efficiencies(found, DIT, LIKELY, 5.0).board is None
+
+
 def test_a_kind_that_the_list_lacks_keeps_its_assumption(tmp_path: Path) -> None:
     content = profile(REACHED)
     content["kernels"] = [one for one in content["kernels"] if "flash" not in one["name"]]
@@ -112,6 +157,7 @@ def test_the_kind_of_a_kernel_follows_from_its_name(name: str, kind: str) -> Non
         (profile(REACHED, frames=None), "lacks frames"),
         (profile(REACHED, frames=1e300, nfe_step=float("inf")), "lacks frames, nfe_step;"),
         (profile(REACHED, flop_per_s=0), "lacks flop_per_s"),
+        (profile(REACHED, sms="8", clock_mhz=-1), "lacks sms, clock_mhz;"),
         (profile(REACHED, frames=True), "lacks frames"),
         (profile(REACHED, kernels=[{"name": "x", "spent_s": "1", "share": 1}]), "lacks kernels"),
         (profile(REACHED, kernels=[{"name": "x", "spent_s": float("nan"), "share": 1}]), "lacks kernels"),

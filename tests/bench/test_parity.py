@@ -60,7 +60,7 @@ def test_mutations_are_noticed_in_graphs_that_were_recorded_before(
     )
     rows = list(parity.at_fixed_addresses(env, english))
     assert [row for row in rows if not row.passed] == []
-    assert tape.replayed == 3 * 7  # after other lines, and with each mutation
+    assert tape.replayed == 3 * (7 + 1)  # with the vocoder; after other lines, and with each mutation
     assert [row.name for row in rows if row.mutation] == ["one key not masked", "lengths of another line"]
 
 

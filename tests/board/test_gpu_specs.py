@@ -30,11 +30,51 @@ def test_rates_are_those_of_the_data_sheets(name: str, half: float, single: floa
     assert board.bytes_per_s / 1e9 == gb
 
 
-def test_only_orin_may_accumulate_at_half_rate() -> None:
-    assert {board.gpu for board in gpu_specs.BOARDS if board.half_rate_uncertain} == {"Orin"}
-    orin = gpu_specs.find("agx-orin")
-    assert orin.halved().half_flop_per_s == orin.half_flop_per_s / 2
-    assert not orin.halved().half_rate_uncertain
+def test_what_kernels_reach_is_a_share_of_the_data_sheet() -> None:
+    for board in (*gpu_specs.BOARDS, *gpu_specs.PUBLISHED_ON):
+        reached = board.reached
+        for low, likely, high in (reached.products, reached.eight_bit, reached.attention, reached.memory):
+            assert 0 < low < likely < high <= 1
+        assert 0 < reached.large_product <= 1
+        assert 0 < reached.large_copy <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "tflops", "range_of"),
+    [
+        ("agx-orin", (21, 24), "products"),
+        ("agx-orin", (19.8,), "attention"),
+        ("orin-nano-super", (7.3, 10.9), "products"),
+        ("thor", (97, 121, 135), "products"),
+        ("thor", (21, 56), "attention"),
+        ("h100", (645, 760), "products"),
+        ("h200", (306, 373), "attention"),
+        ("l20", (105, 113), "products"),
+    ],
+)
+def test_the_shares_hold_what_others_measured(name: str, tflops: tuple[float, ...], range_of: str) -> None:
+    board = gpu_specs.find(name)
+    low, _, high = getattr(board.reached, range_of)
+    for one in tflops:
+        assert low - 0.01 <= one * 1e12 / board.half_flop_per_s <= high + 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "tflops", "gb_per_s"),
+    [
+        ("agx-orin", 29.9, 124.5),
+        ("orin-nano-super", 8.0, 62),
+        ("thor", 114, 225),
+        ("h100", 736, 3000),
+        ("h200", 759, 4300),
+    ],
+)
+def test_a_board_that_reaches_what_others_measured_is_not_slow(name: str, tflops: float, gb_per_s: float) -> None:
+    board = gpu_specs.find(name)
+    assert not gpu_specs.MeasuredRates(tflops * 1e12, gb_per_s * 1e9, board).slow
+    expected = board.reached.large_product * board.half_flop_per_s, board.reached.large_copy * board.bytes_per_s
+    assert gpu_specs.MeasuredRates(0.65 * expected[0], expected[1], board).slow
+    assert gpu_specs.MeasuredRates(expected[0], 0.65 * expected[1], board).slow
 
 
 @pytest.mark.parametrize(

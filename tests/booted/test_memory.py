@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from support.booted import memory_leak
 from support.booted.installing import configure, main_pid, publish, wait_for_outcome, wait_for_ready
 from support.booted.machine import BootedMachine
+from support.waiting import eventually
 
 pytestmark = [
     pytest.mark.booted,
@@ -52,9 +53,19 @@ def _limited(machine: BootedMachine) -> Iterator[Path]:
             (group / "cgroup.procs").write_text(str(pid))
         yield group
     finally:
-        for pid in (group / "cgroup.procs").read_text().split():
+        eventually(lambda: _removed(group), "the end of the group")
+
+
+def _removed(group: Path) -> bool:
+    """Move the processes out of the group and remove it. Returns false if a new one was started in it meanwhile."""
+    for pid in (group / "cgroup.procs").read_text().split():
+        with suppress(ProcessLookupError):
             (_CONTROLLER / "cgroup.procs").write_text(pid)
+    try:
         group.rmdir()
+    except OSError:
+        return False
+    return True
 
 
 def test_the_daemon_goes_on_when_the_kernel_has_killed_its_worker(appliance: BootedMachine) -> None:

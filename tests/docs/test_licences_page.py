@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/licences.md").read_text(encoding="utf-8")
 REQUIREMENTS = ROOT / "daemon/requirements"
-LOCKS = ("linux", "jetpack6", "natural", "transcription", "uv")
+LOCKS = ("linux", "jetpack6", "upstream", "torchaudio", "natural", "transcription", "uv")
 
 
 def locked() -> set[str]:

@@ -72,9 +72,14 @@ def test_the_benches_are_installed_only_if_asked_for(machine: InstallMachine) ->
     left_over.touch()
     machine.install("--bench")
     assert not left_over.exists()
-    assert machine.called("uv")[-1].endswith("--reinstall-package ishowtts-bench ./daemon/ishowtts_bench")
+    called = machine.called("uv")
+    assert called[-1].endswith("--reinstall-package ishowtts-bench ./daemon/ishowtts_bench")
+    locks = [call.rpartition("/")[2] for call in called if " -r " in call]
+    assert locks == ["linux.txt", "upstream.txt", "torchaudio.txt", "natural.txt"]
     machine.install()
-    assert not any("ishowtts-bench" in call for call in machine.called("uv"))
+    assert not re.search("ishowtts-bench|torchaudio|upstream", " ".join(machine.called("uv")))
+    machine.install("--bench", "--without-f5")
+    assert not re.search("torchaudio|upstream", " ".join(machine.called("uv")))
 
 
 def test_without_the_natural_voice_the_installation_goes_on_and_says_so_once(machine: InstallMachine) -> None:

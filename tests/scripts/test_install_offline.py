@@ -269,32 +269,35 @@ def test_the_newest_torch_that_the_wheels_have_and_the_system_can_load_is_chosen
         pytest.skip("uv is not installed beside this Python")
     script = """
     has_library() { [ -n "$CUDSS" ]; }
-    TORCH_SETS=("2.9.0 2.9.0 3.5.0" "2.8.0 2.8.0 3.4.0" "2.7.1 2.7.1 3.3.1")
+    TORCH_SETS=("2.12.0 3.7.0" "2.9.0 3.5.0" "2.8.0 3.4.0" "2.7.1 3.3.1")
     mkdir -p "$WORK/venv/bin" && ln -sf "$UV" "$WORK/venv/bin/uv" && ln -sf "$HERE" "$WORK/venv/bin/python"
-    choose_torch "$WORK/venv" "$WORK"
+    choose_torch "$WORK/venv" "$WORK" "$BENCH"
     """
 
-    def chosen(cudss: str) -> str:
+    def chosen(cudss: str, bench: str = "no") -> str:
         done = parts(
             script,
             WORK=str(tmp_path),
             UV=str(UV),
             HERE=sys.executable,
             CUDSS=cudss,
+            BENCH=bench,
             UV_CACHE_DIR=str(tmp_path / "cache"),
         )
         return done.stdout or done.stderr.splitlines()[-1]
 
-    assert "has no torch and torchaudio of one version for this Python; these fit: 2.9.0 2.8.0" in chosen("yes")
+    assert chosen("yes").endswith("has no torch for this Python; these fit: 2.12.0 2.9.0 2.8.0 2.7.1")
+    wheel(tmp_path, "torch", "2.12.0")
     wheel(tmp_path, "torch", "2.8.0+cu126")
     wheel(tmp_path, "torchaudio", "2.9.0")
-    assert "has no torch and torchaudio of one version" in chosen("yes")
+    assert chosen("yes") == "2.12.0 3.7.0\n"
+    none = "has no torch and torchaudio of one version for this Python; these fit: 2.9.0 2.8.0 2.7.1"
+    assert chosen("yes", "yes").endswith(none)
     wheel(tmp_path, "torchaudio", "2.8.0")
-    assert chosen("yes") == "2.8.0 2.8.0 3.4.0\n"
-    assert chosen("") == "2.8.0 2.8.0 3.4.0\n", "the check of the GPU names what is missing"
+    assert chosen("yes", "yes") == "2.8.0 3.4.0\n"
+    assert chosen("", "yes") == "2.8.0 3.4.0\n", "the check of the GPU names what is missing"
     wheel(tmp_path, "torch", "2.7.1")
-    wheel(tmp_path, "torchaudio", "2.7.1")
-    assert chosen("") == "2.7.1 2.7.1 3.3.1\n"
+    assert chosen("") == "2.7.1 3.3.1\n"
 
 
 @pytest.mark.parametrize(

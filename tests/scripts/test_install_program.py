@@ -32,6 +32,11 @@ def test_jetpack_6_takes_torch_from_nvidia(machine: InstallMachine, source: str,
     machine.install("--torch", source)
     lock, _, torch, triton, *_ = machine.called("uv")
     assert lock.endswith("-r daemon/requirements/jetpack6.txt")
+    assert torch.endswith(f"--no-deps {options} torch==2.13.0")
+    assert triton.endswith(f"--no-deps {options} triton==3.7.1")
+    machine.install("--torch", source, "--bench")
+    _, upstream, _, torch, triton, *_ = machine.called("uv")
+    assert upstream.endswith("-r daemon/requirements/upstream.txt")
     assert torch.endswith(f"--no-deps {options} torch==2.11.0 torchaudio==2.11.0")
     assert triton.endswith(f"--no-deps {options} triton==3.6.0")
 

@@ -39,7 +39,7 @@ SERVICE: Reasons = {
         "User=ishowtts": "without it the daemon runs as root",
         "Group=ishowtts": "root's data folder is readable for this group alone",
         "StateDirectory=ishowtts/state": "systemd would give the service all of /var/lib/ishowtts, which root must own",
-        "CacheDirectory=ishowtts": "the compiler and numba write there; everything else is read-only",
+        "CacheDirectory=ishowtts": "the compiler writes there; everything else is read-only",
         "StateDirectoryMode=0700": "the default is 0755: every user could read what was spoken",
         "CacheDirectoryMode=0700": "the default is 0755: every user could hear what was spoken",
         "ConfigurationDirectory=ishowtts": "systemd makes the folder, so the daemon can name the file that is missing",
@@ -47,7 +47,6 @@ SERVICE: Reasons = {
         "RuntimeDirectoryMode=0700": "the default is 0755: nobody else has anything to do there",
         "Environment=HOME=/var/lib/ishowtts/state PYTHONUNBUFFERED=1":
             "libraries write under HOME, and an unbuffered log has the last message before a crash",
-        "Environment=NUMBA_CACHE_DIR=/var/cache/ishowtts/numba": "numba writes beside its code, which is read-only",
         "LogRateLimitIntervalSec=30": "the burst would hold for the interval of the machine's journald.conf",
         "LogRateLimitBurst=1000": "a flood of lines replaces the journal of the whole machine within an hour",
         "SyslogLevel=warning": "the last words of a crash are lost if a flood of lines came just before",

@@ -74,7 +74,7 @@ def test_a_snapshot_has_the_shape_of_the_contract(tmp_path: Path) -> None:
         "gpu": ["clock_mhz", "clock_max_mhz", "clock_locked", "load_pct", "temp_c"],
         "cpu": ["load_pct", "temp_c"],
         "board": ["model", "jetpack", "power_mode", "power_w", "fan_pct", *THROTTLING],
-        "memory": ["used_mb", "total_mb", "process_mb", "worker_mb", "gpu_mb"],
+        "memory": ["used_mb", "total_mb", "process_mb", "worker_mb", "gpu_mb", "gpu_graphs_mb"],
         "speech": [
             "rtf", "rtf_p50", "rtf_p95", "ttfa_s_p50", "ttfa_s_p95", "lines_total", "lines_failed", "lines_rejected",
             "lines_per_min", "error_rate", "audio_s_total", "cache_hits", "cache_hit_rate", "queue_depth",

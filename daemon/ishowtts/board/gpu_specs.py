@@ -1,6 +1,6 @@
-"""Speed of GPUs according to their data sheets, and which board a GPU is. Imports no torch.
+"""Speed of GPUs according to their data sheets, what others reached of it, and which board a GPU is. Imports no torch.
 
-Sources of the figures, and the calculations:
+Sources of the data sheets' figures, and the calculations:
 
 - **Orin** (sm_87). NVIDIA's data sheets of the Jetson AGX Orin series and of the Orin NX and Orin Nano series (with
   "Super"), and the technical brief of AGX Orin. They name sparse INT8 rates of the GPU (170 TOPS of the 275 of AGX Orin
@@ -8,9 +8,8 @@ Sources of the figures, and the calculations:
   Dense INT8 is half of sparse INT8, and dense fp16 half of that: 2048 operations per clock and SM, as on the A100.
   16 SMs at 1.3 GHz are 42.6 TFLOPS; 8 SMs at 918, 1173 and 1020 MHz are Orin NX, its Super mode, and Orin Nano
   Super (100, 157 and 67 sparse TOPS with their DLAs, which fits).
-  **Uncertain:** accumulation in fp32 may run at the full rate, as on the A100 and professional Ampere cards, or at half
-  the rate, as on GeForce cards of the same generation. We found no document that says which. The figures assume the
-  full rate; `halved` gives the other case. The bench predicts a board with `half_rate_uncertain` in both cases.
+  Accumulation in fp32 runs at this rate too: bf16, which always accumulates in fp32, reached 29.9 TFLOPS on AGX Orin
+  (FlashRT), and half the rate would be 21.3. On Orin Nano fp16 reached 7.8 times the rate of fp32, like the A100.
 - **Thor** (sm_110). The data sheet of the T5000 names 2070 TFLOPS of sparse FP4, 20 SMs and 273 GB/s. Dense fp16 is
   an eighth of that, 258 TFLOPS: 8192 per clock and SM at 1.575 GHz. Only `tcgen05` products reach this rate; kernels
   built for older architectures are far slower. We assume that INT8 is as fast as FP8, which is uncertain.
@@ -23,6 +22,23 @@ Sources of the figures, and the calculations:
 
 Clocks are the highest of the data sheet: MAXN, locked, not throttled. The launch costs are assumptions, not data.
 Replace them when a profile shows the gaps.
+
+`ReachedShares` has the shares of these rates that others measured. None of them is our measurement:
+
+- **AGX Orin 64 GB**, FlashRT (github.com/flashrt-project/FlashRT, docs/hyvla05_orin_sm87.md, chameleon7b_rtx_sm87.md):
+  bf16 products 21 to 24 TFLOPS at feed-forward shapes of 3,528 rows, 29.9 at 4096 cubed, and 9.5 at one shape near our
+  queries, keys and values, for which cuBLAS chose badly. FlashAttention-2, 1,032 rows: 19.8 TFLOPS. Memory: copies 125
+  GB/s, reads 97, weights 173. int8 (CUTLASS): 55 to 61 TOPS at 1,032 rows, 64.4 at most, 38.7 with other kernels.
+- **Orin NX and Nano** have the same SMs, so they get the shares of AGX Orin. The products of an Orin Nano, at an
+  unknown clock, were 7.1 to 10.9 TFLOPS (github.com/zzc0721/torch-performance-test-data, issue 110).
+- **Thor**: fp16 products 97, 121 and 114 TFLOPS at 1024, 2048 and 4096 cubed, bf16 135 at most (the same, issue 151);
+  fp8 240 to 270, memory 225 to 243 GB/s; attention of 1,056 rows 20 TFLOPS with CUTLASS for older GPUs, 56 with FA4
+  (FlashRT, docs/chameleon_thor_sm110.md, hyvla05_thor_sm110.md, optimization-details.md).
+- **H100 and H200**: fp16 products 645 TFLOPS at 2048 cubed, which has two full waves of tiles, 760 at 4096 cubed (the
+  same, issue 79); an H200 788 at 8192 cubed and 4.3 TB/s. Attention with heads of 64 and 1,000 rows:
+  FlashAttention-2 306 TFLOPS, cuDNN 373 (paper of FlashAttention-3). Kernels of 5 us reach less than a large copy does.
+- **RTX 3090 and L20**: products of an L20 105 TFLOPS at 2048 cubed, 113 at 4096 cubed; of an RTX 3080, the same chip
+  as the 3090, 55 and 62 of 59.5 (the same, issues 107 and 80).
 """
 
 from __future__ import annotations
@@ -37,6 +53,49 @@ from ishowtts.errors import ConfigError
 _SM_80, _SM_86, _SM_90, _SM_110 = 2048, 512, 4096, 8192
 
 
+Range = tuple[float, float, float]
+"""The low, the likely and the high value."""
+
+
+@dataclass(frozen=True)
+class ReachedShares:
+    """Shares of the data sheet's rates that kernels reach, low, likely and high. `roofline.py` predicts with them.
+
+    Args:
+        products: fp16 products of F5's shapes (5 to 17 GFLOP), if their tiles fill the GPU.
+        eight_bit: The same in int8 or fp8.
+        attention: Heads of 64 and about 1,000 rows.
+        memory: Kernels that read and write some 20 MB.
+        large_product, large_copy: Likely shares of what `engines.f5.throughput` measures.
+    """
+
+    products: Range = (0.50, 0.70, 0.85)
+    eight_bit: Range = (0.45, 0.60, 0.75)
+    attention: Range = (0.30, 0.45, 0.65)
+    memory: Range = (0.60, 0.75, 0.85)
+    large_product: float = 0.85
+    large_copy: float = 0.80
+
+
+UNKNOWN: Final = ReachedShares()
+"""For a GPU that nobody measured. Its values are our first assumptions, from before we knew of any measurement."""
+
+_AGX_ORIN = ReachedShares(
+    products=(0.49, 0.54, 0.62), eight_bit=(0.45, 0.59, 0.70), attention=(0.38, 0.45, 0.50),
+    memory=(0.47, 0.61, 0.70), large_product=0.70, large_copy=0.61,
+)  # fmt: skip
+_ORIN = replace(_AGX_ORIN, products=(0.43, 0.54, 0.65), large_product=0.60)
+_THOR = ReachedShares(
+    products=(0.38, 0.45, 0.52), eight_bit=(0.40, 0.48, 0.52), attention=(0.08, 0.15, 0.22),
+    memory=(0.70, 0.80, 0.89), large_product=0.44, large_copy=0.85,
+)  # fmt: skip
+_HOPPER = ReachedShares(
+    products=(0.55, 0.67, 0.77), eight_bit=(0.45, 0.60, 0.75), attention=(0.25, 0.31, 0.38),
+    memory=(0.60, 0.75, 0.90), large_product=0.76, large_copy=0.90,
+)  # fmt: skip
+_GA102, _AD102 = ReachedShares(products=(0.80, 0.90, 0.98)), ReachedShares(products=(0.85, 0.92, 0.95))
+
+
 @dataclass(frozen=True)
 class GpuSpec:
     """One GPU.
@@ -48,7 +107,7 @@ class GpuSpec:
         bytes_per_s: Memory bandwidth of the data sheet.
         gap_s: Time between two kernels of a CUDA graph; an assumption.
         dispatch_s: CPU time to launch one kernel through torch without a graph; an assumption.
-        half_rate_uncertain: Whether `half_flop_per_s` may really be half of this value.
+        reached: Shares of these rates that kernels reach.
     """
 
     name: str
@@ -63,11 +122,7 @@ class GpuSpec:
     bytes_per_s: float
     gap_s: float
     dispatch_s: float
-    half_rate_uncertain: bool = False
-
-    def halved(self) -> GpuSpec:
-        """Return the same GPU with fp32 accumulation at half the rate."""
-        return replace(self, half_flop_per_s=self.half_flop_per_s / 2, half_rate_uncertain=False)
+    reached: ReachedShares
 
 
 @dataclass(frozen=True)
@@ -78,43 +133,46 @@ class _Processors:
 
 
 def _board(
-    name: str, title: str, gpu: str, memory_gb: float, bytes_per_s: float, *, processors: _Processors
-) -> GpuSpec:
+    name: str, title: str, gpu: str, memory_gb: float, bytes_per_s: float,
+    *, processors: _Processors, reached: ReachedShares,
+) -> GpuSpec:  # fmt: skip
     """Build the specification from the number of operations per SM and clock."""
     jetson = gpu in ("Orin", "Thor")
     half = processors.sms * processors.clock_hz * processors.per_clock
     return GpuSpec(
         name, title, gpu, processors.sms, processors.clock_hz, memory_gb, half,
         processors.sms * processors.clock_hz * 256, 2 * half, bytes_per_s,
-        gap_s=2e-6 if jetson else 1e-6, dispatch_s=15e-6 if jetson else 5e-6, half_rate_uncertain=gpu == "Orin",
+        gap_s=2e-6 if jetson else 1e-6, dispatch_s=15e-6 if jetson else 5e-6, reached=reached,
     )  # fmt: skip
 
 
 BOARDS: Final = (
-    _board("agx-orin", "AGX Orin 64 GB", "Orin", 64, 204.8e9, processors=_Processors(16, 1.3e9, _SM_80)),
-    _board("orin-nx-super", "Orin NX 16 GB Super", "Orin", 16, 102.4e9, processors=_Processors(8, 1.173e9, _SM_80)),
-    _board("orin-nx", "Orin NX 16 GB", "Orin", 16, 102.4e9, processors=_Processors(8, 0.918e9, _SM_80)),
-    _board("orin-nano-super", "Orin Nano 8 GB Super", "Orin", 8, 102.4e9, processors=_Processors(8, 1.02e9, _SM_80)),
-    _board("thor", "Thor T5000", "Thor", 128, 273e9, processors=_Processors(20, 1.575e9, _SM_110)),
-    _board("h100", "H100 SXM", "H100", 80, 3.35e12, processors=_Processors(132, 1.83e9, _SM_90)),
-    _board("h200", "H200 SXM", "H200", 141, 4.8e12, processors=_Processors(132, 1.83e9, _SM_90)),
-)
+    _board("agx-orin", "AGX Orin 64 GB", "Orin", 64, 204.8e9,
+           processors=_Processors(16, 1.3e9, _SM_80), reached=_AGX_ORIN),
+    _board("orin-nx-super", "Orin NX 16 GB Super", "Orin", 16, 102.4e9,
+           processors=_Processors(8, 1.173e9, _SM_80), reached=_ORIN),
+    _board("orin-nx", "Orin NX 16 GB", "Orin", 16, 102.4e9,
+           processors=_Processors(8, 0.918e9, _SM_80), reached=_ORIN),
+    _board("orin-nano-super", "Orin Nano 8 GB Super", "Orin", 8, 102.4e9,
+           processors=_Processors(8, 1.02e9, _SM_80), reached=_ORIN),
+    _board("thor", "Thor T5000", "Thor", 128, 273e9,
+           processors=_Processors(20, 1.575e9, _SM_110), reached=_THOR),
+    _board("h100", "H100 SXM", "H100", 80, 3.35e12,
+           processors=_Processors(132, 1.83e9, _SM_90), reached=_HOPPER),
+    _board("h200", "H200 SXM", "H200", 141, 4.8e12,
+           processors=_Processors(132, 1.83e9, _SM_90), reached=_HOPPER),
+)  # fmt: skip
 """Orin Nano Super differs from Orin NX in clock and memory; the driver calls both "Orin"."""
 
 PUBLISHED_ON: Final = (
-    _board("rtx-3090", "RTX 3090", "3090", 24, 936e9, processors=_Processors(82, 1.695e9, _SM_86)),
-    _board("l20", "L20", "L20", 48, 864e9, processors=_Processors(92, 2.52e9, _SM_86)),
+    _board("rtx-3090", "RTX 3090", "3090", 24, 936e9, processors=_Processors(82, 1.695e9, _SM_86), reached=_GA102),
+    _board("l20", "L20", "L20", 48, 864e9, processors=_Processors(92, 2.52e9, _SM_86), reached=_AD102),
 )
 """Not target boards. The bench compares its predictions with figures that others published for them."""
-
-LARGE_PRODUCT_SHARE: Final = 0.85
-LARGE_COPY_SHARE: Final = 0.80
-"""Likely share of the data sheet's rates that `engines.f5.throughput` measures: one large product, one large copy."""
 
 _MEMORY_SHARE = (0.7, 1.13)  # share of the memory that the system leaves; a data sheet's GB may be GiB
 _CLOCK_SLACK = 1.03
 _SLOW = 0.7  # of the likely rates
-_HALF_RATE = (0.35, 0.5)  # share of the data sheet if fp32 accumulation runs at half the rate
 
 
 @dataclass(frozen=True)
@@ -134,22 +192,20 @@ class MeasuredRates:
         products, memory = f"products {self.flop_per_s / 1e12:.1f} TFLOPS", f"memory {self.bytes_per_s / 1e9:.0f} GB/s"
         if self.board is None:
             return f"{products}, {memory}; there is no data sheet to compare with"
-        share = self.flop_per_s / self.board.half_flop_per_s
-        copied = self.bytes_per_s / self.board.bytes_per_s
-        low, high = _HALF_RATE
-        halved = self.board.half_rate_uncertain and low < share < high
-        doubt = ", as if accumulation in fp32 ran at half rate" if halved else ""
+        board, likely = self.board, self.board.reached
+        share, copied = self.flop_per_s / board.half_flop_per_s, self.bytes_per_s / board.bytes_per_s
         return (
-            f"{products} ({share:.0%} of the data sheet's {self.board.half_flop_per_s / 1e12:.1f}, {self.board.title}"
-            f"{doubt}), {memory} ({copied:.0%} of {self.board.bytes_per_s / 1e9:.0f})"
+            f"{products} ({share:.0%} of the data sheet's {board.half_flop_per_s / 1e12:.1f}, {board.title}; "
+            f"expected {likely.large_product:.0%}), "
+            f"{memory} ({copied:.0%} of {board.bytes_per_s / 1e9:.0f}; expected {likely.large_copy:.0%})"
         )
 
     @property
     def slow(self) -> bool:
-        """Whether a known board is much slower than its data sheet suggests."""
+        """Whether a known board is much slower than such boards usually are."""
         return self.board is not None and (
-            self.flop_per_s < _SLOW * LARGE_PRODUCT_SHARE * self.board.half_flop_per_s
-            or self.bytes_per_s < _SLOW * LARGE_COPY_SHARE * self.board.bytes_per_s
+            self.flop_per_s < _SLOW * self.board.reached.large_product * self.board.half_flop_per_s
+            or self.bytes_per_s < _SLOW * self.board.reached.large_copy * self.board.bytes_per_s
         )
 
 

@@ -57,10 +57,12 @@ class EngineStats:
     Attributes:
         gpu_mb: GPU memory that is reserved for tensors, used or cached; `None` without a GPU.
         unbucketed: number of runs so far that were longer than every prepared length (bucket).
+        graphs_mb: GPU memory that captured graphs take besides `gpu_mb`; `None` without a GPU.
     """
 
     gpu_mb: float | None = None
     unbucketed: int = 0
+    graphs_mb: float | None = None
 
 
 ReportProgress = Callable[[Progress], None]

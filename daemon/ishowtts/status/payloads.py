@@ -234,6 +234,7 @@ class TelemetryPayload:
             queue_depth=self.inbox.depth(),
             worker_pids=[each["pid"] for each in engines if each["pid"] is not None],
             gpu_mb=stats.gpu_mb,
+            gpu_graphs_mb=stats.graphs_mb,
         )
         return {**snapshot, **boards}
 

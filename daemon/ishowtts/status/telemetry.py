@@ -64,6 +64,7 @@ class Telemetry:
         queue_depth: int,
         worker_pids: Sequence[int],
         gpu_mb: float | None = None,
+        gpu_graphs_mb: float | None = None,
     ) -> dict[str, Any]:
         """Compose the telemetry payload of the contract. `None` stands for what is unknown."""
         reading = self.reading()
@@ -94,6 +95,7 @@ class Telemetry:
                 "process_mb": _rss_mb(self._process),
                 "worker_mb": _workers_mb(worker_pids),
                 "gpu_mb": rounded(gpu_mb, 1),
+                "gpu_graphs_mb": rounded(gpu_graphs_mb, 1),
             },
             "speech": {**self._figures.speech(), "queue_depth": queue_depth},
             "renders": renders,

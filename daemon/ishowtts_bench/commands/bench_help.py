@@ -31,7 +31,8 @@ TEXTS: dict[str, tuple[str, str, str, str]] = {
         "about a minute with --model tiny --lengths 1 --rounds 1 on two CPU cores; the default model, base, takes "
         "minutes on a GPU and up to hours on a CPU",
         "The last line is JSON for --save and for programs; docs/f5.md explains its keys. The sentence before it says "
-        "how many times faster than upstream our engine was.",
+        "how many times faster than upstream our engine was. The exit status is 1 if the rate of the machine was "
+        "measured too low, or torch.compile failed.",
     ),
     "regress": (
         "compare the speed with a saved baseline; exit 1 if it fell by more than 10 %%",
@@ -56,14 +57,16 @@ TEXTS: dict[str, tuple[str, str, str, str]] = {
     ),
     "profile": (
         "measure the time of each stage and kernel",
-        "Synthesizes one text and prints the time of each stage of the engine, and of the kernels of torch.",
+        "Synthesizes one text and prints the time of each stage of the engine and of the kernels of torch, and "
+        "how long a GPU is idle.",
         "about a minute with --model tiny on two CPU cores",
         "The last line names the stage that takes most of the time. With --json, `bench predict --kernels` reads it.",
     ),
     "predict": (
         "predict the speed of boards from their data sheets",
-        "Calculates the RTF and the time to the first sound of boards from their data sheets. Nothing is measured, and "
-        "neither a GPU nor torch is needed. The efficiencies that it assumes are printed.",
+        "Calculates the RTF and the time to the first sound of boards from their data sheets, and from the share of "
+        "them that others measured. Nothing is measured here, and neither a GPU nor torch is needed. It prints what "
+        "each optimisation should gain, and the efficiencies.",
         "two seconds",
         "The first line is the answer for one board (--board); the tables after it explain it.",
     ),

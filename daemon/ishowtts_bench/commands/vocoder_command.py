@@ -37,7 +37,6 @@ def run(arguments: argparse.Namespace) -> int:
     for part in found.parts:
         name = f"share of a whole segment, NFE {arguments.nfe}: {part.share:.1%}"
         table.add_row(name, f"{part.length_s:g} s", f"{1000 * part.synth_s:.2f}", "", "")
-    table.caption = vocoder_bench.NO_TENSORRT
     data = {
         "decoders": [asdict(decoder) for decoder in found.decoders],
         "parts": [asdict(part) for part in found.parts],
@@ -45,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     print_result(
         arguments,
         table,
-        {**data, "nfe_step": arguments.nfe, "tensorrt": None, "tensorrt_why": vocoder_bench.NO_TENSORRT},
+        {**data, "nfe_step": arguments.nfe},
         f"ok: the vocoder takes at most {max(part.share for part in found.parts):.1%} of a segment",
     )
     return 0

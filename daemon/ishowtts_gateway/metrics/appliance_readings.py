@@ -92,6 +92,11 @@ TELEMETRY_GAUGES = (
         _MB,
     ),
     TelemetryGauge(
+        Gauge("ishowtts_gpu_graph_memory_bytes", "Memory of the GPU that the graphs of F5 take besides."),
+        ("memory", "gpu_graphs_mb"),
+        _MB,
+    ),
+    TelemetryGauge(
         Gauge("ishowtts_audio_lateness_max_seconds", "Longest delay between two writes to the sound device."),
         ("audio", "lateness_max_s"),
     ),

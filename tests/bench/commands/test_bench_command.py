@@ -12,7 +12,7 @@ import soundfile
 
 from ishowtts.cli import main
 from ishowtts_bench.bench_env import BenchEnv
-from ishowtts_bench.commands import bench_command, sweep_command
+from ishowtts_bench.commands import bench_command, speed_command, sweep_command
 from ishowtts_bench.commands.bench_arguments import RANDOM_MODELS
 from ishowtts_bench.commands.bench_help import TEXTS
 from ishowtts_bench.metrics import metric_packages
@@ -36,7 +36,10 @@ def run(capsys: pytest.CaptureFixture[str], env: BenchEnv, tmp_path: Path) -> Ru
 
 
 @F5
-def test_speed_saves_a_baseline_that_regress_reads(run: Run, tmp_path: Path) -> None:
+def test_speed_saves_a_baseline_that_regress_reads(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ishowtts_bench import machine
+
+    monkeypatch.setattr(machine, "_MEASUREMENTS", 1)
     options = ["--lengths", "1", "--rounds", "1", "--precision", "fp32"]
     picture = tmp_path / "speed.svg"
     status, out = run("speed", *options, "--save", str(tmp_path / "baseline.json"), "--plot", str(picture))
@@ -50,6 +53,54 @@ def test_speed_saves_a_baseline_that_regress_reads(run: Run, tmp_path: Path) -> 
     status, out = run("regress", str(tmp_path / "baseline.json"), *options, "--json")
     assert status == 1
     assert json.loads(out)["changes"][0]["worse"] is True
+
+
+@F5
+@pytest.mark.parametrize("fault", [None, "the rate of the machine was measured too low"])
+def test_a_fault_of_the_measurement_is_refused_but_kept_in_the_figures(
+    env: BenchEnv,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    fault: str | None,
+) -> None:
+    from ishowtts_bench import machine, speed, startup
+    from ishowtts_bench.speed_result import SpeedResult, Timing
+
+    def measured(*_: object, **__: object) -> SpeedResult:
+        result = SpeedResult(machine.Machine(1e11, 1e10, "float32", 2), 7, new_length_s=[0.0123])
+        result.timings += [Timing("upstream, NFE 7", 3, 3.0, 2, 3.0), Timing("ours, NFE 7", 3, 1.0, 2, 1.0)]
+        result.fractions.append(1.3 if fault else 0.5)
+        result.starts.append(startup.Start("ours", True, 7.0, 1.0, 2500.0))
+        return result
+
+    monkeypatch.setattr(speed, "run", measured)
+    path = tmp_path / "figures.json"
+    options = ["--model", str(env.folder), "--device", "cpu"]
+    status = main(["bench", "speed", *options, "--figures", str(path)])
+    printed = capsys.readouterr()
+    summary = json.loads(path.read_text())
+    assert summary == json.loads(printed.out.splitlines()[-1])
+    assert summary["ratio_equal_nfe"] == 3.0
+    assert summary["new_length_ms"] == 12.3
+    assert "takes 12.3 ms more than the second" in printed.out
+    if fault is None:
+        assert (status, summary["measure_fault"]) == (0, None)
+        assert "ok: our engine is 3.00 times as fast" in printed.out
+        assert "faulty" not in printed.out
+    else:
+        assert status == 1
+        assert fault in summary["measure_fault"]
+        assert "faulty measurement: our engine is 3.00 times as fast" in printed.out
+        assert "faulty measurement: the machine's rate was measured too low" in printed.out  # under the table
+        last = printed.err.splitlines()[-1]
+        assert last == f"ishowtts: fault of the measurement: {summary['measure_fault']}"
+    baseline = tmp_path / "baseline.json"
+    baseline.write_text(json.dumps(summary | {"measure_fault": None}))
+    assert main(["bench", "regress", str(baseline), *options]) == (1 if fault else 0)
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "no comparison is possible" if fault else "ok: no figure fell by more than 10 %"
+    )
 
 
 @F5
@@ -164,7 +215,7 @@ def test_batches_are_compared_with_single_segments(run: Run, tmp_path: Path) -> 
         assert one["audio_s"] == pytest.approx(one["segments"] * found[0]["audio_s"], rel=0.35)
         assert one["ratio"] == pytest.approx(one["throughput"] / found[0]["throughput"])
         assert 0 < one["share"] < 1.2
-        assert one["peak_mb"] is None
+        assert one["peak_mb"] is one["outside_mb"] is None
 
 
 @F5
@@ -216,7 +267,7 @@ def test_an_installation_without_the_engine_gives_one_sentence(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "vocos" else find(name))
     assert main(["bench", "speed"]) == 1
     assert capsys.readouterr().err in {
-        f"ishowtts: a bench needs the package {package}, which is not installed; run install.sh again\n"
+        f"ishowtts: a bench needs the package {package}, which is not installed; run install.sh again, with --bench\n"
         for package in ("torch", "f5_tts", "vocos")
     }
 
@@ -259,7 +310,7 @@ def test_each_bench_says_what_it_does_how_long_it_takes_and_what_its_end_means(
     ("load", "cores", "noted"), [(0.0, 2, False), (2.0, 2, False), (2.1, 2, True), (9.0, 16, False), (9.0, None, False)]
 )
 def test_a_busy_machine_is_noted(load: float, cores: int | None, noted: bool) -> None:
-    note = bench_command.load_note(load, cores)
+    note = speed_command.load_note(load, cores)
     assert (note is not None) == noted
     if note:
         assert note == "note: other programs run (load average 2.1, 2 cores): repeat on an idle machine"

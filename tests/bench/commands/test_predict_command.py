@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from ishowtts.board.gpu_specs import BOARDS
+from ishowtts.board.gpu_specs import BOARDS, find
 from ishowtts.cli import main
-from ishowtts_bench.roofline import LIKELY
+from ishowtts_bench import roofline
 
 
 def predicted(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
@@ -25,20 +25,28 @@ def test_the_tables_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Predicted, not measured" in out
     for board in BOARDS:
         assert board.title in out
-    for words in ("Time of each stage on AGX Orin 64 GB", "Efficiencies", "Comparison with published figures"):
+    for words in (
+        "Time of each stage on AGX Orin 64 GB",
+        "Efficiencies (low / likely / high)",
+        "What each step gains",
+        "Products in eight bits",
+        "Comparison with published figures",
+    ):
         assert words in out
 
 
 def test_json_has_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
     found = predicted(capsys)
     assert [row["board"] for row in found["boards"]] == [board.name for board in BOARDS]
-    assert [one["name"] for one in found["assumptions"]] == ["low", "likely", "high"]
     for row in found["boards"]:
         low, likely, high = row["rtf"]
         assert row["arithmetic_rtf"] < high < likely < low
-        assert (row["rtf_if_half_rate"] is None) == (not row["board"].startswith(("agx-orin", "orin")))
+        assert [one["name"] for one in row["assumptions"]] == ["low", "likely", "high"]
+        assert row["assumptions"][1]["products"] == find(row["board"]).reached.products[1]
+        assert len(row["rtf_predicted_first"]) == 3
         assert len(row["first_audio_s"]) == 3
     assert sum(stage["share"] for stage in found["stages"]) == pytest.approx(1.0)
+    assert all(set(step["s"]) == {"agx-orin", "thor", "h200"} for step in found["steps"] + found["eight_bit"])
     assert {stage["bound"] for stage in found["stages"]} == {"arithmetic", "memory", "launches"}
     assert [check["figure"]["rtf"] for check in found["published"]] == [
         1.32, 1.32, 0.266, 0.212, 0.168, 0.030, 0.0402, 0.1467,
@@ -51,6 +59,7 @@ def test_one_board_is_the_same_alone_as_among_all(capsys: pytest.CaptureFixture[
     alone = predicted(capsys, "--board", "thor")
     assert alone["boards"] == [everyone["thor"]]
     assert alone["explained"] == "thor"
+    assert {name for step in alone["steps"] for name in step["s"]} == {"thor"}
     longer = predicted(capsys, "--board", "thor", "--speech", "60", "--nfe", "16", "--reference", "10")
     assert longer["boards"][0]["rtf"][1] > everyone["thor"]["rtf"][1]
 
@@ -72,13 +81,21 @@ def test_a_measured_list_replaces_the_assumptions(capsys: pytest.CaptureFixture[
     profile.write_text(json.dumps(content | {"flop_per_s": 7e14, "bytes_per_s": 4e12}))
     found = predicted(capsys, "--kernels", str(profile))
     assert found["measured"] == ["products"]
-    assert [one["name"] for one in found["assumptions"]] == ["measured"]
-    assert found["assumptions"][0]["attention"] == LIKELY.attention
+    (row,) = found["boards"]  # what an H200 reaches says nothing about a Jetson
+    (measured,) = row["assumptions"]
+    assert (row["board"], measured["name"]) == ("h200", "measured")
+    assert measured["attention"] == roofline.likely(find("h200")).attention
+    assert found["steps"] == []
+    asked = predicted(capsys, "--kernels", str(profile), "--board", "agx-orin")
+    assert [row["board"] for row in asked["boards"]] == ["agx-orin"]
     assert main(["bench", "predict", "--kernels", str(profile)]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert (
         "Measured on NVIDIA H200, as shares of the data sheet of H200 SXM: products (a list of 60% of the time)" in out
     )
+    assert "Efficiencies (measured)" in out
+    profile.write_text(json.dumps(content | {"flop_per_s": 7e14, "bytes_per_s": 4e12, "device": "NVIDIA L4"}))
+    assert len(predicted(capsys, "--kernels", str(profile))["boards"]) == len(BOARDS)
     profile.write_text(json.dumps(content))
     assert main(["bench", "predict", "--kernels", str(profile)]) != 0
     assert "lacks flop_per_s, bytes_per_s" in capsys.readouterr().err

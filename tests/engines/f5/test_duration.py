@@ -55,6 +55,17 @@ def test_a_bucket_holds_the_run_and_wastes_little() -> None:
         found = duration.bucket(length, duration.BUCKETS)
         assert found is not None
         assert found >= length
-        if length > 512:
-            assert found - length < length / 8 + 1
+        if length > 384:
+            assert found - length <= found / 12
+        if length > 768:
+            assert found - length <= found / 24
     assert duration.bucket(duration.BUCKETS[-1] + 1, duration.BUCKETS) is None
+
+
+def test_the_speech_of_most_segments_has_few_lengths() -> None:
+    lengths = duration.common_speech()
+    assert lengths == sorted(lengths, reverse=True)
+    assert all(length % duration.STEP == 0 for length in lengths)
+    assert lengths[-1] - duration.STEP < 0.5 * duration.FRAMES_PER_S + 1 <= lengths[-1]
+    assert lengths[0] - duration.STEP < 10 * duration.FRAMES_PER_S + 1 <= lengths[0]
+    assert len(lengths) == 29

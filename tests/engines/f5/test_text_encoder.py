@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,9 @@ from safetensors.torch import load_file
 from ishowtts.engines.f5 import text_encoder
 from ishowtts.engines.f5.architecture import read_model
 from ishowtts.engines.f5.assembly import assemble_text_encoder
+from ishowtts.engines.f5.captured_function import CapturedFunction
 from ishowtts_bench.upstream_infer import UpstreamInfer
+from support.fake_cuda_graph import TapeRecorder
 
 pytestmark = [pytest.mark.f5, pytest.mark.slow]
 
@@ -81,3 +85,53 @@ def test_a_wrong_length_is_noticed(pair: tuple[text_encoder.TextEncoder, Callabl
     with torch.inference_mode():
         right, wrong = (text_encoder.encode(ours, tokens, frames)[0, :400] for frames in (400, 464))
     assert (right - wrong).abs().max() > 1e-4 * right.abs().max()
+
+
+@pytest.fixture(scope="session", params=["checkpoint", "upsampling_checkpoint", "hindi_checkpoint"])
+def encoder(request: pytest.FixtureRequest) -> text_encoder.TextEncoder:
+    """An encoder of each kind: with masked filler, with rows for all frames, and of the first version."""
+    folder = request.getfixturevalue(request.param)
+    tensors = {
+        name.removeprefix("transformer."): tensor for name, tensor in load_file(folder / "model.safetensors").items()
+    }
+    return assemble_text_encoder(tensors, read_model(folder / "model.yaml").arch, torch.device("cpu"))
+
+
+def tokens_of(encoder: text_encoder.TextEncoder, count: int) -> torch.Tensor:
+    return torch.randint(0, len(encoder.table) - 1, (count,), generator=torch.Generator().manual_seed(count))
+
+
+@pytest.mark.parametrize(
+    ("count", "frames"), [(1, 4), (31, 40), (32, 33), (32, 36), (33, 40), (60, 411), (61, 64), (62, 63), (150, 1219)]
+)
+def test_tokens_in_steps_have_the_same_rows(encoder: text_encoder.TextEncoder, count: int, frames: int) -> None:
+    tokens = tokens_of(encoder, count)
+    with torch.inference_mode():
+        full = text_encoder.encode_in_full(encoder, tokens, frames)
+        found = text_encoder.encode(replace(encoder, step=32), tokens, frames)
+    rows = min(found.shape[1], frames)
+    assert found.shape[1] == rows, "a row after the last frame has no place in the condition"
+    assert (found - full[:, :rows]).abs().max() <= 1e-6 * full.abs().max()
+    assert not full[:, rows:].any()
+
+
+def test_a_replayed_encoder_gives_the_same_rows_bit_for_bit(encoder: text_encoder.TextEncoder) -> None:
+    tape = TapeRecorder()
+    in_steps = replace(encoder, step=32)
+    number = torch.zeros((), dtype=torch.int64)
+    graphs = CapturedFunction(
+        "the text encoder", partial(text_encoder.compute_rows, encoder), (number.new_zeros(512), number, number),
+        encoder.table.new_zeros(2, 512, encoder.table.shape[1]), tape,
+    )  # fmt: skip
+    replayed = replace(in_steps, compute=graphs)
+    runs = [(40, 300), (60, 310), (5, 320), (60, 290)]
+    with torch.inference_mode():
+        expected = [text_encoder.encode(in_steps, tokens_of(encoder, count), frames) for count, frames in runs]
+        for count, frames in runs:
+            text_encoder.encode(replayed, tokens_of(encoder, count), frames)
+        while graphs.capture_next():
+            pass
+        found = [text_encoder.encode(replayed, tokens_of(encoder, count), frames) for count, frames in runs]
+    assert 1 <= tape.captured < len(runs), "lengths of one step share a graph"
+    assert tape.replayed == len(runs)
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))

@@ -70,12 +70,12 @@ def test_an_infinite_number_is_refused() -> None:
         read_voice_info(frame)
 
 
-@pytest.mark.parametrize("stats", [EngineStats(), EngineStats(900.5, 3)])
+@pytest.mark.parametrize("stats", [EngineStats(), EngineStats(900.5, 3), EngineStats(900.5, 3, 120.25)])
 def test_engine_stats_survive_the_wire(stats: EngineStats) -> None:
-    header = {"gpu_mb": stats.gpu_mb, "unbucketed": stats.unbucketed}
+    header = {"gpu_mb": stats.gpu_mb, "unbucketed": stats.unbucketed, "graphs_mb": stats.graphs_mb}
     assert read_engine_stats(over_the_wire(header)) == stats
 
 
 def test_impossible_engine_stats_are_refused_with_their_values() -> None:
-    with pytest.raises(WireError, match=r"impossible statistics \(gpu_mb -1.0, unbucketed 3\)"):
+    with pytest.raises(WireError, match=r"impossible statistics \(gpu_mb -1.0, unbucketed 3, graphs_mb None\)"):
         read_engine_stats(over_the_wire({"gpu_mb": -1.0, "unbucketed": 3}))

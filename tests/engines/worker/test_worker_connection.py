@@ -184,7 +184,7 @@ def test_stats_are_those_of_the_last_frame() -> None:
 
 @pytest.mark.parametrize(
     "stats", [{"gpu_mb": -1.0, "unbucketed": 0}, {"gpu_mb": 1e9, "unbucketed": 0}, {"gpu_mb": None, "unbucketed": -1},
-             {"gpu_mb": "much", "unbucketed": 0}, {"gpu_mb": 1.0}],
+             {"gpu_mb": "much", "unbucketed": 0}, {"gpu_mb": 1.0}, {"gpu_mb": 1.0, "unbucketed": 0, "graphs_mb": -2.0}],
 )  # fmt: skip
 def test_impossible_stats_end_the_worker(stats: dict[str, object]) -> None:
     with connect() as link:

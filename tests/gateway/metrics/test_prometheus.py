@@ -117,7 +117,8 @@ def test_every_query_of_the_dashboard_returns_data(scene: Scene) -> None:
     # The daemon of the test has no worker: an appliance that has one tells its memory.
     with Client(scene.broker.host, scene.broker.port) as client:
         client.publish("ishowtts/with-worker/availability", "online", retain=True)
-        client.publish("ishowtts/with-worker/telemetry", {"uptime_s": 5, "memory": {"worker_mb": 2000, "gpu_mb": 900}})
+        memory = {"worker_mb": 2000, "gpu_mb": 900, "gpu_graphs_mb": 90}
+        client.publish("ishowtts/with-worker/telemetry", {"uptime_s": 5, "memory": memory})
     scene.reaches("ishowtts_gpu_memory_bytes", 9e8)
     for title, expression in queries:
         eventually(partial(shows, scene, written(expression)), f"{title}: {expression}")

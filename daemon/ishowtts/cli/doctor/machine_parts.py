@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ishowtts.board.nvpmodel import PowerMode
 
 _PROBE_S = 120.0
+_FUSED_FIX = "apt-get install gcc python3-dev; on JetPack 6 install.sh --torch with triton beside the torch wheels"
 _SENSORS_S = 2.0
 _READINGS: tuple[tuple[str, str, str | None], ...] = (
     ("cpu_temp_c", "the CPU temperature is unknown: its thermal zone does not answer", "look at dmesg for errors"),
@@ -37,7 +38,7 @@ powered off has no temperature."""
 
 
 class TorchProbe:
-    """A child process that imports torch and tries the GPU: about 3 s, most of the time of `doctor`.
+    """A child process that imports torch and tries the GPU: about 3 s, 6 s on a Jetson; most of the time of `doctor`.
 
     It starts with the block `with probe:`, and is killed at its end if it is not done.
     """
@@ -118,7 +119,7 @@ def gpu_finding(found: dict[str, Any]) -> Finding:
         fix = "install the torch wheel of this JetPack: install.sh --torch"
         return Finding("GPU", "note", f"{measured}; {rates['flash_fault']}, a slower one is used", fix)
     if rates["fused_fault"] is not None:
-        fix = "apt-get install gcc python3-dev; on JetPack 6 install.sh --torch with triton beside the torch wheels"
+        fix = _FUSED_FIX if "ptxas" not in rates["fused_fault"] else "sudo apt-get install cuda-nvcc-13-0"
         return Finding("GPU", "note", f"{measured}; {rates['fused_fault']}: synthesis is slower", fix)
     if measured.slow:
         fix = "choose power mode MAXN and systemctl restart ishowtts-clocks; check whether another program uses the GPU"

@@ -8,39 +8,24 @@ processor near the GPU. What is not captured yet runs step by step on the same t
 from __future__ import annotations
 
 import gc
-import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cache, partial
 
 import torch
 from torch import Tensor
 
 from ishowtts.engines.f5.architecture import MELS
 from ishowtts.engines.f5.attention import Lengths
-from ishowtts.engines.f5.device import is_out_of_memory
 from ishowtts.engines.f5.dit import Condition, Dit, Modulation, rotary_angles
+from ishowtts.engines.f5.graph_store import GraphStore, StepCapture
 from ishowtts.engines.f5.sampler import StaticBuffers, start, step
 from ishowtts.engines.f5.schedule import Guidance
 from ishowtts.errors import first_line
 
-log = logging.getLogger(__name__)
-
-_MOST_QUEUED = 64
 _MOST_AHEAD = 2
-
-
-class StepCapture(Protocol):
-    """Captures what a function launches on the device."""
-
-    def capture(self, run: Callable[[], None]) -> Callable[[], None]:
-        """Return a function that repeats `run` on the same addresses. `run` is called at least once for that.
-
-        Raises:
-            RuntimeError: it cannot be captured.
-        """
 
 
 @dataclass(frozen=True)
@@ -59,7 +44,6 @@ class _Memory:
         rows, first_conv: both branches, [2 * rows * D].
         y, difference: fp32 [rows * 100].
         keep: bool [2 * rows].
-        counts: int32 [2 * segments].
     """
 
     y: Tensor
@@ -67,7 +51,6 @@ class _Memory:
     rows: Tensor
     first_conv: Tensor
     keep: Tensor
-    counts: Tensor
     angles: Tensor
     at: Modulation
     dt: Tensor
@@ -97,12 +80,11 @@ class GraphRunner:
         self._cfg_strength = cfg_strength
         self._most_rows, self._max_segments = most_rows, max_segments
         self._kinds = kinds
-        self._capturer = capturer
-        self._memory = _allocate(model, most_rows, max_segments)
+        self._memory = _allocate(model, most_rows)
         self._buffers: dict[RunShape, StaticBuffers] = {}
-        self._graphs: dict[tuple[RunShape, Guidance], Callable[[], None]] = {}
-        self._queued: deque[RunShape] = deque(maxlen=_MOST_QUEUED)
-        self._without_memory: set[RunShape] = set()
+        self._graphs: GraphStore[tuple[RunShape, Guidance]] = GraphStore(
+            capturer, lambda key: f"evaluations of {key[0].segments} times {key[0].frames} frames"
+        )
 
     def load(self, condition: Condition, noise: Sequence[Tensor]) -> RunShape | None:
         """Copy a run into its buffers; `None` if it is too large for them.
@@ -121,8 +103,7 @@ class GraphRunner:
         if lengths is not None:
             frames = [len(drawn) for drawn in noise]
             exact = condition.lengths or Lengths.of((*frames, *frames), shape.frames, buffers.y.device)
-            lengths.keep.copy_(exact.keep)
-            lengths.counts.copy_(exact.counts)
+            lengths.copy_(exact)
         start(buffers.y, noise)
         return shape
 
@@ -137,8 +118,7 @@ class GraphRunner:
             replay()
             return
         self._step(buffers, guidance)
-        if shape not in self._queued:
-            self._queued.append(shape)
+        self.enqueue_capture(shape)
 
     def state(self, shape: RunShape) -> Tensor:
         """The state of the run, fp32 [segments, frames, 100]. It is valid until the next run is loaded."""
@@ -149,48 +129,27 @@ class GraphRunner:
 
         The contents of the buffers are overwritten.
         """
-        for kind in self._missing_kinds(shape):
-            self._capture(shape, kind)
+        for key, run in self._runs(shape).items():
+            self._graphs.capture(key, run)
+
+    def enqueue_capture(self, shape: RunShape) -> None:
+        """Have every kind of evaluation of this shape captured by later calls of `capture_next`."""
+        for key, run in self._runs(shape).items():
+            self._graphs.enqueue(key, run)
 
     def capture_next(self) -> bool:
         """Capture one kind of evaluation of one queued shape. Returns whether there may be more to capture."""
-        while self._capturer is not None and self._queued:
-            shape = self._queued[0]
-            missing = self._missing_kinds(shape)
-            if missing:
-                self._capture(shape, missing[0])
-                return True
-            self._queued.popleft()
-        return False
+        return self._graphs.capture_next()
 
-    def enqueue_capture(self, shape: RunShape) -> None:
-        """Have a shape captured by a later `capture_next`."""
-        self._queued.append(shape)
-
-    def _missing_kinds(self, shape: RunShape) -> list[Guidance]:
-        if shape in self._without_memory or not self._fits(shape):
-            return []
-        return [kind for kind in self._kinds if (shape, kind) not in self._graphs]
+    def _runs(self, shape: RunShape) -> dict[tuple[RunShape, Guidance], Callable[[], None]]:
+        """Every kind of evaluation of this shape; none if it is too large for the buffers."""
+        if not self._fits(shape):
+            return {}
+        buffers = self._buffers_of(shape)
+        return {(shape, kind): partial(self._step, buffers, kind) for kind in self._kinds}
 
     def _fits(self, shape: RunShape) -> bool:
         return shape.segments <= self._max_segments and shape.segments * shape.frames <= self._most_rows
-
-    def _capture(self, shape: RunShape, kind: Guidance) -> None:
-        if self._capturer is None:
-            return
-        try:
-            buffers = self._buffers_of(shape)
-            self._graphs[shape, kind] = self._capturer.capture(lambda: self._step(buffers, kind))
-        except RuntimeError as error:
-            if is_out_of_memory(error):
-                log.warning(
-                    "no memory to capture %d times %d frames: such runs are slower", shape.segments, shape.frames
-                )
-                self._without_memory.add(shape)
-                return
-            # Graphs that were captured before stay good. The rest runs step by step, which is only slower.
-            log.warning("runs cannot be captured any more, so they are slower: %s", first_line(error))
-            self._capturer = None
 
     def _step(self, buffers: StaticBuffers, guidance: Guidance) -> None:
         step(self._model, buffers, guidance, self._cfg_strength)
@@ -202,7 +161,7 @@ class GraphRunner:
         return buffers
 
 
-def _allocate(model: Dit, most_rows: int, max_segments: int) -> _Memory:
+def _allocate(model: Dit, most_rows: int) -> _Memory:
     width, device = len(model.bias), model.bias.device
 
     def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -214,7 +173,6 @@ def _allocate(model: Dit, most_rows: int, max_segments: int) -> _Memory:
         rows=zeros(2 * most_rows * width, dtype=model.dtype),
         first_conv=zeros(2 * most_rows * width, dtype=model.dtype),
         keep=zeros(2 * most_rows, dtype=torch.bool),
-        counts=zeros(2 * max_segments, dtype=torch.int32),
         angles=rotary_angles(most_rows, device),
         at=Modulation(zeros(len(model.blocks), 6, width, dtype=model.dtype), zeros(2, width, dtype=model.dtype)),
         dt=zeros(),
@@ -229,9 +187,11 @@ def _lay_out(memory: _Memory, shape: RunShape) -> StaticBuffers:
         size = branches * frames * (rest[0] if rest else 1)
         return block[:size].view(branches, frames, *rest)
 
-    width = memory.at.final.shape[1]
-    starts = torch.arange(0, (2 * segments + 1) * frames, frames, dtype=torch.int32, device=memory.y.device)
-    lengths = Lengths(None, view(memory.keep, 2 * segments), memory.counts[: 2 * segments], starts)
+    width, device = memory.at.final.shape[1], memory.y.device
+    starts = torch.arange(0, (2 * segments + 1) * frames, frames, dtype=torch.int32, device=device)
+    # Each shape has its own counts: those of a longer one would let attention read beyond its inputs in a capture.
+    counts = torch.full((2 * segments,), frames, dtype=torch.int32, device=device)
+    lengths = Lengths.on_device(None, view(memory.keep, 2 * segments), counts, starts)
     condition = Condition(
         view(memory.rows, 2 * segments, width),
         view(memory.first_conv, 2 * segments, width),
@@ -247,6 +207,16 @@ def make_capturer(device: torch.device) -> StepCapture | None:
     return CudaCapture() if device.type == "cuda" else None
 
 
+@cache
+def capture_stream() -> torch.cuda.Stream:
+    """The stream of every capture of this process.
+
+    cuBLAS keeps a workspace for each stream that it ran on and never frees it: 32 MiB on a Hopper, 8 MiB on others.
+    """
+    stream: torch.cuda.Stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    return stream
+
+
 class CudaCapture:
     """Captures on one stream into one pool of memory. One thread makes, uses and drops it: graphs are bound to it.
 
@@ -256,7 +226,7 @@ class CudaCapture:
 
     def __init__(self) -> None:
         self._pool = torch.cuda.graph_pool_handle()
-        self._stream: torch.cuda.Stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self._stream = capture_stream()
 
     def capture(self, run: Callable[[], None]) -> Callable[[], None]:
         """Return a function that replays `run` on the current stream.

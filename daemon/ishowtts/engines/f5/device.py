@@ -33,7 +33,8 @@ def choose_device(wanted: DeviceName) -> torch.device:
     if fault is None:
         # With TF32, convolutions in fp32, which are there for precision, would round their factors to ten bits.
         torch.backends.cudnn.allow_tf32 = False
-        # There is a plan for each number of frames. Each holds memory, and by default 4096 are kept.
+        # There is a plan for each number of frames, with the fast model in steps of 32. Each holds memory, and by
+        # default 4096 are kept.
         torch.backends.cuda.cufft_plan_cache.max_size = _MOST_FFT_PLANS
         return torch.device("cuda")
     if wanted == "cuda":

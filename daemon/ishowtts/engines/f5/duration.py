@@ -10,9 +10,11 @@ from ishowtts.engines.f5.architecture import HOP, RATE_HZ, TokenizerName
 FRAMES_PER_S = RATE_HZ / HOP
 MOST_FRAMES = 8192
 """The text encoder has no more positions than this."""
-BUCKETS = (*range(32, 705, 32), *range(768, 2113, 64))
-"""Lengths that runs are padded to. Above 384 frames at most a twelfth is padding. The longest bucket has 22 s, the
-longest input that upstream gives the model."""
+STEP = 32
+"""Lengths that only the vocoder and the text encoder see are padded to a multiple of this."""
+BUCKETS = (*range(32, 1473, 32), *range(1536, 2113, 64))
+"""Lengths that runs are padded to. Above 384 frames at most a twelfth is padding, above 768 a twenty-fourth. The
+longest bucket has 22 s, the longest input that upstream gives the model."""
 
 WINDOW_S = BUCKETS[-1] / FRAMES_PER_S
 """Length of reference and speech in the longest bucket. It is also the limit for all segments of a batch together."""
@@ -79,3 +81,10 @@ def common_buckets(reference_frames: int, buckets: Sequence[int]) -> tuple[list[
     wanted = [frames for frames in possible if low is not None and low <= frames <= (high or frames)]
     first = sorted({*wanted, *possible[-1:]}, reverse=True)
     return first, sorted(set(possible) - set(first), reverse=True)
+
+
+def common_speech() -> list[int]:
+    """The padded lengths of the speech of most segments, in frames; the longest first."""
+    # The speech begins with the last frame of the reference.
+    low, high = (-(-(round(speech_s * FRAMES_PER_S) + 1) // STEP) * STEP for speech_s in _COMMON_SPEECH_S)
+    return list(range(high, low - 1, -STEP))

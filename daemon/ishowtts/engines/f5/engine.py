@@ -20,6 +20,7 @@ from ishowtts.engines.f5.architecture import HOP, RATE_HZ, TokenizerName
 from ishowtts.engines.f5.cuda.caches import choose_assembler, keep_compiled
 from ishowtts.engines.f5.device import choose_device, choose_dtype
 from ishowtts.engines.f5.f5_options import F5Options
+from ishowtts.engines.f5.graph_memory import GraphMemory
 from ishowtts.engines.f5.model_job import F5Model, SegmentJob
 from ishowtts.engines.f5.reference import Reference
 from ishowtts.engines.f5.runner import OutOfMemory, Runner, as_engine_error
@@ -54,6 +55,7 @@ class F5Engine:
         self._vocab: dict[str, int] = {}
         self._tokenizer: TokenizerName = "pinyin"
         self._device = torch.device("cpu")
+        self._graph_memory = GraphMemory(self._device)
         self._switches = options.switches
         self._cost: float | None = None
         self._batch_s = 0.0
@@ -77,6 +79,7 @@ class F5Engine:
         """
         progress(Progress("load", 0, 3))
         self._device = choose_device(self._options.device)
+        self._graph_memory = GraphMemory(self._device)
         self._switches = self._options.switches.on_device(self._device.type)
         if self._device.type == "cuda":
             choose_assembler(torch.cuda.get_device_capability())
@@ -124,8 +127,12 @@ class F5Engine:
         progress(Progress("warm", 0, count))
         with as_engine_error("speak its first words"), torch.inference_mode():
             for i, frames in enumerate(common):
-                self._loaded().model.capture(frames)
+                with self._graph_memory.measured():
+                    self._loaded().model.capture(frames)
                 progress(Progress("warm", i + 1, count))
+            with self._graph_memory.measured():
+                while self._loaded().model.idle():
+                    pass  # the common lengths of the vocoder and of the text encoder
             for i, job in enumerate(jobs, len(common)):
                 # Only the last and longest job counts: by then everything is warm.
                 self._cost = self._loaded().time_s([job]) / (job.frames / duration.FRAMES_PER_S)
@@ -135,15 +142,18 @@ class F5Engine:
             self._loaded().model.enqueue_captures(later)
 
     def stats(self) -> EngineStats:
-        """The memory of torch's allocator on the GPU, and the number of runs that were too long for every bucket."""
+        """The memory of tensors and graphs on the GPU, and the number of runs that were too long for every bucket."""
         cuda = self._device.type == "cuda"
         unbucketed = 0 if self._runner is None else self._runner.model.unbucketed
-        return EngineStats(torch.cuda.memory_reserved() / 1e6 if cuda else None, unbucketed)
+        reserved_mb = torch.cuda.memory_reserved() / 1e6 if cuda else None
+        return EngineStats(reserved_mb, unbucketed, self._graph_memory.taken_mb)
 
     def idle(self) -> bool:
-        """Capture one more graph, if there is one. Returns whether there may be more."""
+        """Capture one more graph, if there is one and memory for it. Returns whether there may be more."""
         try:
-            with torch.inference_mode():
+            if not self._graph_memory.has_room():
+                return False
+            with torch.inference_mode(), self._graph_memory.measured():
                 return self._loaded().model.idle()
         except RuntimeError as error:
             log.warning("a capture in idle time failed: %s", first_line(error))
@@ -226,8 +236,9 @@ class F5Engine:
         """Whether two short segments in one run take clearly less time than one after the other."""
         frames = duration.bucket(job.frames, self._buckets())
         if frames is not None:
-            for segments in (1, 2):
-                self._loaded().model.capture(frames, segments)
+            with self._graph_memory.measured():
+                for segments in (1, 2):
+                    self._loaded().model.capture(frames, segments)
         alone_s, together_s = (min(self._loaded().time_s(jobs) for _ in range(2)) for jobs in ([job], [job, job]))
         log.info("two segments in one run take %.2f times as long as one", together_s / alone_s)
         return together_s < 2 * _BATCH_PAYS_BELOW * alone_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 
 import torch
@@ -14,20 +15,23 @@ from ishowtts.engines.f5 import dit, duration, schedule, text_encoder
 from ishowtts.engines.f5.adaln import AdaLayerNorm
 from ishowtts.engines.f5.architecture import MELS, ModelConfig, VocoderConfig
 from ishowtts.engines.f5.assembly import assemble_dit, assemble_text_encoder, block_weights
+from ishowtts.engines.f5.captured_function import CapturedFunction
 from ishowtts.engines.f5.checkpoint import Checkpoint
 from ishowtts.engines.f5.cuda_graphs import GraphRunner, LaunchLimiter, RunShape, make_capturer
 from ishowtts.engines.f5.dit import Condition
+from ishowtts.engines.f5.graph_store import StepCapture
 from ishowtts.engines.f5.kernel_choice import choose_kernels
 from ishowtts.engines.f5.model_job import SegmentJob
 from ishowtts.engines.f5.sampler import StaticBuffers, integrate, new_state, step
 from ishowtts.engines.f5.schedule import Guidance
 from ishowtts.engines.f5.tokens import Tokenizer
-from ishowtts.engines.f5.vocoder import FastVocoder
+from ishowtts.engines.f5.vocoder import FastVocoder, choose_backbone_dtype
 from ishowtts.f5_switches import Switches
 from ishowtts.model import IsCancelled
 
 _LEAST_GUIDANCE = 1e-5  # below it, upstream evaluates only one branch
 _PLANNED = (7, 32)  # the plans for these NFE contain every kind of guidance that a segment can need
+_COMMON_TOKENS = range(384, 63, -duration.STEP)  # 50 to 200 of a clip and 10 to 180 of a segment; the longest first
 
 
 def unsupported(model: ModelConfig, vocoder: VocoderConfig) -> str | None:
@@ -72,13 +76,20 @@ class FastModel:
         self.kernels = choose_kernels(weights, switches)
         del weights
         self._dit = assemble_dit(tensors, arch, device, dtype, self.kernels, merge_qkv=switches.folds)
-        self._text = assemble_text_encoder(tensors, arch, device)
+        # On a CPU a new length costs nothing, and padding costs time.
+        step = duration.STEP if buckets else 1
+        self._text = replace(assemble_text_encoder(tensors, arch, device), step=step)
         self._modulator = AdaLayerNorm(tensors, arch.depth, device, dtype, fold=switches.folds)
-        half = dtype if device.type == "cuda" and dtype is torch.float16 else torch.float32
-        self._vocoder = FastVocoder(checkpoint.vocoder, checkpoint.vocos, device, half)
+        backbone_dtype = torch.float32
+        if device.type == "cuda" and dtype is torch.float16:
+            backbone_dtype = choose_backbone_dtype(checkpoint.vocoder, checkpoint.vocos, device)
+        self._vocoder = FastVocoder(checkpoint.vocoder, checkpoint.vocos, device, backbone_dtype, step)
         self._tokenize = Tokenizer(checkpoint.vocab, switches.text_once, checkpoint.model.tokenizer)
         self._steps = lru_cache(8)(lambda nfe_step: schedule.times(nfe_step).diff().to(device))
-        self._graphs = self._make_graphs() if switches.graphs else None
+        self._graphs: GraphRunner | None = None
+        self._text_graphs: CapturedFunction | None = None
+        if switches.graphs:
+            self._use_graphs(make_capturer(device))
         self._launched = self._make_limiter()
         self.unbucketed = 0
 
@@ -108,18 +119,41 @@ class FastModel:
 
     def idle(self) -> bool:
         """Capture one graph in idle time. Returns whether there may be more to capture."""
-        return self._graphs is not None and self._graphs.capture_next()
+        parts = (self._graphs, self._text_graphs, self._vocoder)
+        return any(part.capture_next() for part in parts if part is not None)
 
-    def _make_graphs(self) -> GraphRunner:
+    def _use_graphs(self, capturer: StepCapture | None) -> None:
+        """Run everything that has a fixed shape through graphs, and queue the common shapes that no voice decides."""
         kinds = {kind for nfe_step in _PLANNED for kind in self._plan(nfe_step)}
-        return GraphRunner(
+        most_frames = self._buckets[-1]
+        self._graphs = GraphRunner(
             self._dit,
-            most_rows=self._buckets[-1],
+            most_rows=most_frames,
             max_segments=MAX_BATCH,
             cfg_strength=self._cfg_strength,
             kinds=sorted(kinds, key=lambda kind: kind.name),
-            capturer=make_capturer(self._device),
+            capturer=capturer,
         )
+        self._vocoder.use_graphs(capturer, most_frames)
+        for frames in duration.common_speech():
+            self._vocoder.enqueue_capture(frames)
+        if self._switches.text_once:
+            self._text_graphs = self._capture_text(capturer)
+
+    def _capture_text(self, capturer: StepCapture | None) -> CapturedFunction:
+        encoder, most_tokens = self._text, self._buckets[-1]
+        number = torch.zeros((), dtype=torch.int64, device=self._device)
+        graphs = CapturedFunction(
+            "the text encoder",
+            partial(text_encoder.compute_rows, encoder),
+            (number.new_zeros(most_tokens), number, number),
+            encoder.table.new_zeros(2, most_tokens, encoder.table.shape[1]),
+            capturer,
+        )
+        self._text = replace(encoder, compute=graphs)
+        for tokens in _COMMON_TOKENS if encoder.masks_filler else ():
+            graphs.enqueue_capture(((tokens,), (), ()))
+        return graphs
 
     def _make_limiter(self) -> Callable[[], None]:
         if self._device.type != "cuda":

@@ -30,8 +30,7 @@ def main(dev: Path = Path("/dev")) -> int:
     """Prints what the GPU can do. Returns the exit status."""
     try:
         import torch
-        import torchaudio  # noqa: F401  # it does not load if its torch is another one
-    except Exception as error:  # besides ImportError, OSError of the loader, and ValueError or RuntimeError of the two
+    except Exception as error:  # besides ImportError, OSError of the loader, and ValueError or RuntimeError of torch
         found = load_faults.explain(str(error), stock=load_faults.has_stock_libraries())
         print("; ".join(found) if found else f"torch does not start: {first_line(error)}; run install.sh again")
         return FAULT

@@ -79,7 +79,7 @@ def explain(message: str, *, stock: bool) -> tuple[str, str] | None:
         )
     if symbol := _SYMBOL.search(message):
         return (
-            f"torch, torchaudio and their libraries do not belong together: the symbol {symbol.group(1)} is missing",
+            f"torch and another library do not belong together: the symbol {symbol.group(1)} is missing",
             "run install.sh again; on JetPack 6 name wheels of one version with --torch",
         )
     return None

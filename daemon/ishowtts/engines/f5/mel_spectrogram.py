@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ishowtts.engines.f5.architecture import HOP, MELS, N_FFT, RATE_HZ
 
 _FLOOR = 1e-5
+_OVERLAP = N_FFT // HOP  # frames that share each sample
 
 
 def log_mel(audio: Tensor) -> Tensor:
@@ -15,15 +20,41 @@ def log_mel(audio: Tensor) -> Tensor:
 
     Equal to upstream's `get_vocos_mel_spectrogram` (torchaudio's MelSpectrogram with power 1, HTK scale, no norm).
     """
-    window = torch.hann_window(N_FFT, device=audio.device)
+    window = _window(audio.device)
     spectrum = torch.stft(audio, N_FFT, HOP, window=window, center=True, pad_mode="reflect", return_complex=True)
     return torch.matmul(_mel_filters().to(audio.device).t(), spectrum.abs()).clamp(min=_FLOOR).log().t().contiguous()
 
 
-def inverse(magnitude: Tensor, phase: Tensor) -> Tensor:
-    """Convert magnitude and phase, fp32 [513, frames], to sound [(frames - 1) * 256]: the ISTFT of Vocos' head."""
-    window = torch.hann_window(N_FFT, device=magnitude.device)
-    return torch.istft(torch.polar(magnitude, phase), N_FFT, HOP, N_FFT, window, center=True)
+def inverse(magnitude: Tensor, phase: Tensor, frames: Sequence[int]) -> list[Tensor]:
+    """Convert magnitude and phase, fp32 [batch, longest, 513], to sounds of [(frames[i] - 1) * 256] each.
+
+    Each equals `torch.istft(center=True)` of its own frames, which is the head of Vocos. That function checks the
+    window on the host, so it waits for the device; this one does not.
+    """
+    window = _window(magnitude.device)
+    waves = torch.fft.irfft(torch.polar(magnitude, phase), N_FFT) * window
+    return [_overlap_add(wave[:count], window) for wave, count in zip(waves, frames, strict=True)]
+
+
+def _overlap_add(waves: Tensor, window: Tensor) -> Tensor:
+    """Add windowed frames, [frames, 1024], 256 samples apart: [(frames - 1) * 256].
+
+    As with `center=True`, half a frame is cut off at each end, and the sum is divided by that of the squared windows.
+    """
+    blocks = len(waves) - 1
+    # A frame of zeros at each end: the first and the last block of the sound have one frame less than the others.
+    parts = F.pad(waves.view(-1, _OVERLAP, HOP), (0, 0, 0, 0, 1, 1))
+    total = sum(parts[_OVERLAP - 1 - k :][:blocks, k] for k in range(_OVERLAP))
+    squares = window.square().view(_OVERLAP, HOP)
+    envelope = squares.sum(0).repeat(blocks, 1)
+    envelope[:1] -= squares[-1]
+    envelope[-1:] -= squares[0]
+    return (total / envelope).flatten()
+
+
+@lru_cache(2)
+def _window(device: torch.device) -> Tensor:
+    return torch.hann_window(N_FFT, device=device)
 
 
 def _mel_filters() -> Tensor:

@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
-import torchaudio
 from torch import Tensor
 
 from ishowtts.engines.f5.architecture import HOP, RATE_HZ, TokenizerName
 from ishowtts.engines.f5.duration import text_size
 from ishowtts.engines.f5.mel_spectrogram import log_mel
+from ishowtts.engines.f5.resampling import resample
 from ishowtts.engines.voices.recordings import open_recording, read_samples
 from ishowtts.engines.voices.voice_library import Voice
 from ishowtts.errors import VoiceError
@@ -19,7 +19,7 @@ from ishowtts.errors import VoiceError
 TARGET_RMS = 0.1
 _LONGEST_S = 15.0  # upstream cuts clips at 12 s, but a cut clip would no longer match its words
 _SHORTEST_S = 1.0
-_COARSEST_HZ = 50  # a smaller common divisor with 24,000 makes a resampling filter of gigabytes
+_COARSEST_HZ = 50  # with a smaller common divisor with 24,000, upstream's resampling filter takes gigabytes
 _SILENT_RMS = 1e-4
 _WINDOW_S = 22.0  # reference and speech together: the longest input that upstream gives the model
 _MOST_BYTES_PER_S = 100.0  # the fastest speech has about 30 bytes of text per second
@@ -103,7 +103,7 @@ def prepare(name: str, audio: Tensor, rate_hz: int, text: str, tokenizer: Tokeni
     if rms < TARGET_RMS:
         audio = audio * TARGET_RMS / rms
     if rate_hz != RATE_HZ:
-        audio = torchaudio.transforms.Resample(rate_hz, RATE_HZ)(audio)
+        audio = resample(audio, rate_hz, RATE_HZ)
     most = _longest_text(text_size(text, tokenizer), length_s)
     if len(text[-1].encode()) == 1:
         text = text + " "

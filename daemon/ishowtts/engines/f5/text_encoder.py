@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _MIN_TABLE_ROWS = 2048
+_FILLER = -1  # as a token, one less than its row of the table
 _REACH = 3  # a depthwise convolution of 7 taps reaches 3 rows to either side
 
 
@@ -35,41 +37,60 @@ class TextEncoder:
             one frame, and all of them are at the beginning.
         masks_filler: whether the filler is zero before and after each block. In weights of the first version it is
             not: every frame after the text has a row of its own.
+        step: the tokens are padded to a multiple of this number, so that few shapes occur.
+        compute: computes `compute_rows` of this encoder in another way, such as captured; `None`: it is called.
     """
 
     table: Tensor
     blocks: tuple[TextBlock, ...]
     upsamples: bool = False
     masks_filler: bool = True
+    step: int = 1
+    compute: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
 
 
 def encode(encoder: TextEncoder, tokens: Tensor, frames: int) -> Tensor:
     """The rows of the text, fp32 [2, rows, text_dim]: conditional, then unconditional (filler for every token).
 
     If the encoder upsamples or does not mask the filler, there is a row for each frame. If not, there is a row for each
-    token, and the rows of the frames after the text are zero.
-
-    With a masked filler, only the rows of the tokens are computed. After each block, the filler after the text is
-    masked to zero, so only its length has an effect on the text. Three rows after the text are enough for the
-    convolutions. All further rows are equal, so they are only counted in the global response normalisation (ConvNeXt
-    V2), which sums over every frame.
+    token, and the rows of the frames after the text are zero; the first of them may be returned too.
 
     Args:
         tokens: int64 [tokens], 1 to `frames` tokens.
         frames: length of reference and speech, not padded.
     """
-    if not encoder.masks_filler:
-        return encode_in_full(encoder, tokens, frames)
-    count = len(tokens)
-    shown = min(count + _REACH, frames)
-    x = F.embedding(_both(tokens), encoder.table) + _positions(count, encoder.table)
+    count = len(tokens) if encoder.masks_filler else frames
+    padded = -(-count // encoder.step) * encoder.step
+    ids = F.pad(tokens, (0, padded - len(tokens)), value=_FILLER)
+    # Filled on the device: a number that is copied there makes the processor wait.
+    lengths = (torch.full((), length, device=tokens.device) for length in (count, frames))
+    x = compute_rows(encoder, ids, *lengths) if encoder.compute is None else encoder.compute(ids, *lengths)
+    return _upsample(x[:, : len(tokens)], frames) if encoder.upsamples else x[:, :frames]
+
+
+def compute_rows(encoder: TextEncoder, tokens: Tensor, count: Tensor, frames: Tensor) -> Tensor:
+    """The rows of padded tokens, fp32 [2, padded, text_dim]; those from `count` on are zero.
+
+    After each block, everything from `count` on is masked to zero, so only its length has an effect on the text. Three
+    rows after the tokens are enough for the convolutions. All further rows are equal, so one of them is computed, and
+    counted as often as it occurs in the global response normalisation (ConvNeXt V2), which sums over every frame.
+
+    Args:
+        tokens: int64 [padded], 0 to 2 ** 63 - 2, or -1 for filler.
+        count, frames: int64 scalars, on the device of the tokens: the number of tokens, and of all frames.
+    """
+    padded = len(tokens)
+    positions = torch.arange(padded + _REACH + 1, device=tokens.device)
+    text = (positions[:padded] < count).unsqueeze(1)
+    remaining = (frames - positions).clamp(min=0)
+    occurrences = torch.cat((remaining[:-1].clamp(max=1), remaining[-1:])).float()
+    x = torch.where(text, F.embedding(_both(tokens), encoder.table) + _positions(padded, encoder.table), 0.0)
     for block in encoder.blocks:
-        # One row more than the convolution reaches: every further frame has the same values.
-        padded = F.pad(x, (0, 0, _REACH, shown - count + 1 + _REACH)).transpose(1, 2)
-        z = _widen(block, F.conv1d(padded, *block.conv, groups=x.shape[2]).transpose(1, 2))
-        energy = z[:, :shown].square().sum(1) + (frames - shown) * z[:, shown].square()
-        x = x + F.linear(_respond(block, z[:, :count], energy), *block.down)
-    return _upsample(x, frames) if encoder.upsamples else x
+        surrounded = F.pad(x, (0, 0, _REACH, 2 * _REACH + 1)).transpose(1, 2)
+        z = _widen(block, F.conv1d(surrounded, *block.conv, groups=x.shape[2]).transpose(1, 2))
+        energy = torch.matmul(occurrences, z.square())
+        x = torch.where(text, x + F.linear(_respond(block, z[:, :padded], energy), *block.down), 0.0)
+    return x
 
 
 def encode_in_full(encoder: TextEncoder, tokens: Tensor, frames: int) -> Tensor:

@@ -38,6 +38,20 @@ def _replace_encodec() -> None:
     sys.modules.setdefault("encodec", bare)
 
 
+def replace_librosa() -> None:
+    """Make `f5_tts.model.modules` importable without librosa, which is not installed.
+
+    It imports one function, for spectrograms of BigVGAN, a vocoder that is not used here. librosa imports numba and
+    scipy.signal, which take 1.3 s of CPU time.
+    """
+    if "librosa" in sys.modules:
+        return
+    package, filters = types.ModuleType("librosa"), types.ModuleType("librosa.filters")
+    package.__path__ = []
+    filters.__dict__["mel"] = None
+    sys.modules.update({"librosa": package, "librosa.filters": filters})
+
+
 _replace_the_package()
 _replace_encodec()
 with warnings.catch_warnings():
@@ -45,4 +59,4 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from f5_tts.model.utils import convert_char_to_pinyin
 
-__all__ = ["convert_char_to_pinyin"]
+__all__ = ["convert_char_to_pinyin", "replace_librosa"]

@@ -1,6 +1,7 @@
 """The reference model: upstream's own modules, run like upstream. Every optimisation is compared with it.
 
-Its imports take seconds more than torch, so nothing imports this module at load.
+Its imports take seconds more than torch and need packages that an appliance has only with `install.sh --bench`, so
+nothing imports this module at load. Importing it raises EngineError if one of them is missing or does not load.
 """
 
 from __future__ import annotations
@@ -14,22 +15,31 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ishowtts.engines.f5 import schedule
+from ishowtts.engines.f5 import load_faults, schedule
 from ishowtts.engines.f5.architecture import ModelConfig, VocoderConfig
 from ishowtts.engines.f5.checkpoint import Checkpoint
 from ishowtts.engines.f5.model_job import SegmentJob
 from ishowtts.engines.f5.tokens import split
-from ishowtts.errors import Cancelled
+from ishowtts.engines.f5.upstream import replace_librosa
+from ishowtts.errors import Cancelled, EngineError, first_line
 from ishowtts.model import IsCancelled
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from f5_tts.model.backbones.dit import DiT
-    from f5_tts.model.cfm import CFM
-    from vocos import Vocos
-    from vocos.feature_extractors import MelSpectrogramFeatures
-    from vocos.heads import ISTFTHead
-    from vocos.models import VocosBackbone
+try:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        replace_librosa()
+        from f5_tts.model.backbones.dit import DiT
+        from f5_tts.model.cfm import CFM
+        from vocos import Vocos
+        from vocos.feature_extractors import MelSpectrogramFeatures
+        from vocos.heads import ISTFTHead
+        from vocos.models import VocosBackbone
+except (ImportError, OSError, RuntimeError) as error:  # a torchaudio for another torch ends with any of these
+    _found = load_faults.explain(str(error), stock=load_faults.has_stock_libraries())
+    raise EngineError(
+        f"upstream's modules cannot be imported ({_found[0] if _found else first_line(error)}); "
+        "run install.sh again, with --bench (a checkout: scripts/setup)"
+    ) from error
 
 __all__ = ["CFM", "UpstreamModel", "Vocos", "build_cfm", "build_vocos", "load_cfm", "load_vocos"]
 

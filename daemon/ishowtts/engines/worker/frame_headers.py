@@ -56,16 +56,20 @@ def read_voice_info(frame: Frame) -> VoiceInfo:
 def write_engine_stats(engine: Engine) -> dict[str, Any]:
     """Returns the engine's fields of a `ready` or `done` frame."""
     stats = engine.stats() if isinstance(engine, SelfTuningEngine) else EngineStats()
-    return {"gpu_mb": stats.gpu_mb, "unbucketed": stats.unbucketed}
+    return {"gpu_mb": stats.gpu_mb, "unbucketed": stats.unbucketed, "graphs_mb": stats.graphs_mb}
 
 
 def read_engine_stats(frame: Frame) -> EngineStats:
     """Reads the engine stats of a `ready` or `done` frame. Raises WireError if they are not plausible."""
-    gpu_mb = None if frame.header.get("gpu_mb") is None else frame.number("gpu_mb")
+    gpu_mb, graphs_mb = (
+        None if frame.header.get(key) is None else frame.number(key) for key in ("gpu_mb", "graphs_mb")
+    )
     unbucketed = frame.integer("unbucketed")
-    if unbucketed < 0 or (gpu_mb is not None and not 0 <= gpu_mb <= _MAX_GPU_MB):
-        raise WireError(f"it reported impossible statistics (gpu_mb {gpu_mb}, unbucketed {unbucketed})")
-    return EngineStats(gpu_mb, unbucketed)
+    if unbucketed < 0 or any(each is not None and not 0 <= each <= _MAX_GPU_MB for each in (gpu_mb, graphs_mb)):
+        raise WireError(
+            f"it reported impossible statistics (gpu_mb {gpu_mb}, unbucketed {unbucketed}, graphs_mb {graphs_mb})"
+        )
+    return EngineStats(gpu_mb, unbucketed, graphs_mb)
 
 
 def _count(frame: Frame, key: str, most: int) -> int:

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import compile_attention
 import torch
 import triton
 from triton.backends.compiler import GPUTarget
@@ -76,7 +77,10 @@ class Described:
 
 
 def choose_thor() -> int:
-    """Use the assembler that the daemon would use on Thor, and return the number that it has for Thor."""
+    """Use the assembler that the daemon would use on Thor, and return the number that it has for Thor.
+
+    It is used for all GPUs from then on, so Thor is the last one.
+    """
     caches.choose_assembler((11, 0))
     return THOR if int(triton.knobs.nvidia.ptxas_blackwell.version.split(".")[0]) >= 13 else THOR_OF_CUDA_12
 
@@ -230,18 +234,21 @@ def main() -> None:
     """Compile half precision for every GPU, then fp32 for one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--all-sizes", action="store_true")
-    parser.add_argument("architectures", nargs="+", type=int, help=f"like 87; {THOR} may become {THOR_OF_CUDA_12}")
+    parser.add_argument("architectures", nargs="+", type=int, help=f"like 87; {THOR} is the last one")
     arguments = parser.parse_args()
-    thor = choose_thor()
-    found = []
-    for architecture in (thor if number == THOR else number for number in arguments.architectures):
+    found, attention = [], []
+    for number in arguments.architectures:
+        architecture = choose_thor() if number == THOR else number
         driver.set_active(Described(architecture))
         all_sizes = arguments.all_sizes
         variants = elementwise(all_sizes=all_sizes) | convolutions(all_sizes=all_sizes) | products(all_sizes=all_sizes)
         variants |= quantisation(fp8=architecture >= 89)
         found += list(launch(variants, architecture, SIZES))
+        compile_attention.launch_all()
+        attention += compile_attention.compiled(architecture)
     driver.set_active(Described(arguments.architectures[0]))
-    print(json.dumps({"half": found, "single": list(launch(single(), arguments.architectures[0], [(1, 40)]))}))
+    one = list(launch(single(), arguments.architectures[0], [(1, 40)]))
+    print(json.dumps({"half": found, "single": one, "attention": attention}))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ pytest.importorskip("triton")
 HERE = Path(__file__).parent
 ALL = os.environ.get("ISHOWTTS_ALL_GPUS") == "1"
 ORIN, THOR = 87, 110
-ARCHITECTURES = (80, ORIN, 89, 90, 100, THOR, 120) if ALL else (ORIN, 90, THOR)
+ARCHITECTURES = (80, ORIN, 89, 90, 100, 120, THOR) if ALL else (ORIN, 90, THOR)
 HAS_E4M3 = 89
 
 KERNELS = {"_norm": 1, "_gate_norm": 2, "_rotate": 2, "_activate_first_conv": 1, "_activate_second_conv": 1,
@@ -123,3 +123,18 @@ def test_half_precision_is_loaded_16_bytes_at_a_time_and_multiplied_on_tensor_co
     # Neither pairs nor sums over a row of one warp need an exchange between warps.
     for kernel in compiled["half"]:
         assert kernel["shared_bytes"] == 0 or not kernel["variant"].startswith(("rotate", "norms-1-warp")), kernel
+
+
+def test_attention_is_on_tensor_cores_without_spills_and_has_one_binary_of_each_tile(
+    compiled: dict[str, list[dict[str, Any]]],
+) -> None:
+    counts = Counter((kernel["architecture"], kernel["tile"]) for kernel in compiled["attention"])
+    architectures = {kernel["architecture"] for kernel in compiled["half"]}
+    tiles = ("64x64", "128x64", "128x128")
+    assert counts == {(architecture, tile): 1 for architecture in architectures for tile in tiles}
+    for kernel in compiled["attention"]:
+        assert kernel["tensor_cores"], kernel
+        assert kernel["spilled_bytes"] == 0, kernel
+        assert kernel["shared_bytes"] <= 99 * 1024, kernel
+        # Each thread has a quarter or an eighth of 64 rows of 64 values to load at least, 8 at a time.
+        assert kernel["wide_loads"] >= 12, kernel
