@@ -236,7 +236,8 @@ def main() -> None:
     parser.add_argument("--all-sizes", action="store_true")
     parser.add_argument("architectures", nargs="+", type=int, help=f"like 87; {THOR} is the last one")
     arguments = parser.parse_args()
-    found, attention = [], []
+    found: list[dict[str, Any]] = []
+    attention: list[dict[str, Any]] = []
     for number in arguments.architectures:
         architecture = choose_thor() if number == THOR else number
         driver.set_active(Described(architecture))
