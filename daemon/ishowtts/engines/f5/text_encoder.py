@@ -141,7 +141,7 @@ def _positions(count: int, table: Tensor) -> Tensor:
     return _positions_table(max(_MIN_TABLE_ROWS, 2 ** (count - 1).bit_length()), table.shape[1], table.device)[:count]
 
 
-# Never dropped: CUDA graphs hold the addresses of these tables. There are at most three, since no run is longer than 8192.
+# Never dropped, because CUDA graphs hold its address. There are at most three: no run has more than 8192 frames.
 @cache
 def _positions_table(rows: int, dim: int, device: torch.device) -> Tensor:
     # On the CPU, like upstream: a GPU's powers differ in the last bit, which a thousand rows later is an angle.

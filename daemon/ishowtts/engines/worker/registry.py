@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ishowtts.engines import Engine
-from ishowtts.errors import EngineError
+from ishowtts.errors import EngineError, PackageError, first_line
 
 
 @dataclass(frozen=True)
@@ -49,5 +49,14 @@ def find(kind: str) -> RegisteredEngine:
 
 
 def make(kind: str, options: dict[str, Any]) -> Engine:
-    """Builds an engine, not loaded yet. Unknown options raise TypeError or the engine's own error."""
-    return find(kind).make(options)
+    """Builds an engine, not loaded yet. Unknown options raise TypeError or the engine's own error.
+
+    Raises:
+        PackageError: a package that it imports is missing.
+    """
+    registered = find(kind)
+    try:
+        return registered.make(options)
+    except ImportError as error:
+        problem = f"the engine {kind} cannot be imported ({first_line(error)})"
+        raise PackageError(f"{problem}; run install.sh again") from error
