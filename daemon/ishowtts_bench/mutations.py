@@ -66,7 +66,7 @@ def stale_lengths(missing: int) -> Iterator[None]:
     def stale(frames: tuple[int, ...], padded: int, device: torch.device) -> Lengths:
         right = lengths_of(frames, padded, device)
         other = lengths_of(tuple(count - missing for count in frames), padded, device)
-        return replace(right, keep=other.keep, counts=other.counts)
+        return replace(right, keep=other.keep, counts=other.counts, sequences=other.sequences)
 
     with patch.object(Lengths, "of", stale):
         yield
@@ -95,9 +95,8 @@ def loud_padding() -> Iterator[Callable[[int], None]]:
             counts = (lengths.counts + seen[q.device]).clamp(max=padded)
             keep = positions < counts.unsqueeze(1)
             frames = lengths.frames and tuple(min(count + known[0], padded) for count in lengths.frames)
-            return attend(
-                q, k, v.masked_fill(padding[:, None, :, None], _LOUD), Lengths(frames, keep, counts, lengths.starts)
-            )
+            leaked = Lengths.on_device(frames, keep, counts, lengths.starts)
+            return attend(q, k, v.masked_fill(padding[:, None, :, None], _LOUD), leaked)
 
         return run
 

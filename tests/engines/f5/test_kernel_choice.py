@@ -13,70 +13,134 @@ from typing import Any
 import pytest
 import torch
 
-from ishowtts.engines.f5 import kernel_choice
+from ishowtts.engines.f5 import kernel_choice, throughput
 from ishowtts.engines.f5.attention import ATTENTIONS, Attention
+from ishowtts.engines.f5.block_steps import Activations, QuantisedRows
 from ishowtts.engines.f5.cuda import kernel_candidates, kernel_timing
-from ishowtts.engines.f5.cuda.kernel_candidates import BlockWeights
+from ishowtts.engines.f5.cuda.kernel_candidates import BlockWeights, EightBits
+from ishowtts.engines.f5.cuda.tiles import INT8_TILES, TILES
 from ishowtts.engines.f5.elementwise import EagerElementwise
-from ishowtts.engines.f5.kernels import CONVS, ELEMENTWISE, LINEARS, KernelChoice, PlainConv, PlainLinear
+from ishowtts.engines.f5.kernels import CONVS, ELEMENTWISE, KernelChoice, PlainConv
 from ishowtts.f5_switches import Switches
 from support.fake_cuda_graph import TapeRecorder
 
 pytestmark = pytest.mark.f5
 
 WIDTH, HEADS = 128, 2
+PLACES = ("qkv", "out", "up", "down")
+TILED = "triton-64x64x64"
 
 
 @pytest.fixture(autouse=True)
 def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     monkeypatch.setattr(kernel_timing, "CudaCapture", TapeRecorder)
-    monkeypatch.setattr(kernel_candidates, "_FRAMES", 96)
+    monkeypatch.setattr(kernel_candidates, "_FRAMES", 48)
     monkeypatch.setattr(kernel_timing, "_REPEATS", 1)
     clock = SimpleNamespace(perf_counter=lambda: float(TapeRecorder.operators))
-    monkeypatch.setattr(kernel_timing, "time", clock)
+    monkeypatch.setattr(throughput, "time", clock)
 
 
-def block_weights() -> BlockWeights:
+def block_weights(dtype: torch.dtype = torch.float32) -> BlockWeights:
     generator = torch.Generator().manual_seed(0)
 
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator).to(dtype)
+
     def pair(outputs: int, inputs: int) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.randn(outputs, inputs, generator=generator), torch.randn(outputs, generator=generator)
+        return draw(outputs, inputs), draw(outputs)
 
     return BlockWeights(
         qkv=pair(3 * WIDTH, WIDTH), out=pair(WIDTH, WIDTH), up=pair(2 * WIDTH, WIDTH), down=pair(WIDTH, 2 * WIDTH),
-        conv=torch.randn(WIDTH, WIDTH // 16, 31, generator=generator), heads=HEADS,
+        conv=draw(WIDTH, WIDTH // 16, 31), heads=HEADS,
     )  # fmt: skip
 
 
-def choose(linear: str | None = None, *, fused: bool = True) -> KernelChoice:
+def choose(
+    eight_bits: EightBits | None = None,
+    *,
+    fused: bool = True,
+    merge_qkv: bool = True,
+    dtype: torch.dtype = torch.float32,
+) -> KernelChoice:
+    weights = block_weights(dtype)
     with torch.inference_mode():
-        return kernel_choice.choose_on_cuda(block_weights(), linear=linear, fused=fused)
+        return kernel_choice.choose_on_cuda(weights, eight_bits=eight_bits, fused=fused, merge_qkv=merge_qkv)
 
 
-def chosen(conv: str, attention: str, elementwise: str, up: str = "cublasLt") -> KernelChoice:
-    return KernelChoice(up=up, conv=conv, attention=attention, elementwise=elementwise)
+def choose_products(eight_bits: EightBits | None = None, **options: bool) -> dict[str, str]:
+    """The products in half precision, which our own need."""
+    return choose(eight_bits, dtype=torch.bfloat16, **options).products
+
+
+def chosen(conv: str, attention: str, elementwise: str) -> KernelChoice:
+    """A choice with the products that are the fastest by `Products`."""
+    products = {"qkv": "mm", "out": "mm", "up": "cublasLt", "down": "mm"}
+    return KernelChoice(**products, conv=conv, attention=attention, elementwise=elementwise)
 
 
 def slower(run: Callable[..., Any]) -> Callable[..., Any]:
     """The same function, but slower, in replays too."""
 
     def late(*given: Any) -> Any:
-        for _ in range(20):
+        for _ in range(8):
             result = run(*given)
         return result
 
     return late
 
 
+class Products:
+    """Stands for the products that a GPU has. All compute like `plain`.
+
+    Attributes:
+        costs: how often each computes its result, by its name, or by its place in a block and its name. What has no
+            cost is missing on this GPU.
+        errors: the relative error of some of them.
+        asked: the place and the name of each that was made.
+    """
+
+    def __init__(self) -> None:
+        self.costs = {"plain": 8, "mm": 4, "split": 6, "cublasLt": 1}
+        self.errors: dict[str, float] = {}
+        self.asked: list[str] = []
+
+    def stand_in(self, make: Callable[..., Any], place: str | None) -> Callable[..., Any]:
+        def made(name: str, weight: torch.Tensor, bias: torch.Tensor, *more: Any, **options: Any) -> Any:
+            where = place or ("out" if weight.shape == (WIDTH, WIDTH) else "down")
+            key = f"{where} {name}"
+            self.asked.append(key)
+            cost = self.costs.get(key, self.costs.get(name))
+            if cost is None:
+                raise RuntimeError("no such product here")
+            error = 1 + self.errors.get(key, self.errors.get(name, 0.0))
+            step = make("plain", weight * error, bias * error, *more, **options)
+
+            def run(z: Activations, *given: Any) -> Any:
+                z = z.restored() if isinstance(z, QuantisedRows) else z
+                for _ in range(cost):
+                    result = step(z, *given)
+                return result
+
+            return run
+
+        return made
+
+
 @pytest.fixture
-def all_there(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+def products(monkeypatch: pytest.MonkeyPatch) -> Products:
+    made = Products()
+    for name, place in (("make_qkv", "qkv"), ("make_up", "up"), ("make_residual", None)):
+        monkeypatch.setattr(kernel_candidates, name, made.stand_in(getattr(kernel_candidates, name), place))
+    return made
+
+
+@pytest.fixture
+def all_there(monkeypatch: pytest.MonkeyPatch, products: Products) -> pytest.MonkeyPatch:
     """A GPU that has every kernel, and computes like the CPU."""
     monkeypatch.setitem(ATTENTIONS, "flash", ATTENTIONS["fused"])
     monkeypatch.setitem(ATTENTIONS, "efficient", slower(ATTENTIONS["fused"]))
-    monkeypatch.setitem(LINEARS, "cublasLt", PlainLinear)
-    monkeypatch.setitem(LINEARS, "plain", lambda *given, **options: slower(PlainLinear(*given, **options)))
-    monkeypatch.setitem(CONVS, "triton", PlainConv)
+    monkeypatch.setitem(CONVS, TILED, PlainConv)
     monkeypatch.setitem(CONVS, "plain", lambda weight: slower(PlainConv(weight)))
     monkeypatch.setitem(ELEMENTWISE, "triton", EagerElementwise)
     monkeypatch.setitem(ELEMENTWISE, "eager", Dawdling)
@@ -84,14 +148,14 @@ def all_there(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 class Dawdling(EagerElementwise):
-    """Norms that take twenty times as long."""
+    """Norms that take eight times as long."""
 
     def norm(self, x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
         return slower(super().norm)(x, scale, shift)  # type: ignore[no-any-return]
 
 
 def test_the_fastest_correct_kernel_is_chosen(all_there: pytest.MonkeyPatch) -> None:
-    assert choose() == chosen("triton", "flash", "triton")
+    assert choose() == chosen(TILED, "flash", "triton")
 
 
 def test_our_own_kernels_can_be_excluded(all_there: pytest.MonkeyPatch) -> None:
@@ -99,7 +163,7 @@ def test_our_own_kernels_can_be_excluded(all_there: pytest.MonkeyPatch) -> None:
 
 
 def test_a_wrong_kernel_is_not_chosen_however_fast_it_is(
-    all_there: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    all_there: pytest.MonkeyPatch, products: Products, caplog: pytest.LogCaptureFixture
 ) -> None:
     def deaf(attend: Attention) -> Attention:
         return lambda q, k, v, lengths: attend(q, k, v, None)
@@ -109,13 +173,11 @@ def test_a_wrong_kernel_is_not_chosen_however_fast_it_is(
             return super().activate_second_conv(conv, noisy, rows) + 0.1
 
     all_there.setitem(ATTENTIONS, "flash", deaf(ATTENTIONS["fused"]))
-    all_there.setitem(CONVS, "triton", lambda weight: PlainConv(weight * 1.1))
+    all_there.setitem(CONVS, TILED, lambda weight: PlainConv(weight * 1.1))
     all_there.setitem(ELEMENTWISE, "triton", Shifted)
-    all_there.setitem(
-        LINEARS, "cublasLt", lambda weight, bias, gelu=False: PlainLinear(weight, bias * float("nan"), gelu)
-    )
-    assert choose() == chosen("plain", "efficient", "eager", up="plain")
-    for name in ("flash", "triton", "cublasLt"):
+    products.errors["cublasLt"] = float("nan")
+    assert choose() == replace(chosen("plain", "efficient", "eager"), up="mm")
+    for name in ("flash", "triton", TILED, "cublasLt"):
         assert f"the kernel {name} (" in caplog.text
 
 
@@ -140,15 +202,95 @@ def test_a_gpu_without_special_kernels_runs_the_plain_ones(caplog: pytest.LogCap
     assert "no fused attention" in caplog.text
 
 
-def test_products_in_eight_bits_are_used_if_the_gpu_has_them(all_there: pytest.MonkeyPatch) -> None:
-    all_there.setitem(LINEARS, "fp8", lambda weight, bias, gelu=False: PlainLinear(weight * 1.02, bias, gelu))
-    assert choose("fp8").products == dict.fromkeys(("qkv", "out", "up", "down"), "fp8")
+def test_each_product_gets_the_kernel_that_is_the_fastest_for_it(
+    products: Products, all_there: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = (f"triton-{tile.name}" for tile in TILES[:2])
+    products.costs |= {first: 3, f"down {second}": 2, "qkv mm": 9}
+    products.errors[f"out {first}"] = 0.2
+    assert choose_products() == {"qkv": first, "out": "mm", "up": "cublasLt", "down": second}
+    assert f"the kernel {first} (out) computes wrong" in caplog.text
+    assert not any("int8" in key or "fp8" in key for key in products.asked)
 
-    def refused(*_: object, **__: object) -> PlainLinear:
-        raise RuntimeError("no such product here")
 
-    all_there.setitem(LINEARS, "fp8", refused)
-    assert choose("fp8").up == "plain"
+def test_queries_keys_and_values_apart_have_pytorchs_product(products: Products, all_there: pytest.MonkeyPatch) -> None:
+    products.costs |= dict.fromkeys([f"triton-{TILES[0].name}", f"int8-fused-{INT8_TILES[0].name}"], 1)
+    products.costs["int8-cuda"] = 2
+    assert choose_products(merge_qkv=False)["qkv"] == "plain"
+    assert choose_products("int8", merge_qkv=False)["qkv"] == "int8-cuda"
+    assert {key for key in products.asked if key.startswith("qkv")} == {"qkv plain", "qkv int8-cuda"}
+
+
+def test_our_own_products_are_not_compiled_when_the_time_is_up(
+    products: Products, all_there: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    products.costs[f"triton-{TILES[0].name}"] = 1
+    all_there.setattr(kernel_candidates, "_LONGEST_COMPILE_S", -1.0)
+    assert choose_products() == {"qkv": "mm", "out": "mm", "up": "cublasLt", "down": "mm"}
+    assert "our own are not tried for the product 'down'" in caplog.text
+    assert not any("triton" in key for key in products.asked)
+
+
+def test_products_in_eight_bits_are_used_if_the_gpu_has_them(
+    products: Products, all_there: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    products.costs["fp8"], products.errors["fp8"] = 1, 0.04
+    assert choose_products("fp8") == dict.fromkeys(PLACES, "fp8")
+    assert "fp8 products differ from exact ones by: qkv 4" in caplog.text
+    assert "faster and more exact" not in caplog.text
+    products.errors["up fp8"] = 0.5
+    assert choose_products("fp8") == {"qkv": "fp8", "out": "fp8", "up": "cublasLt", "down": "fp8"}
+    assert "this GPU has no fp8 products for up; they stay in bfloat16" in caplog.text
+    del products.costs["fp8"]
+    assert choose_products("fp8") == {"qkv": "mm", "out": "mm", "up": "cublasLt", "down": "mm"}
+    assert "this GPU has no fp8 products for qkv, out, up, down; they stay in bfloat16" in caplog.text
+
+
+def test_each_product_gets_the_fastest_int8_kernel(products: Products, all_there: pytest.MonkeyPatch) -> None:
+    fused = f"int8-fused-{INT8_TILES[1].name}"
+    products.costs |= {"int8-cuda": 6, fused: 1, f"out {fused}": 7}
+    assert choose_products("int8") == {"qkv": fused, "out": "int8-cuda", "up": fused, "down": fused}
+    assert not any("triton" in key for key in products.asked), "those are compiled only to be used"
+
+
+def test_a_warning_says_that_int8_is_slower_than_half_precision(
+    products: Products, all_there: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is used all the same, because the operator asked for it."""
+    products.costs["int8-cuda"] = 9
+    assert choose_products("int8") == dict.fromkeys(PLACES, "int8-cuda")
+    told = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert len(told) == 1
+    assert "in bfloat16, which is faster and more exact: set engine.f5.precision to auto" in told[0]
+
+
+def test_the_clocks_are_up_before_anything_is_measured(all_there: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    measure = kernel_timing.measure
+    all_there.setattr(throughput, "raise_clocks", events.append)
+    all_there.setattr(kernel_timing, "measure", lambda group: events.append(group.name) or measure(group))
+    choose()
+    assert events == ["cpu", "attention", "steps between the products", "convolution", *PLACES]
+
+
+def test_a_time_is_that_of_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_timing, "_REPEATS", 4)
+    x = torch.ones(3)
+    assert kernel_timing.times_s({"two operators": lambda: x.exp().log(), "one": x.exp}) == {
+        "two operators": 2,
+        "one": 1,
+    }
+
+
+def test_one_wrong_result_of_several_is_enough() -> None:
+    good, bad = torch.ones(3), torch.tensor([1.0, float("nan"), 1.0])
+    assert kernel_timing.relative_error((good, good), (good, good)) == 0.0
+    for found in ((good, bad), (bad, good)):
+        assert kernel_timing.relative_error(found, (good, good)) == float("inf")
+    assert kernel_timing.relative_error((good, 1.5 * good), (good, good)) == pytest.approx(0.5)
+    rows = QuantisedRows(torch.full((1, 2, 4), 50, dtype=torch.int8), torch.tensor([0.02, 0.04]), torch.float32)
+    assert kernel_timing.relative_error(rows, torch.tensor([1.0, 2.0])[None, :, None].expand(1, 2, 4)) < 1e-6
 
 
 class NoCompiler(EagerElementwise):
@@ -196,7 +338,7 @@ def test_kernels_that_are_wrong_only_without_padding_are_not_chosen(
                 y.add_(1.0)
 
     all_there.setitem(ELEMENTWISE, "triton", Careless)
-    assert choose() == chosen("triton", "flash", "eager")
+    assert choose() == chosen(TILED, "flash", "eager")
     assert "the kernel triton (steps between the products) computes wrong" in caplog.text
 
 

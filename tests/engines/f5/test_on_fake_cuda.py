@@ -13,11 +13,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ishowtts.engines.f5 import cuda_graphs, dit, mel_spectrogram, sampler, text_encoder
+from ishowtts.engines.f5.assembly import mel_columns
 from ishowtts.engines.f5.attention import ATTENTIONS
-from ishowtts.engines.f5.block_steps import Linear, SeparateQkv, SeparateResidual, SeparateUp
+from ishowtts.engines.f5.block_kernels import make_qkv, make_residual, make_up
+from ishowtts.engines.f5.cuda import products
 from ishowtts.engines.f5.cuda_graphs import RunShape
 from ishowtts.engines.f5.elementwise import EagerElementwise
-from ishowtts.engines.f5.kernels import LINEARS, PlainConv
+from ishowtts.engines.f5.kernels import PLAIN, KernelChoice, PlainConv
 from ishowtts.engines.f5.schedule import Guidance
 from ishowtts.engines.f5.text_encoder import TextBlock, TextEncoder
 from ishowtts.engines.f5.vocoder import FastVocoder
@@ -56,36 +58,65 @@ class NoHostCopies(TorchDispatchMode):
 WIDTH, HEADS, DEPTH = 128, 2, 2
 
 
-def model(linear: str, attention: str, dtype: torch.dtype) -> dit.Dit:
+def model(choice: KernelChoice, attention: str, dtype: torch.dtype) -> dit.Dit:
     """A model on the fake GPU."""
 
     def weight(*shape: int, kind: torch.dtype = dtype) -> torch.Tensor:
         return torch.zeros(shape, dtype=kind, device="cuda")
 
-    def product(outputs: int, inputs: int, gelu: bool = False) -> Linear:
-        return LINEARS[linear](weight(outputs, inputs), weight(outputs), gelu)
+    def product(outputs: int, inputs: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return weight(outputs, inputs), weight(outputs)
 
     steps = EagerElementwise()
     block = dit.Block(
-        qkv=SeparateQkv(product(3 * WIDTH, WIDTH), steps, HEADS),
-        out=SeparateResidual(product(WIDTH, WIDTH), steps),
-        up=SeparateUp(product(2 * WIDTH, WIDTH, gelu=True)),
-        down=SeparateResidual(product(WIDTH, 2 * WIDTH), steps),
+        qkv=make_qkv(choice.qkv, *product(3 * WIDTH, WIDTH), steps, heads=HEADS, rotated_heads=None),
+        out=make_residual(choice.out, *product(WIDTH, WIDTH), steps),
+        up=make_up(choice.up, *product(2 * WIDTH, WIDTH)),
+        down=make_residual(choice.down, *product(WIDTH, 2 * WIDTH), steps),
     )
     conv = (PlainConv(weight(WIDTH, WIDTH // 16, 31)), weight(WIDTH))
     return dit.Dit(
-        from_mel=weight(WIDTH, 100), from_voice=weight(WIDTH, 100, kind=torch.float32),
+        from_mel=weight(WIDTH, mel_columns(torch.device("cuda"), dtype)),
+        from_voice=weight(WIDTH, 100, kind=torch.float32),
         from_text=weight(WIDTH, 64, kind=torch.float32), bias=weight(WIDTH, kind=torch.float32), convs=(conv, conv),
         blocks=(block,) * DEPTH, to_mel=(weight(100, WIDTH), weight(100)), attention=ATTENTIONS[attention],
         elementwise=steps, dtype=dtype,
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("linear", ["plain", "cublasLt"])
-@pytest.mark.parametrize("attention", ["flash", "math"])  # torch has the efficient one only with CUDA
-def test_a_step_on_static_buffers_has_every_operator_that_it_uses(linear: str, attention: str) -> None:
+@pytest.fixture
+def _shapes_of_cudnn() -> Iterator[None]:
+    """torch has no rule for the shapes of cuDNN's attention, only its arguments."""
+
+    def shapes(query: torch.Tensor, *given: Any, **_: Any) -> tuple[Any, ...]:
+        empty = torch.empty(0, device="meta")
+        return torch.empty_like(query), *[empty] * 3, given[5], given[6], *[empty] * 3
+
+    with torch.library._scoped_library("aten", "IMPL") as library:
+        library.impl("_cudnn_attention_forward", shapes, "Meta")
+        yield
+
+
+MM = KernelChoice(qkv="mm", out="mm", up="mm", down="mm")
+SPLIT = KernelChoice(qkv="split", up="cublasLt")
+
+
+@pytest.mark.usefixtures("_shapes_of_cudnn")
+@pytest.mark.parametrize(
+    ("choice", "attention"),
+    [
+        # Not `efficient` and `cudnn-mask`: torch asks a real GPU whether it has them.
+        (PLAIN, "flash"), (MM, "flash-sequences"), (PLAIN, "cudnn-sequences"), (SPLIT, "math"),
+    ],
+    ids=["plain", "mm", "cudnn", "split"],
+)  # fmt: skip
+def test_a_step_on_static_buffers_has_every_operator_that_it_uses(
+    choice: KernelChoice, attention: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(products, "fused_rows", None)  # Triton launches nothing on fake tensors
     with FakeTensorMode(), torch.inference_mode():
-        fake = model(linear, attention, torch.float16)
+        fake = model(choice, attention, torch.float16)
+        assert fake.from_mel.shape == (WIDTH, 104)  # rows of 208 bytes, a multiple of 16
         graphs = cuda_graphs.GraphRunner(
             fake, most_rows=512, max_segments=2, cfg_strength=2.0, kinds=[Guidance.FULL], capturer=None
         )

@@ -1,4 +1,9 @@
-"""Attention implementations, one per kind of machine. All ignore padding frames exactly."""
+"""Attention implementations for the machines that run the model. All ignore padding frames exactly.
+
+Kernels that take the boundaries of sequences (`flash-sequences`, `cudnn-sequences`) get twice as many sequences as
+items: the real frames of each item, then its padding frames. So real frames see exactly the real ones, without a mask,
+and padding sees padding. `flash` and our own kernel (`cuda.fused_attention`) read the number of keys on the device.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +25,15 @@ class Lengths:
         keep: whether each frame is real, bool [batch, longest].
         counts: the same numbers as `frames`, int32 [batch] on the device.
         starts: the first row of each item in the whole batch, and the end, int32 [batch + 1] on the device.
+        sequences: the same with the end of each item's real frames between them, int32 [2 * batch + 1] on the device:
+            0, n, N, N + n', 2N for two items of n and n' frames that are padded to N.
     """
 
     frames: tuple[int, ...] | None
     keep: Tensor
     counts: Tensor
     starts: Tensor
+    sequences: Tensor
 
     @classmethod
     def of(cls, frames: tuple[int, ...], padded: int, device: torch.device) -> Lengths:
@@ -33,12 +41,25 @@ class Lengths:
         counts = torch.tensor(frames, dtype=torch.int32, device=device)
         keep = torch.arange(padded, device=device) < counts.unsqueeze(1)
         starts = torch.arange(0, (len(frames) + 1) * padded, padded, dtype=torch.int32, device=device)
-        return cls(frames, keep, counts, starts)
+        return cls.on_device(frames, keep, counts, starts)
+
+    @classmethod
+    def on_device(cls, frames: tuple[int, ...] | None, keep: Tensor, counts: Tensor, starts: Tensor) -> Lengths:
+        """The lengths with these counts. Nothing is copied from the host, nor to it."""
+        ends = torch.stack((starts[:-1], starts[:-1] + counts), dim=1).flatten()
+        return cls(frames, keep, counts, starts, torch.cat((ends, starts[-1:])))
 
     def first(self, count: int) -> Lengths:
         """The lengths of the first `count` items."""
         frames = None if self.frames is None else self.frames[:count]
-        return Lengths(frames, self.keep[:count], self.counts[:count], self.starts[: count + 1])
+        sequences = self.sequences[: 2 * count + 1]
+        return Lengths(frames, self.keep[:count], self.counts[:count], self.starts[: count + 1], sequences)
+
+    def copy_(self, other: Lengths) -> None:
+        """Copy the lengths of a batch of the same shape into these tensors."""
+        self.keep.copy_(other.keep)
+        self.counts.copy_(other.counts)
+        self.sequences.copy_(other.sequences)
 
 
 Attention = Callable[[Tensor, Tensor, Tensor, Lengths | None], Tensor]
@@ -67,19 +88,50 @@ def explicit(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) -> Tensor
 
 
 def flash(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) -> Tensor:
-    """FlashAttention-2 with the number of keys on the device: it needs no mask, and padding costs nothing.
+    """FlashAttention-2 with the number of keys on the device: it needs no mask, and padding keys cost nothing.
 
     PyTorch's own attention uses the same operator, but takes no lengths. Half precision on CUDA only.
     """
     if lengths is None:
-        with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
-            return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-    batch, _, frames, _ = q.shape
-    rows = [part.transpose(1, 2).flatten(0, 1) for part in (q, k, v)]
+        return _dense(SDPBackend.FLASH_ATTENTION, q, k, v)
+    frames = q.shape[2]
     out: Tensor = torch.ops.aten._flash_attention_forward(
-        *rows, lengths.starts, lengths.starts, frames, frames, 0.0, False, False, seqused_k=lengths.counts
+        *_rows(q, k, v), lengths.starts, lengths.starts, frames, frames, 0.0, False, False, seqused_k=lengths.counts
     )[0]
-    return out.reshape(batch, frames, -1)
+    return out.reshape(len(q), frames, -1)
+
+
+def flash_sequences(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) -> Tensor:
+    """FlashAttention-2 by sequences: padding queries see the padding keys, so they cost less than in `flash`.
+
+    If another FlashAttention is active in PyTorch (`torch.nn.attention.activate_flash_attention_impl`), it runs here.
+    """
+    if lengths is None:
+        return _dense(SDPBackend.FLASH_ATTENTION, q, k, v)
+    frames, ends = q.shape[2], lengths.sequences
+    out: Tensor = torch.ops.aten._flash_attention_forward(
+        *_rows(q, k, v), ends, ends, frames, frames, 0.0, False, False
+    )[0]
+    return out.reshape(len(q), frames, -1)
+
+
+def cudnn_sequences(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) -> Tensor:
+    """cuDNN's attention by sequences, which recent versions of PyTorch have."""
+    if lengths is None:
+        return _dense(SDPBackend.CUDNN_ATTENTION, q, k, v)
+    frames, ends = q.shape[2], lengths.sequences
+    # By keyword: a version whose operator has other arguments is refused, and not called with wrong ones.
+    out: Tensor = torch.ops.aten._cudnn_attention_forward(
+        *_rows(q, k, v), attn_bias=None, cum_seq_q=ends, cum_seq_k=ends, max_q=frames, max_k=frames,
+        compute_log_sumexp=False, dropout_p=0.0, is_causal=False, return_debug_mask=False,
+    )[0]  # fmt: skip
+    return out.reshape(len(q), frames, -1)
+
+
+def cudnn_mask(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) -> Tensor:
+    """cuDNN's attention, with a mask."""
+    with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
+        return fused(q, k, v, lengths)
 
 
 def efficient(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) -> Tensor:
@@ -94,6 +146,30 @@ def unfused(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) -> Tensor:
         return fused(q, k, v, lengths)
 
 
+def _dense(backend: SDPBackend, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    with sdpa_kernel(backend):
+        return fused(q, k, v, None)
+
+
+def _rows(*parts: Tensor) -> list[Tensor]:
+    """Each of them as the rows of all items, [batch * frames, heads, 64]. Views of a buffer of qkv are not copied."""
+    return [part.transpose(1, 2).flatten(0, 1) for part in parts]
+
+
+def _triton(tile: str) -> Attention:
+    # Imported at the first call: Triton is not installed everywhere, and its import takes a second.
+    def attend(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) -> Tensor:
+        from ishowtts.engines.f5.cuda import fused_attention
+
+        return fused_attention.attend(q, k, v, lengths, fused_attention.TILES[tile])
+
+    return attend
+
+
+TRITON_ATTENTIONS: dict[str, Attention] = {f"triton-{tile}": _triton(tile) for tile in ("64x64", "128x64", "128x128")}
+"""Our own kernel with tiles of so many queries and keys."""
+
 ATTENTIONS: dict[str, Attention] = {
-    "fused": fused, "explicit": explicit, "flash": flash, "efficient": efficient, "math": unfused,
-}  # fmt: skip
+    "fused": fused, "explicit": explicit, "flash": flash, "flash-sequences": flash_sequences,
+    "cudnn-sequences": cudnn_sequences, "cudnn-mask": cudnn_mask, "efficient": efficient, "math": unfused,
+} | TRITON_ATTENTIONS  # fmt: skip

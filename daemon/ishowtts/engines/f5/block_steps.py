@@ -1,7 +1,8 @@
 """The steps of a transformer block: each is a product with what follows it.
 
 A block has four products. `dit` says in which order they run. A step says how one is computed: as a product and single
-kernels after it (`SeparateQkv`, `SeparateResidual`), or as one kernel with an epilogue. `kernels` makes them by name.
+kernels after it (`SeparateQkv`, `SeparateResidual`), or as one kernel with an epilogue (`cuda.fused_products`).
+`kernels` makes them by name.
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ class QuantisedRows:
     values: Tensor
     scales: Tensor
     dtype: torch.dtype
+
+    def restored(self) -> Tensor:
+        """The activations that they stand for, [G, N, D] of `dtype`."""
+        scales = self.scales.view(*self.values.shape[:-1], 1)
+        return (self.values.float() * scales).to(self.dtype)
 
 
 Activations: TypeAlias = Tensor | QuantisedRows
@@ -84,12 +90,14 @@ class SeparateQkv:
 
     Attributes:
         rotated_heads: number of heads whose queries and keys know their positions; `None`: all of them.
+        bias: [3 * H * 64], added with the rotation; `None`: the product has added it.
     """
 
     linear: Linear
     elementwise: Elementwise
     heads: int
     rotated_heads: int | None = None
+    bias: Tensor | None = None
 
     def __call__(self, z: Activations, angles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As the protocol says."""
@@ -100,7 +108,9 @@ class SeparateQkv:
         """Rotate queries and keys, [G, N, 3, H, 64] to three times [G, H, N, 64]. `qkv` may be overwritten."""
         count = self.rotated_heads
         if count is None or count >= self.heads:
-            return self.elementwise.rotate(qkv, angles)
+            return self.elementwise.rotate(qkv, angles, self.bias)
+        if self.bias is not None:
+            qkv = qkv + self.bias.view(3, self.heads, HEAD)
         if count > 0:
             # The kernels rotate all heads of a contiguous tensor, so the heads are copied out and back.
             q, k, _ = self.elementwise.rotate(qkv[:, :, :, :count].contiguous(), angles)
@@ -123,14 +133,19 @@ class SeparateUp:
 
 @dataclass(frozen=True)
 class SeparateResidual:
-    """A product, then gate, residual and norm."""
+    """A product, then gate, residual and norm.
+
+    Attributes:
+        bias: [D], added with the gate; `None`: the product has added it.
+    """
 
     linear: Linear
     elementwise: Elementwise
+    bias: Tensor | None = None
 
     def __call__(self, y: Tensor, x: Tensor, gate: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Activations]:
         """As the protocol says."""
-        return self.elementwise.gate_norm(x, gate, self.linear(y), scale, shift)
+        return self.elementwise.gate_norm(x, gate, self.linear(y), scale, shift, bias=self.bias)
 
 
 def plain(z: Activations) -> Tensor:

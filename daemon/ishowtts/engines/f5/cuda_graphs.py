@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -44,7 +44,6 @@ class _Memory:
         rows, first_conv: both branches, [2 * rows * D].
         y, difference: fp32 [rows * 100].
         keep: bool [2 * rows].
-        counts: int32 [2 * segments].
     """
 
     y: Tensor
@@ -52,7 +51,6 @@ class _Memory:
     rows: Tensor
     first_conv: Tensor
     keep: Tensor
-    counts: Tensor
     angles: Tensor
     at: Modulation
     dt: Tensor
@@ -82,7 +80,7 @@ class GraphRunner:
         self._cfg_strength = cfg_strength
         self._most_rows, self._max_segments = most_rows, max_segments
         self._kinds = kinds
-        self._memory = _allocate(model, most_rows, max_segments)
+        self._memory = _allocate(model, most_rows)
         self._buffers: dict[RunShape, StaticBuffers] = {}
         self._graphs: GraphStore[tuple[RunShape, Guidance]] = GraphStore(
             capturer, lambda key: f"evaluations of {key[0].segments} times {key[0].frames} frames"
@@ -105,8 +103,7 @@ class GraphRunner:
         if lengths is not None:
             frames = [len(drawn) for drawn in noise]
             exact = condition.lengths or Lengths.of((*frames, *frames), shape.frames, buffers.y.device)
-            lengths.keep.copy_(exact.keep)
-            lengths.counts.copy_(exact.counts)
+            lengths.copy_(exact)
         start(buffers.y, noise)
         return shape
 
@@ -164,7 +161,7 @@ class GraphRunner:
         return buffers
 
 
-def _allocate(model: Dit, most_rows: int, max_segments: int) -> _Memory:
+def _allocate(model: Dit, most_rows: int) -> _Memory:
     width, device = len(model.bias), model.bias.device
 
     def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -176,7 +173,6 @@ def _allocate(model: Dit, most_rows: int, max_segments: int) -> _Memory:
         rows=zeros(2 * most_rows * width, dtype=model.dtype),
         first_conv=zeros(2 * most_rows * width, dtype=model.dtype),
         keep=zeros(2 * most_rows, dtype=torch.bool),
-        counts=zeros(2 * max_segments, dtype=torch.int32),
         angles=rotary_angles(most_rows, device),
         at=Modulation(zeros(len(model.blocks), 6, width, dtype=model.dtype), zeros(2, width, dtype=model.dtype)),
         dt=zeros(),
@@ -191,9 +187,11 @@ def _lay_out(memory: _Memory, shape: RunShape) -> StaticBuffers:
         size = branches * frames * (rest[0] if rest else 1)
         return block[:size].view(branches, frames, *rest)
 
-    width = memory.at.final.shape[1]
-    starts = torch.arange(0, (2 * segments + 1) * frames, frames, dtype=torch.int32, device=memory.y.device)
-    lengths = Lengths(None, view(memory.keep, 2 * segments), memory.counts[: 2 * segments], starts)
+    width, device = memory.at.final.shape[1], memory.y.device
+    starts = torch.arange(0, (2 * segments + 1) * frames, frames, dtype=torch.int32, device=device)
+    # Each shape has its own counts: those of a longer one would let attention read beyond its inputs in a capture.
+    counts = torch.full((2 * segments,), frames, dtype=torch.int32, device=device)
+    lengths = Lengths.on_device(None, view(memory.keep, 2 * segments), counts, starts)
     condition = Condition(
         view(memory.rows, 2 * segments, width),
         view(memory.first_conv, 2 * segments, width),
@@ -209,6 +207,16 @@ def make_capturer(device: torch.device) -> StepCapture | None:
     return CudaCapture() if device.type == "cuda" else None
 
 
+@cache
+def capture_stream() -> torch.cuda.Stream:
+    """The stream of every capture of this process.
+
+    cuBLAS keeps a workspace for each stream that it ran on and never frees it: 32 MiB on a Hopper, 8 MiB on others.
+    """
+    stream: torch.cuda.Stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    return stream
+
+
 class CudaCapture:
     """Captures on one stream into one pool of memory. One thread makes, uses and drops it: graphs are bound to it.
 
@@ -218,7 +226,7 @@ class CudaCapture:
 
     def __init__(self) -> None:
         self._pool = torch.cuda.graph_pool_handle()
-        self._stream: torch.cuda.Stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self._stream = capture_stream()
 
     def capture(self, run: Callable[[], None]) -> Callable[[], None]:
         """Return a function that replays `run` on the current stream.

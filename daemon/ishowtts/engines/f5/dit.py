@@ -38,7 +38,8 @@ class Dit:
     """The weights of the transformer.
 
     Attributes:
-        from_mel, from_voice, from_text: the input projection [D, 100 | 100 | text_dim], split by its inputs.
+        from_mel, from_voice, from_text: the input projection [D, 100 | 100 | text_dim], split by its inputs. `from_mel`
+            may have more columns of zeros.
         bias: the bias of the input projection.
         convs: the kernel and the bias of both positional convolutions.
         blocks: the transformer blocks.
@@ -129,7 +130,7 @@ def velocity(dit: Dit, y: Tensor, condition: Condition, at: Modulation) -> Tenso
     blocks = [modulation.unbind() for modulation in at.blocks.unbind()]
     # The norm after each block: that of the next block, and after the last block the final one.
     following = [(scale_, shift_) for shift_, scale_, *_ in blocks[1:]] + [(scale, shift)]
-    x = _embed(dit, y.to(dit.dtype), condition)
+    x = _embed(dit, y, condition)
     z: Activations = between.norm(x, blocks[0][1], blocks[0][0])
     for block, (_, _, gate, shift_ff, scale_ff, gate_ff), norm in zip(dit.blocks, blocks, following, strict=True):
         q, k, v = block.qkv(z, condition.angles)
@@ -152,12 +153,21 @@ def _angles(frames: int, device: torch.device) -> Tensor:
 
 
 def _embed(dit: Dit, y: Tensor, condition: Condition) -> Tensor:
-    """The input projection, plus the positional convolutions of it: [B, N, 100] to [G, N, D].
+    """The input projection, plus the positional convolutions of it: fp32 [B, N, 100] to [G, N, D].
 
     A convolution is linear: both branches share that of the noisy mel, and that of the condition was done once.
     """
-    noisy = F.linear(y, dit.from_mel)
+    noisy = F.linear(_widened(y, dit.from_mel.shape[1], dit.dtype), dit.from_mel)
     keep = None if condition.lengths is None else condition.lengths.keep
     first, (second, bias) = dit.convs[0][0], dit.convs[1]
     x = dit.elementwise.activate_first_conv(first(noisy), condition.first_conv, keep)
     return dit.elementwise.activate_second_conv(second(x, bias), noisy, condition.rows)
+
+
+def _widened(y: Tensor, columns: int, dtype: torch.dtype) -> Tensor:
+    """`y` in another type, with columns of zeros after its own: [B, N, 100] to [B, N, columns]."""
+    if columns == y.shape[2]:
+        return y.to(dtype)
+    wide = y.new_zeros(*y.shape[:2], columns, dtype=dtype)
+    wide[..., : y.shape[2]] = y
+    return wide

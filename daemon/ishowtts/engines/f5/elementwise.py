@@ -22,15 +22,22 @@ class Elementwise(Protocol):
     def norm(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         """Layer norm of [G, N, D] with AdaLN's scale and shift, [D] each, as its affine part."""
 
-    def gate_norm(self, x: Tensor, gate: Tensor, y: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
-        """`x + gate * y`, [G, N, D], and the `norm` of that. `x` may be overwritten with the first result."""
+    def gate_norm(
+        self, x: Tensor, gate: Tensor, y: Tensor, scale: Tensor, shift: Tensor, *, bias: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """`x + gate * (y + bias)`, [G, N, D], and the `norm` of that. `x` may be overwritten with the first result.
 
-    def rotate(self, qkv: Tensor, angles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        Args:
+            bias: the bias [D] of the product that made `y`, if it was not added yet.
+        """
+
+    def rotate(self, qkv: Tensor, angles: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Rotate queries and keys by the angles of their positions (RoFormer, neighbours are pairs).
 
         Args:
             qkv: contiguous [G, N, 3, H, 64]. It may be overwritten.
             angles: cosines and sines, fp32 [N, 32, 2].
+            bias: the bias [3 * H * 64] of the product that made `qkv`, if it was not added yet.
 
         Returns:
             Queries, keys and values, [G, H, N, 64] each, as views whose last dimension is contiguous.
@@ -77,13 +84,17 @@ class EagerElementwise:
         """As the protocol says."""
         return F.layer_norm(x, x.shape[-1:], scale, shift, EPS)
 
-    def gate_norm(self, x: Tensor, gate: Tensor, y: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+    def gate_norm(
+        self, x: Tensor, gate: Tensor, y: Tensor, scale: Tensor, shift: Tensor, *, bias: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """As the protocol says."""
+        y = y if bias is None else y + bias
         x = torch.addcmul(x, gate, y)
         return x, self.norm(x, scale, shift)
 
-    def rotate(self, qkv: Tensor, angles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def rotate(self, qkv: Tensor, angles: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """As the protocol says. fp32 is rotated in place."""
+        qkv = qkv if bias is None else qkv + bias.view(qkv.shape[2:])
         qk = qkv[:, :, :2]
         pairs = torch.view_as_complex(qk.float().view(*qk.shape[:-1], -1, 2))
         rotated = torch.view_as_real(pairs.mul_(torch.view_as_complex(angles)[:, None, None, :])).flatten(-2)

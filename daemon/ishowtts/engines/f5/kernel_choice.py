@@ -19,7 +19,8 @@ import torch
 from ishowtts.engines.f5 import throughput
 from ishowtts.engines.f5.attention import ATTENTIONS
 from ishowtts.engines.f5.cuda import kernel_timing
-from ishowtts.engines.f5.cuda.kernel_candidates import BlockWeights, KernelCandidates
+from ishowtts.engines.f5.cuda.kernel_candidates import BlockWeights, EightBits, KernelCandidates
+from ishowtts.engines.f5.elementwise import Elementwise
 from ishowtts.engines.f5.kernels import CONVS, ELEMENTWISE, LINEARS, PLAIN, KernelChoice
 from ishowtts.f5_switches import Switches
 
@@ -43,8 +44,12 @@ def choose_kernels(weights: BlockWeights, switches: Switches) -> KernelChoice:
         switches: with every `None` decided.
     """
     if weights.conv.device.type == "cuda":
-        linear = "fp8" if switches.fp8 else "int8-cuda" if switches.int8 else None
-        choice = choose_on_cuda(weights, linear=linear, fused=switches.fused_kernels)
+        choice = choose_on_cuda(
+            weights,
+            eight_bits="fp8" if switches.fp8 else "int8" if switches.int8 else None,
+            fused=switches.fused_kernels,
+            merge_qkv=switches.folds,
+        )
     else:
         if switches.fp8:
             log.warning("this machine has no fp8 products, which need CUDA; they stay in %s", weights.conv.dtype)
@@ -101,33 +106,33 @@ def _fastest_on_cpu(candidates: dict[str, Callable[[], object]]) -> str:
     return min(best_s, key=lambda name: best_s[name])
 
 
-def choose_on_cuda(weights: BlockWeights, *, linear: str | None, fused: bool) -> KernelChoice:
+def choose_on_cuda(
+    weights: BlockWeights, *, eight_bits: EightBits | None, fused: bool, merge_qkv: bool = True
+) -> KernelChoice:
     """Choose the fastest of the kernels that compute correctly on this GPU.
 
     Args:
-        linear: the kernel of the products, even if it is not the fastest; `None`: the fastest.
+        eight_bits: the number format of the products, even if it is not the fastest; `None`: that of the weights.
         fused: whether our own Triton kernels may be chosen.
+        merge_qkv: whether queries, keys and values are one product.
     """
+    throughput.raise_clocks(weights.conv.device.type)
     fused = fused and _triton_works(weights.conv.device)
-    candidates = KernelCandidates(weights, fused=fused)
+    candidates = KernelCandidates(weights, fused=fused, merge_qkv=merge_qkv)
     attention = kernel_timing.fastest(candidates.attention())
     if attention == "math":
         log.warning("this GPU has no fused attention for %s: synthesis will be slow", weights.conv.dtype)
     elementwise = kernel_timing.fastest(candidates.elementwise()) if fused else "eager"
-    if linear is None:
-        steps = ELEMENTWISE[elementwise]()
+    conv = kernel_timing.fastest(candidates.conv())
+    # The products are the last, because they take the most time to compile.
+    steps = ELEMENTWISE[elementwise]()
+    if eight_bits is None:
         products = {name: kernel_timing.fastest(group) for name, group in candidates.products(steps)}
     else:
-        products = dict.fromkeys(PLAIN.products, _checked(linear, candidates))
-    choice = KernelChoice(
-        **products,
-        conv=kernel_timing.fastest(candidates.conv()),
-        attention=attention,
-        elementwise=elementwise,
-    )
+        products = _eight_bits(eight_bits, candidates, steps)
     del candidates
-    torch.cuda.empty_cache()  # the streams and graphs of the measurement hold memory that nothing else can use
-    return choice
+    torch.cuda.empty_cache()  # the graphs of the measurement hold memory that nothing else can use
+    return KernelChoice(**products, conv=conv, attention=attention, elementwise=elementwise)
 
 
 def _triton_works(device: torch.device) -> bool:
@@ -140,12 +145,35 @@ def _triton_works(device: torch.device) -> bool:
     return fault is None
 
 
-def _checked(linear: str, candidates: KernelCandidates) -> str:
-    """The kernel if this GPU has it, else `plain`. The log tells how exact it is."""
-    group = candidates.up(linear)
-    found, exact = kernel_timing.result(linear, group.runs[linear]), group.runs["plain"]()
-    if found is None:
-        log.warning("this GPU has no %s products; they stay in %s", linear, group.dtype)
-        return "plain"
-    log.info("%s products are %.1e from exact ones", linear, kernel_timing.relative_error(found, exact))
-    return linear
+def _eight_bits(number: EightBits, candidates: KernelCandidates, steps: Elementwise) -> dict[str, str]:
+    """The fastest products of eight bits, by the names in `KernelChoice`; exact ones if this GPU has none.
+
+    The log has how far they are from exact ones, and says so if exact ones are faster.
+    """
+    chosen: dict[str, str] = {}
+    errors: dict[str, float] = {}
+    exact_s = eight_bits_s = 0.0
+    for product, group in candidates.products(steps, number):
+        timings = kernel_timing.measure(group)
+        exact = {name: timing for name, timing in timings.items() if name not in group.tolerances}
+        rounded = {name: timing for name, timing in timings.items() if name in group.tolerances}
+        plain = kernel_timing.best(exact) or group.otherwise
+        chosen[product] = kernel_timing.best(rounded) or plain
+        if rounded and exact:
+            errors[product] = rounded[chosen[product]].error
+            eight_bits_s += rounded[chosen[product]].run_s
+            exact_s += exact[plain].run_s
+    dtype = str(candidates.dtype).removeprefix("torch.")
+    if len(errors) < len(chosen):
+        lacking = ", ".join(product for product in chosen if product not in errors)
+        log.warning("this GPU has no %s products for %s; they stay in %s", number, lacking, dtype)
+    if errors:
+        told = ", ".join(f"{product} {error:.1e}" for product, error in errors.items())
+        log.info("%s products differ from exact ones by: %s", number, told)
+    if eight_bits_s > exact_s:
+        log.warning(
+            "the products of a block take %.0f us in %s on this GPU but %.0f us in %s, which is faster and more exact: "
+            "set engine.f5.precision to auto",
+            1e6 * eight_bits_s, number, 1e6 * exact_s, dtype,
+        )  # fmt: skip
+    return chosen

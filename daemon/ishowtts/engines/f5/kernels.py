@@ -1,8 +1,8 @@
 """The kernels of products, convolutions and elementwise steps, by their names.
 
 `dit` says what is computed, and a kernel says how. `kernel_choice` chooses one of each for this machine, and `assembly`
-lays out the weights for them. `attention` has the attention kernels. Packed and int8 linears are oneDNN's, through the
-operators that torch's own compiler emits for CPUs.
+lays out the weights for them. `block_kernels` makes the steps of a block from them, and `attention` has the attention
+kernels. Packed and int8 linears are oneDNN's, through the operators that torch's own compiler emits for CPUs.
 """
 
 from __future__ import annotations
@@ -10,22 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ishowtts.engines.f5.block_steps import (
-    Linear,
-    QkvStep,
-    ResidualStep,
-    SeparateQkv,
-    SeparateResidual,
-    SeparateUp,
-    UpStep,
-)
+from ishowtts.engines.f5.block_steps import Linear
+from ishowtts.engines.f5.cuda.tiles import CONV_TILES, NORM_VARIANTS, Tile
 from ishowtts.engines.f5.elementwise import EagerElementwise, Elementwise
 
 _CONV_GROUPS = 16
@@ -161,7 +154,7 @@ class KernelChoice:
     """Names of kernels: of the four products of a block, and from `CONVS`, `ATTENTIONS` and `ELEMENTWISE`.
 
     Attributes:
-        qkv, out, up, down: from `LINEARS`, or a step of its own for this product.
+        qkv, out, up, down: from `LINEARS`, or another name that `block_kernels` knows.
     """
 
     qkv: str = "plain"
@@ -216,38 +209,28 @@ def _fp8(weight: Tensor, bias: Tensor, gelu: bool = False) -> Linear:
     return Fp8Linear(weight, bias, gelu)
 
 
-def _triton_conv(weight: Tensor) -> Conv:
+def _triton_conv(weight: Tensor, tile: Tile) -> Conv:
     from ishowtts.engines.f5.cuda.convolution import TritonConv
 
-    return TritonConv(weight)
+    return TritonConv(weight, tile)
 
 
-def _triton_elementwise() -> Elementwise:
+def _triton_elementwise(warps: int | None = None, rows: int = 1) -> Elementwise:
     from ishowtts.engines.f5.cuda.fused_elementwise import TritonElementwise
 
-    return TritonElementwise()
+    return TritonElementwise(warps, rows)
 
 
 LINEARS: dict[str, Callable[..., Linear]] = {
     "plain": PlainLinear, "packed": PackedLinear, "int8": Int8Linear,
     "cublasLt": _cublas_lt, "int8-cuda": _int8_cuda, "fp8": _fp8,
 }  # fmt: skip
-CONVS: dict[str, Callable[[Tensor], Conv]] = {"plain": PlainConv, "packed": PackedConv, "triton": _triton_conv}
-ELEMENTWISE: dict[str, Callable[[], Elementwise]] = {"eager": EagerElementwise, "triton": _triton_elementwise}
-
-
-def make_qkv(
-    name: str, weight: Tensor, bias: Tensor, elementwise: Elementwise, *, heads: int, rotated_heads: int | None
-) -> QkvStep:
-    """The step of queries, keys and values: weight [3 * H * 64, D]."""
-    return SeparateQkv(LINEARS[name](weight, bias), elementwise, heads, rotated_heads)
-
-
-def make_up(name: str, weight: Tensor, bias: Tensor) -> UpStep:
-    """The step of the first feed-forward product: weight [F, D]."""
-    return SeparateUp(LINEARS[name](weight, bias, gelu=True))
-
-
-def make_residual(name: str, weight: Tensor, bias: Tensor, elementwise: Elementwise) -> ResidualStep:
-    """The step of a product that is added to the residual stream: weight [D, inputs]."""
-    return SeparateResidual(LINEARS[name](weight, bias), elementwise)
+CONVS: dict[str, Callable[[Tensor], Conv]] = {
+    "plain": PlainConv, "packed": PackedConv,
+    **{f"triton-{tile.name}": partial(_triton_conv, tile=tile) for tile in CONV_TILES},
+}  # fmt: skip
+ELEMENTWISE: dict[str, Callable[[], Elementwise]] = {
+    "eager": EagerElementwise,
+    "triton": _triton_elementwise,
+    **{f"triton-{name}": partial(_triton_elementwise, **norms) for name, norms in NORM_VARIANTS.items()},
+}

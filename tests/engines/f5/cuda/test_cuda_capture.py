@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import torch
 
-from ishowtts.engines.f5.cuda_graphs import CudaCapture
+from ishowtts.engines.f5.cuda_graphs import CudaCapture, capture_stream
 
 pytestmark = pytest.mark.f5
 
@@ -50,6 +50,14 @@ class Stream:
         """In order."""
 
 
+@pytest.fixture(autouse=True)
+def _another_stream() -> Iterator[None]:
+    """The stream of this process must not stay a fake."""
+    capture_stream.cache_clear()
+    yield
+    capture_stream.cache_clear()
+
+
 @pytest.fixture
 def allocator(monkeypatch: pytest.MonkeyPatch) -> Allocator:
     made, stream = Allocator(), Stream()
@@ -80,7 +88,7 @@ def allocator(monkeypatch: pytest.MonkeyPatch) -> Allocator:
                 made.release(0, self.pool)
 
     stand_in: dict[str, Callable[..., Any]] = {
-        "CUDAGraph": Graph, "Stream": lambda: stream, "current_stream": lambda: stream,
+        "CUDAGraph": Graph, "Stream": Stream, "current_stream": lambda: stream,
         "stream": lambda _: contextlib.nullcontext(), "synchronize": lambda: None,
         "graph_pool_handle": made.handle, "current_device": lambda: 0,
     }  # fmt: skip
@@ -133,3 +141,18 @@ def test_no_garbage_is_collected_during_a_capture(allocator: Allocator) -> None:
     CudaCapture().capture(lambda: collecting.append(gc.isenabled()))
     assert collecting == [True, False]
     assert gc.isenabled()
+
+
+def test_all_captures_share_one_stream(allocator: Allocator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """cuBLAS keeps a workspace for each stream, and what is captured on one of them cannot be freed."""
+    used: list[Any] = []
+
+    def use(stream: Any) -> Any:
+        used.append(stream)
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(torch.cuda, "stream", use)
+    for _ in range(3):
+        CudaCapture().capture(lambda: None)
+    assert len(used) == 3
+    assert len(set(map(id, used))) == 1

@@ -13,6 +13,7 @@ from ishowtts.engines.f5.elementwise import EagerElementwise
 pytest.importorskip("triton")
 
 from ishowtts.engines.f5.cuda.fused_elementwise import TritonElementwise
+from ishowtts.engines.f5.cuda.tiles import NORM_VARIANTS
 
 pytestmark = pytest.mark.f5
 
@@ -49,6 +50,15 @@ def test_norm(random: Make, lines: int, frames: int, width: int) -> None:
     assert near(FUSED.norm(x, scale, shift), EAGER.norm(x, scale, shift))
 
 
+@pytest.mark.parametrize("sizes", NORM_VARIANTS.values(), ids=NORM_VARIANTS)
+def test_norms_of_other_sizes(random: Make, sizes: dict[str, int]) -> None:
+    fused, x, y = TritonElementwise(**sizes), random(1, 7, 384), random(1, 7, 384)
+    gate, scale, shift = random(3, 384)
+    assert near(fused.norm(x, scale, shift), EAGER.norm(x, scale, shift))
+    wanted = EAGER.gate_norm(x, gate, y, scale, shift)
+    assert all(near(*pair) for pair in zip(fused.gate_norm(x, gate, y, scale, shift), wanted, strict=True))
+
+
 def test_the_norm_of_values_far_from_zero_is_precise(device: torch.device) -> None:
     x, one = torch.randn(1, 3, 1024).to(device) + 1000, torch.ones(1024, device=device)
     wanted = EAGER.norm(x.double(), one.double(), one.double()).float()
@@ -56,22 +66,34 @@ def test_the_norm_of_values_far_from_zero_is_precise(device: torch.device) -> No
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_gate_and_norm(random: Make, width: int) -> None:
+@pytest.mark.parametrize("late_bias", [False, True])
+def test_gate_and_norm(random: Make, width: int, late_bias: bool) -> None:
     x, y = random(2, 5, width), random(2, 5, width)
     gate, scale, shift = random(6, width)[2:5]
-    wanted = EAGER.gate_norm(x, gate, y, scale, shift)
-    found = FUSED.gate_norm(x, gate, y, scale, shift)
+    bias = random(width) if late_bias else None
+    wanted = EAGER.gate_norm(x, gate, y, scale, shift, bias=bias)
+    found = FUSED.gate_norm(x, gate, y, scale, shift, bias=bias)
     assert found[0] is x
     assert all(near(*pair) for pair in zip(found, wanted, strict=True))
 
 
-@pytest.mark.parametrize("heads", [1, 2, 6, 16])
-def test_rotate(random: Make, heads: int) -> None:
+def test_the_eager_steps_add_the_bias_first(random: Make) -> None:
+    x, y, (gate, scale, shift, bias) = random(2, 5, 128), random(2, 5, 128), random(4, 128)
+    found = EAGER.gate_norm(x, gate, y, scale, shift, bias=bias)
+    assert all(map(torch.equal, found, EAGER.gate_norm(x, gate, y + bias, scale, shift)))
+    qkv, bias, angles = random(2, 5, 3, 2, 64), random(384), torch.rand(5, 32, 2).to(x.device)
+    wanted = EAGER.rotate((qkv.flatten(2) + bias).view(qkv.shape), angles)
+    assert all(map(torch.equal, EAGER.rotate(qkv, angles, bias), wanted))
+
+
+@pytest.mark.parametrize(("heads", "late_bias"), [(1, False), (2, True), (6, True), (6, False), (16, False)])
+def test_rotate(random: Make, heads: int, late_bias: bool) -> None:
     qkv = random(3, 5, 3, heads, 64)
+    bias = random(3 * heads * 64) if late_bias else None
     turns = torch.rand(5, 32) * 6
     angles = torch.stack([turns.cos(), turns.sin()], -1).to(qkv.device)
-    wanted = EAGER.rotate(qkv.clone(), angles)
-    found = FUSED.rotate(qkv, angles)
+    wanted = EAGER.rotate(qkv.clone(), angles, bias)
+    found = FUSED.rotate(qkv, angles, bias)
     assert all(near(*pair) for pair in zip(found, wanted, strict=True))
     assert all(tensor.stride(-1) == 1 for tensor in found)
 

@@ -1,4 +1,4 @@
-"""Eight-bit products are close to exact ones, row by row, and NaN stays NaN."""
+"""Products on a GPU are as exact as plain ones; in eight bits they are close, row by row, and NaN stays NaN."""
 
 from __future__ import annotations
 
@@ -16,9 +16,22 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import ishowtts.engines.f5.cuda as package
-from ishowtts.engines.f5.cuda import eager_rows, products
-from ishowtts.engines.f5.cuda.products import Fp8Linear, GeluLinear, Int8CudaLinear
-from ishowtts.engines.f5.kernels import Linear, PlainLinear
+from ishowtts.engines.f5.block_kernels import FUSED, FUSED_INT8
+from ishowtts.engines.f5.block_steps import Linear
+from ishowtts.engines.f5.cuda import eager_rows, kernel_candidates, products
+from ishowtts.engines.f5.cuda.kernel_candidates import BlockWeights, EightBits, KernelCandidates
+from ishowtts.engines.f5.cuda.kernel_timing import relative_error
+from ishowtts.engines.f5.cuda.products import (
+    Fp8Linear,
+    GeluLinear,
+    Int8CudaLinear,
+    MmGeluLinear,
+    MmLinear,
+    SplitLinear,
+)
+from ishowtts.engines.f5.cuda.tiles import INT8_TILES, TILES
+from ishowtts.engines.f5.kernels import ELEMENTWISE, PLAIN, KernelChoice, PlainLinear
+from support.random_dit import flow
 
 pytestmark = [
     pytest.mark.f5,
@@ -155,6 +168,76 @@ def test_gelu_in_the_epilogue_in_half_precision(frames: int) -> None:
         given = weight.to(dtype), bias.to(dtype), True
         errors = [(make(*given)(x.to(dtype)).double() - exact).norm() for make in (GeluLinear, PlainLinear)]
         assert errors[0] < 1.2 * errors[1]
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("kind", ["mm", "split", "mm with gelu"])
+def test_products_by_cublas_equal_plain_ones(place: torch.device, kind: str, dtype: torch.dtype) -> None:
+    weight, bias, x = (torch.randn(*shape).to(place, dtype) for shape in ((96, 64), (96,), (2, 5, 64)))
+    if kind == "mm with gelu":
+        found, exact = MmGeluLinear(weight, bias)(x), PlainLinear(weight.float(), bias.float(), True)(x.float())
+    else:
+        found = MmLinear(weight)(x) if kind == "mm" else SplitLinear(weight, 3)(x)
+        exact = F.linear(x.float(), weight.float())
+    assert (found.shape, found.dtype) == ((2, 5, 96), dtype)
+    assert found.is_contiguous()
+    tolerance = {torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 1e-2}[dtype]
+    assert (found.float() - exact).norm() / exact.norm() < tolerance
+
+
+@pytest.fixture
+def quick_quantising(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interpreter would spend most of its time on the rows of weights, which another test quantises."""
+    if INTERPRETED:
+        fused = importlib.import_module("ishowtts.engines.f5.cuda.fused_rows")
+        monkeypatch.setattr(fused, "quantise_rows", eager_rows.quantise_rows)
+
+
+@pytest.mark.usefixtures("quick_quantising")
+@pytest.mark.parametrize(
+    ("eight_bits", "heads_rotated"), [(None, None), (None, 1), ("int8", None)], ids=["half", "first head", "int8"]
+)
+def test_every_candidate_for_a_product_is_right(
+    device: torch.device, monkeypatch: pytest.MonkeyPatch, eight_bits: EightBits | None, heads_rotated: int | None
+) -> None:
+    pytest.importorskip("triton")
+    monkeypatch.setattr(kernel_candidates, "_FRAMES", 3)
+    width, heads, half = 256, 4, torch.float16  # a multiple of every tile
+
+    def pair(outputs: int, inputs: int) -> tuple[Tensor, Tensor]:
+        return (torch.randn(outputs, inputs) * inputs**-0.5).to(device, half), torch.randn(outputs).to(device, half)
+
+    weights = BlockWeights(
+        qkv=pair(3 * width, width), out=pair(width, width), up=pair(2 * width, width), down=pair(width, 2 * width),
+        conv=torch.randn(width, width // 16, 31).to(device, half), heads=heads, rotated_heads=heads_rotated,
+    )  # fmt: skip
+    candidates = KernelCandidates(weights, fused=True)
+    for product, group in candidates.products(ELEMENTWISE["triton"](), eight_bits):
+        assert any(name.startswith(FUSED_INT8 if eight_bits else FUSED) for name in group.runs)
+        exact = group.runs["plain"]()
+        for name, run in group.runs.items():
+            if name == "cublasLt" and device.type == "cpu":
+                continue  # its GELU is another one there
+            error = relative_error(run(), exact)
+            assert error <= group.tolerances.get(name, 4e-3), (product, name)
+            assert name == "plain" or name not in group.tolerances or error > 1e-3
+
+
+@pytest.mark.usefixtures("quick_quantising")
+@pytest.mark.parametrize(
+    ("names", "tolerance"),
+    [((FUSED + TILES[0].name,) * 4, 2e-3), ((FUSED_INT8 + INT8_TILES[0].name,) * 4, 1e-2),
+     (("plain", FUSED_INT8 + INT8_TILES[0].name, "mm", FUSED + TILES[1].name), 1e-2)],
+    ids=["half", "int8", "mixed"],
+)  # fmt: skip
+def test_the_whole_transformer_runs_with_our_own_products(
+    device: torch.device, names: tuple[str, str, str, str], tolerance: float
+) -> None:
+    pytest.importorskip("triton")
+    exact = flow(PLAIN, torch.float32)
+    found = flow(KernelChoice(*names), torch.float16, device=device).float()
+    error = (found - exact).norm() / exact.norm()
+    assert 1e-5 < error < tolerance
 
 
 @pytest.mark.skipif(INTERPRETED, reason="this is not a Triton kernel")

@@ -1,6 +1,7 @@
 """Tests the kernels without a GPU: they compile, and their results under the interpreter are correct.
 
-Both run in child processes: Triton decides at its import whether it interprets or compiles.
+Both run in child processes: Triton decides at its import whether it interprets or compiles. Kernels are compiled for
+three GPUs, in one size each. With `ISHOWTTS_ALL_GPUS=1` in the environment it is all GPUs and all sizes.
 """
 
 from __future__ import annotations
@@ -18,22 +19,32 @@ import pytest
 
 pytest.importorskip("triton")
 
+HERE = Path(__file__).parent
+ALL = os.environ.get("ISHOWTTS_ALL_GPUS") == "1"
+ORIN, THOR = 87, 110
+ARCHITECTURES = (80, ORIN, 89, 90, 100, THOR, 120) if ALL else (ORIN, 90, THOR)
+HAS_E4M3 = 89
+
+KERNELS = {"_norm": 1, "_gate_norm": 2, "_rotate": 2, "_activate_first_conv": 1, "_activate_second_conv": 1,
+           "_advance": 1, "_convolve": 1, "_quantise": 1, "_norm_quantised": 1, "_finish": 1,
+           "multiply": 6} | ({"_norm": 4, "_gate_norm": 5, "_convolve": 3, "multiply": 21} if ALL else {})  # fmt: skip
+"""Numbers of variants. Those of a product are rotation, GELU and gate, each in fp16 and in s8."""
+
+WIDE_LOADS = {"_norm": 3, "_gate_norm": 5, "_rotate": 3, "_activate_first_conv": 2, "_activate_second_conv": 3,
+              "_advance": 2, "_convolve": 4, "_quantise": 2, "_norm_quantised": 3, "_finish": 5,
+              "multiply": 16}  # fmt: skip
+"""Loads of 16 bytes: a row of 1024 has narrower loads only for scalars and masks."""
+
+ON_TENSOR_CORES = {"_convolve", "multiply"}
+
+LONGEST_S = 1200 if ALL else 240
+
 pytestmark = [
     pytest.mark.f5,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(LONGEST_S + 60),
     pytest.mark.xdist_group("kernels-without-gpu"),
     pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="this is the interpreted run"),
 ]
-
-HERE = Path(__file__).parent
-ORIN, HOPPER, THOR = 87, 90, 101
-"""Thor is 11.0 in CUDA 13 and 10.1 in CUDA 12, whose assembler this Triton brings."""
-
-WIDE_LOADS = {"_norm": 3, "_gate_norm": 5, "_rotate": 3, "_activate_first_conv": 2, "_activate_second_conv": 3,
-              "_advance": 2, "_convolve": 4, "_quantise": 2, "_finish": 5}  # fmt: skip
-"""Loads of 16 bytes: a row of 1024 has narrower loads only for scalars and masks."""
-
-LONGEST_S = 240
 
 
 def child(command: list[str | Path], **environment: str) -> subprocess.Popen[str]:
@@ -54,10 +65,10 @@ def children(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, sub
     pytest_options = ["-q", "-x", "-p", "no:cacheprovider", "--confcutdir", HERE]
     for name in ("test_caches.py", "test_cuda_capture.py"):  # these have no kernels, and run in this process anyway
         pytest_options += ["--ignore", HERE / name]
-    architectures = [str(architecture) for architecture in (ORIN, HOPPER, THOR)]
+    options = [*(["--all-sizes"] if ALL else []), *map(str, ARCHITECTURES)]
     made = {
         "interpreted": child(["-m", "pytest", *pytest_options, HERE], TRITON_INTERPRET="1", CUDA_VISIBLE_DEVICES=""),
-        "compiled": child([HERE / "compile_ahead.py", *architectures], TRITON_CACHE_DIR=cache),
+        "compiled": child([HERE / "compile_ahead.py", *options], TRITON_CACHE_DIR=cache),
     }
     yield made
     for process in made.values():
@@ -78,30 +89,52 @@ def test_every_kernel_computes_the_same_as_plain_torch(children: dict[str, subpr
     assert children["interpreted"].returncode == 0, out + err
 
 
-def test_one_binary_serves_all_numbers_of_lines_and_frames(compiled: dict[str, list[dict[str, Any]]]) -> None:
+def test_one_binary_of_a_variant_serves_all_numbers_of_lines_and_frames(
+    compiled: dict[str, list[dict[str, Any]]],
+) -> None:
+    variants = Counter((kernel["kernel"], kernel["variant"], kernel["architecture"]) for kernel in compiled["half"])
+    assert set(variants.values()) == {1}
     counts = Counter((kernel["kernel"], kernel["architecture"]) for kernel in compiled["half"])
-    assert {architecture for _, architecture in counts} == {ORIN, HOPPER, THOR}
-    # Rows are quantised to s8 everywhere, and to e4m3 on GPUs that have it.
-    assert counts.pop(("_quantise", ORIN)) == 1
-    assert {counts.pop(("_quantise", HOPPER)), counts.pop(("_quantise", THOR))} == {2}
-    assert set(counts.values()) == {1}
-    assert len(counts) == 3 * 8
+    architectures = {architecture for _, architecture in counts}
+    assert len(architectures) == len(ARCHITECTURES)
+    for architecture in architectures:
+        found = {name: count for (name, compiled_for), count in counts.items() if compiled_for == architecture}
+        # Rows are quantised to s8 everywhere, and to e4m3 on GPUs that have it.
+        assert found == KERNELS | {"_quantise": 2 if architecture >= HAS_E4M3 else 1}
 
 
-def test_no_kernel_spills_or_needs_more_shared_memory_than_the_smallest_gpu_has(
+def test_no_kernel_spills_or_needs_more_shared_memory_than_the_gpu_has(
     compiled: dict[str, list[dict[str, Any]]],
 ) -> None:
     for kernel in compiled["half"] + compiled["single"]:
         assert kernel["spilled_bytes"] == 0, kernel
-        assert kernel["shared_bytes"] <= 99 * 1024, kernel
+        assert kernel["shared_bytes"] <= kernel["shared_bytes_of_gpu"], kernel
         # With more, not even half of the 1536 threads of an Orin core fit into its 65536 registers.
-        assert kernel["registers"] <= 85 or kernel["kernel"] == "_convolve", kernel
+        if kernel["kernel"] not in ON_TENSOR_CORES and "1-warp" not in kernel["variant"]:
+            assert kernel["registers"] <= 85, kernel
 
 
-def test_half_precision_is_loaded_16_bytes_at_a_time_and_convolved_on_tensor_cores(
+def test_half_precision_is_loaded_16_bytes_at_a_time_and_multiplied_on_tensor_cores(
     compiled: dict[str, list[dict[str, Any]]],
 ) -> None:
     for kernel in compiled["half"]:
         assert kernel["wide_loads"] >= WIDE_LOADS[kernel["kernel"]], kernel
-        assert kernel["tensor_cores"] == (kernel["kernel"] == "_convolve"), kernel
-    assert all(kernel["shared_bytes"] == 0 for kernel in compiled["half"] if kernel["kernel"] == "_rotate")
+        assert kernel["tensor_cores"] == (kernel["kernel"] in ON_TENSOR_CORES), kernel
+    # Neither pairs nor sums over a row of one warp need an exchange between warps.
+    for kernel in compiled["half"]:
+        assert kernel["shared_bytes"] == 0 or not kernel["variant"].startswith(("rotate", "norms-1-warp")), kernel
+
+
+def test_attention_is_on_tensor_cores_without_spills_and_has_one_binary_of_each_tile(
+    compiled: dict[str, list[dict[str, Any]]],
+) -> None:
+    counts = Counter((kernel["architecture"], kernel["tile"]) for kernel in compiled["attention"])
+    assert {tile for _, tile in counts} == {"64x64", "128x64", "128x128"}
+    assert len(counts) == 3 * len(ARCHITECTURES)
+    assert set(counts.values()) == {1}
+    for kernel in compiled["attention"]:
+        assert kernel["tensor_cores"], kernel
+        assert kernel["spilled_bytes"] == 0, kernel
+        assert kernel["shared_bytes"] <= 99 * 1024, kernel
+        # Each thread has a quarter or an eighth of 64 rows of 64 values to load at least, 8 at a time.
+        assert kernel["wide_loads"] >= 12, kernel

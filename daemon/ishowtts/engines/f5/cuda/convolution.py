@@ -5,31 +5,40 @@ Channels stay last, so nothing is transposed. The import raises ImportError if T
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from ishowtts.engines.f5.cuda.tiles import CONV_TILES, Tile
+
 _GROUPS = 16
 _SMALLEST_TILE = 16
-_LARGEST_TILE = 64
+
+_SINGLE = Tile(32, 64, 32, warps=4, stages=2)
+"""For fp32, which has no tensor cores here: the tile is small and stays in registers."""
 
 
 class TritonConv:
-    """`kernels.Conv` on tensor cores in fp16 and bf16, exact in fp32."""
+    """`kernels.Conv` on tensor cores in fp16 and bf16, exact in fp32.
 
-    def __init__(self, weight: Tensor) -> None:
-        """Lay out [D, D / 16, taps] as [groups, taps, inputs, outputs], padded with zeros. `taps` is odd."""
+    Args:
+        weight: [D, D / 16, taps]; `taps` is odd.
+        tile: how fp16 and bf16 are computed. Its columns and depth are reduced to the channels of a group.
+    """
+
+    def __init__(self, weight: Tensor, tile: Tile = CONV_TILES[0]) -> None:
+        """Lay out the weight as [groups, taps, inputs, outputs], padded with zeros."""
         self._width, self._channels, self._taps = weight.shape
         self._padded = max(_SMALLEST_TILE, triton.next_power_of_2(self._channels))
         grouped = weight.view(_GROUPS, self._channels, self._channels, self._taps).permute(0, 3, 2, 1)
         more = self._padded - self._channels
         self._weight = F.pad(grouped, (0, more, 0, more)).contiguous()
-        self._tile = min(self._padded, _LARGEST_TILE)
-        # fp32 has no tensor cores here, so its tiles are small and stay in registers.
-        single = weight.dtype is torch.float32
-        self._rows, self._depth, self._stages = (32, min(self._tile, 32), 2) if single else (64, self._tile, 3)
+        tile = _SINGLE if weight.dtype is torch.float32 else tile
+        self._tile = replace(tile, columns=min(self._padded, tile.columns), depth=min(self._padded, tile.depth))
 
     def __call__(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """Apply it. The result is contiguous."""
@@ -38,10 +47,11 @@ class TritonConv:
         segments, frames, width = x.shape
         if width != self._width:
             raise ValueError(f"the convolution is {self._width} wide, its input {width}")
-        grid = (triton.cdiv(frames, self._rows), _GROUPS * (self._padded // self._tile), segments)
+        tile = self._tile
+        grid = (triton.cdiv(frames, tile.rows), _GROUPS * (self._padded // tile.columns), segments)
         _convolve[grid](
             x, self._weight, bias, out, frames, width, self._channels, self._padded, self._taps,
-            self._rows, self._tile, self._depth, num_stages=self._stages, num_warps=4,
+            tile.rows, tile.columns, tile.depth, num_stages=tile.stages, num_warps=tile.warps,
         )  # fmt: skip
         return out
 

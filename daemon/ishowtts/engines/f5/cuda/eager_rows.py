@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ishowtts.engines.f5.block_steps import QuantisedRows
+from ishowtts.engines.f5.elementwise import EPS
+
 LARGEST = {torch.int8: 127.0, torch.float8_e4m3fn: 448.0}
 """The value that the largest magnitude of a row is scaled to."""
 
@@ -34,6 +37,17 @@ def quantise_rows(x: Tensor, dtype: torch.dtype, padded: int) -> tuple[Tensor, T
     scales = torch.ones(padded, device=x.device)
     scales[:rows] = torch.where(farthest.isfinite(), scale, float("nan"))
     return whole, scales
+
+
+def norm_quantised(x: Tensor, scale: Tensor, shift: Tensor) -> QuantisedRows:
+    """The layer norm of [G, N, D], in the type of `x`, quantised to s8 with a scale per row.
+
+    Args:
+        scale, shift: the affine part of the norm, [D] each.
+    """
+    normed = F.layer_norm(x, x.shape[-1:], scale, shift, EPS)
+    values, scales = quantise_rows(normed.flatten(0, -2), torch.int8, x.numel() // x.shape[-1])
+    return QuantisedRows(values.view(x.shape), scales, x.dtype)
 
 
 def finish_rows(

@@ -21,35 +21,55 @@ _MOST_WARPS = 8
 
 
 class TritonElementwise:
-    """The steps of `elementwise.Elementwise`: fp16, bf16 or fp32 in and out, fp32 inside."""
+    """The steps of `elementwise.Elementwise`: fp16, bf16 or fp32 in and out, fp32 inside.
+
+    A norm needs sums over a row. One warp a row needs no exchange between warps, and several rows a program read the
+    weights of the norm once. Which is fastest depends on the GPU: measure the default and
+    `tiles.NORM_VARIANTS`.
+
+    Args:
+        warps: number of warps of a program of `norm` and `gate_norm`; `None`: one load of 16 bytes per thread and row.
+        rows: number of rows that such a program processes, a power of two.
+    """
+
+    def __init__(self, warps: int | None = None, rows: int = 1) -> None:
+        self._norm_warps, self._norm_rows = warps, rows
 
     def norm(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         """As the protocol says."""
         x = x.contiguous()
         out = torch.empty_like(x)
         width = x.shape[-1]
-        block = triton.next_power_of_2(width)
-        _norm[(x.numel() // width,)](x, scale, shift, out, width, block, EPS, num_warps=_warps(block))
+        rows, block = x.numel() // width, triton.next_power_of_2(width)
+        _norm[(triton.cdiv(rows, self._norm_rows),)](
+            x, scale, shift, out, rows, width, block, self._norm_rows, EPS, num_warps=self._norm_warps or _warps(block)
+        )
         return out
 
-    def gate_norm(self, x: Tensor, gate: Tensor, y: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+    def gate_norm(
+        self, x: Tensor, gate: Tensor, y: Tensor, scale: Tensor, shift: Tensor, *, bias: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """As the protocol says. If `x` is contiguous, it is overwritten and is the first result."""
         x, y = x.contiguous(), y.contiguous()
         out = torch.empty_like(x)
         width = x.shape[-1]
-        block = triton.next_power_of_2(width)
-        rows = x.numel() // width
-        _gate_norm[(rows,)](x, gate, y, scale, shift, out, width, block, EPS, num_warps=_warps(block))
+        rows, block = x.numel() // width, triton.next_power_of_2(width)
+        _gate_norm[(triton.cdiv(rows, self._norm_rows),)](
+            x, gate, y, bias, scale, shift, out, rows, width, block, self._norm_rows, EPS,
+            num_warps=self._norm_warps or _warps(block),
+        )  # fmt: skip
         return x, out
 
-    def rotate(self, qkv: Tensor, angles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def rotate(self, qkv: Tensor, angles: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """As the protocol says. All three are views of `qkv`, in which queries and keys are rotated in place."""
         _in_place(qkv=qkv)
         branches, frames, _, heads, _ = qkv.shape
-        rotated = 2 * heads * _HEAD
-        block = min(_LONGEST_BLOCK, triton.next_power_of_2(rotated))
-        grid = (branches * frames, triton.cdiv(rotated, block))
-        _rotate[grid](qkv, angles.contiguous(), frames, rotated, block, num_warps=_warps(block))
+        row = 3 * heads * _HEAD
+        rotated = row // 3 * 2
+        written = rotated if bias is None else row
+        block = min(_LONGEST_BLOCK, triton.next_power_of_2(written))
+        grid = (branches * frames, triton.cdiv(written, block))
+        _rotate[grid](qkv, angles.contiguous(), bias, frames, row, rotated, written, block, num_warps=_warps(block))
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()
         return q, k, v
 
@@ -102,40 +122,41 @@ def _warps(block: int) -> int:
     return max(1, min(_MOST_WARPS, block // _PER_WARP))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def _norm(
-    x: tl.tensor,
-    scale: tl.tensor,
-    shift: tl.tensor,
-    out: tl.tensor,
-    width: tl.constexpr,
-    block: tl.constexpr,
-    eps: tl.constexpr,
-) -> None:
-    at = tl.arange(0, block)
-    inside = at < width
-    start = tl.program_id(0).to(tl.int64) * width
-    values = tl.load(x + start + at, mask=inside, other=0.0).to(tl.float32)
-    tl.store(out + start + at, _normed(values, scale, shift, at, inside, width, eps), mask=inside)
-
-
-@triton.jit
-def _gate_norm(
-    x: tl.tensor, gate: tl.tensor, y: tl.tensor, scale: tl.tensor, shift: tl.tensor, out: tl.tensor,
-    width: tl.constexpr, block: tl.constexpr, eps: tl.constexpr,
+    x: tl.tensor, scale: tl.tensor, shift: tl.tensor, out: tl.tensor, rows: tl.tensor,
+    width: tl.constexpr, block: tl.constexpr, rows_per_program: tl.constexpr, eps: tl.constexpr,
 ) -> None:  # fmt: skip
+    row = tl.program_id(0) * rows_per_program + tl.arange(0, rows_per_program)
     at = tl.arange(0, block)
     inside = at < width
-    start = tl.program_id(0).to(tl.int64) * width
-    values = tl.load(x + start + at, mask=inside, other=0.0).to(tl.float32)
-    gates = tl.load(gate + at, mask=inside, other=0.0).to(tl.float32)
-    values += gates * tl.load(y + start + at, mask=inside, other=0.0).to(tl.float32)
-    tl.store(x + start + at, values, mask=inside)
-    tl.store(out + start + at, _normed(values, scale, shift, at, inside, width, eps), mask=inside)
+    mask = (row < rows)[:, None] & inside[None, :]
+    places = row.to(tl.int64)[:, None] * width + at[None, :]
+    values = tl.load(x + places, mask=mask, other=0.0).to(tl.float32)
+    tl.store(out + places, normed(values, scale, shift, at, inside, width, eps), mask=mask)
+
+
+@triton.jit(do_not_specialize=["rows"])
+def _gate_norm(
+    x: tl.tensor, gate: tl.tensor, y: tl.tensor, bias: tl.tensor, scale: tl.tensor, shift: tl.tensor, out: tl.tensor,
+    rows: tl.tensor, width: tl.constexpr, block: tl.constexpr, rows_per_program: tl.constexpr, eps: tl.constexpr,
+) -> None:  # fmt: skip
+    row = tl.program_id(0) * rows_per_program + tl.arange(0, rows_per_program)
+    at = tl.arange(0, block)
+    inside = at < width
+    mask = (row < rows)[:, None] & inside[None, :]
+    places = row.to(tl.int64)[:, None] * width + at[None, :]
+    values = tl.load(x + places, mask=mask, other=0.0).to(tl.float32)
+    added = tl.load(y + places, mask=mask, other=0.0).to(tl.float32)
+    if bias is not None:
+        added += tl.load(bias + at, mask=inside, other=0.0).to(tl.float32)[None, :]
+    values += tl.load(gate + at, mask=inside, other=0.0).to(tl.float32)[None, :] * added
+    tl.store(x + places, values, mask=mask)
+    tl.store(out + places, normed(values, scale, shift, at, inside, width, eps), mask=mask)
 
 
 @triton.jit
-def _normed(
+def normed(
     values: tl.tensor,
     scale: tl.tensor,
     shift: tl.tensor,
@@ -144,24 +165,30 @@ def _normed(
     width: tl.constexpr,
     eps: tl.constexpr,
 ) -> tl.tensor:
-    scales = tl.load(scale + at, mask=inside, other=0.0).to(tl.float32)
-    shifts = tl.load(shift + at, mask=inside, other=0.0).to(tl.float32)
-    centred = tl.where(inside, values - tl.sum(values, 0) / width, 0.0)
-    variance = tl.sum(centred * centred, 0) / width
-    return centred * tl.rsqrt(variance + eps) * scales + shifts
+    """The layer norm of rows, [rows, block]; only the columns `inside` count."""
+    scales = tl.load(scale + at, mask=inside, other=0.0).to(tl.float32)[None, :]
+    shifts = tl.load(shift + at, mask=inside, other=0.0).to(tl.float32)[None, :]
+    centred = tl.where(inside[None, :], values - (tl.sum(values, 1) / width)[:, None], 0.0)
+    variance = tl.sum(centred * centred, 1) / width
+    return centred * tl.rsqrt(variance + eps)[:, None] * scales + shifts
 
 
 @triton.jit(do_not_specialize=["frames"])
-def _rotate(qkv: tl.tensor, angles: tl.tensor, frames: tl.tensor, rotated: tl.constexpr, block: tl.constexpr) -> None:
+def _rotate(
+    qkv: tl.tensor, angles: tl.tensor, bias: tl.tensor, frames: tl.tensor,
+    width: tl.constexpr, rotated: tl.constexpr, written: tl.constexpr, block: tl.constexpr,
+) -> None:  # fmt: skip
     row = tl.program_id(0)
     at = tl.program_id(1) * block + tl.arange(0, block)
-    inside = at < rotated
-    places = qkv + row.to(tl.int64) * (rotated // 2 * 3) + at
+    inside = at < written
+    places = qkv + row.to(tl.int64) * width + at
     values = tl.load(places, mask=inside, other=0.0).to(tl.float32)
+    if bias is not None:
+        values += tl.load(bias + at, mask=inside, other=0.0).to(tl.float32)
     first, second = tl.split(tl.reshape(values, (block // 2, 2)))
     cosine, sine = tl.split(tl.reshape(tl.load(angles + (row % frames) * 64 + at % 64), (block // 2, 2)))
-    pairs = tl.join(first * cosine - second * sine, first * sine + second * cosine)
-    tl.store(places, tl.reshape(pairs, (block,)), mask=inside)
+    pairs = tl.reshape(tl.join(first * cosine - second * sine, first * sine + second * cosine), (block,))
+    tl.store(places, tl.where(at < rotated, pairs, values), mask=inside)
 
 
 @triton.jit
