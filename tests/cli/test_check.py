@@ -172,6 +172,7 @@ def test_weights_that_cannot_be_used_are_told_with_the_exact_reason(check: Check
     assert "model_1250000.safetensors is empty; sudo ishowtts fetch" in err
 
 
+@pytest.mark.f5
 def test_packages_that_f5_lacks_are_a_fault_here_and_in_the_doctor(
     check: Check, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

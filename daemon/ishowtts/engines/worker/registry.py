@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ishowtts.engines import Engine
+from ishowtts.engines.f5 import load_faults
 from ishowtts.errors import EngineError, PackageError, first_line
 
 
@@ -25,8 +26,12 @@ class RegisteredEngine:
 
 
 def _f5(options: dict[str, Any]) -> Engine:
-    from ishowtts.engines.f5.engine import F5Engine, F5Options
-
+    try:
+        from ishowtts.engines.f5.engine import F5Engine, F5Options
+    except (ImportError, OSError, ValueError, RuntimeError) as error:  # torch's import ends with any of these
+        found = load_faults.explain(str(error), stock=load_faults.has_stock_libraries())
+        problem, fix = found or (first_line(error), "run install.sh again, with --with-f5")
+        raise PackageError(f"F5 cannot be imported ({problem}); {fix}") from error
     return F5Engine(F5Options.from_dict(options))
 
 
@@ -52,7 +57,7 @@ def make(kind: str, options: dict[str, Any]) -> Engine:
     """Builds an engine, not loaded yet. Unknown options raise TypeError or the engine's own error.
 
     Raises:
-        PackageError: a package that it imports is missing.
+        PackageError: a package that it imports is missing or does not load.
     """
     registered = find(kind)
     try:
