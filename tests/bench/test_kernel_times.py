@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,29 @@ def test_a_kind_that_the_list_lacks_keeps_its_assumption(tmp_path: Path) -> None
     learned = kernel_times.measured_efficiencies(kernel_times.read(written(tmp_path, content)), DIT, LIKELY, 5.0)
     assert "attention" not in learned.kinds
     assert learned.assumptions.attention == LIKELY.attention
+
+
+OUR_KERNELS = {
+    "attention": {"_flash_attention"},
+    "convolution": {"_convolve"},
+    "products": {"multiply"},
+    "elementwise": {
+        "_norm", "_gate_norm", "_rotate", "_activate_first_conv", "_activate_second_conv", "_advance", "_quantise",
+        "_norm_quantised", "_finish",
+    },
+}  # fmt: skip
+
+
+def test_our_own_kernels_are_known_by_their_names() -> None:
+    launched: set[str] = set()
+    for path in Path(kernel_times.__file__).parents[1].glob("ishowtts/engines/f5/cuda/*.py"):
+        source = path.read_text()
+        kernels_here = re.findall(r"@triton\.jit.*\n(?:@.*\n)*def (\w+)", source)
+        launched |= {name for name in kernels_here if re.search(rf"\b{name}\[", source)}
+    assert launched == set().union(*OUR_KERNELS.values())
+    assert {kind: {name for name in launched if kernel_times.classify(name) == kind} for kind in OUR_KERNELS} == (
+        OUR_KERNELS
+    )
 
 
 @pytest.mark.parametrize(
