@@ -159,8 +159,9 @@ def test_an_interrupted_run_does_not_wait_until_a_root_folder_is_built(checkout:
     checkout.script("bin/id", "#!/bin/sh\necho 0\n")
     checkout.script("bin/python3.10", "#!/bin/sh\nexit 1\n")
     building, checking = checkout.root / "building", checkout.root / "checking"
-    checkout.script("scripts/test-appliance", f"#!/bin/sh\ntouch {building}\nsleep 300\n")
-    checkout.script("scripts/check", f"#!/bin/sh\ntouch {checking}\nsleep 300\n")
+    # Without `touch`: sh ignores a SIGINT that comes while it waits for a program that then ends by itself.
+    checkout.script("scripts/test-appliance", f"#!/bin/sh\n: > {building}\nexec sleep 300\n")
+    checkout.script("scripts/check", f"#!/bin/sh\n: > {checking}\nexec sleep 300\n")
     with checkout.command() as process:
         try:
             eventually(lambda: building.exists() and checking.exists())
