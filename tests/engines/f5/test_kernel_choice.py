@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +19,9 @@ from ishowtts.engines.f5.attention import ATTENTIONS, Attention
 from ishowtts.engines.f5.block_steps import Activations, QuantisedRows
 from ishowtts.engines.f5.cuda import kernel_candidates, kernel_timing
 from ishowtts.engines.f5.cuda.kernel_candidates import BlockWeights, EightBits
+from ishowtts.engines.f5.cuda.kernel_timing import CandidateGroup, KernelTiming
 from ishowtts.engines.f5.cuda.tiles import INT8_TILES, TILES
+from ishowtts.engines.f5.duration import BUCKETS
 from ishowtts.engines.f5.elementwise import EagerElementwise
 from ishowtts.engines.f5.kernels import CONVS, ELEMENTWISE, KernelChoice, PlainConv
 from ishowtts.f5_switches import Switches
@@ -29,6 +32,7 @@ pytestmark = pytest.mark.f5
 WIDTH, HEADS = 128, 2
 PLACES = ("qkv", "out", "up", "down")
 TILED = "triton-64x64x64"
+FRAMES = kernel_candidates._FRAMES  # before the tests reduce it
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +42,8 @@ def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel_candidates, "_FRAMES", 48)
     monkeypatch.setattr(kernel_timing, "_REPEATS", 1)
     clock = SimpleNamespace(perf_counter=lambda: float(TapeRecorder.operators))
-    monkeypatch.setattr(throughput, "time", clock)
+    for module in (throughput, kernel_timing):
+        monkeypatch.setattr(module, "time", clock)
 
 
 def block_weights(dtype: torch.dtype = torch.float32) -> BlockWeights:
@@ -281,6 +286,102 @@ def test_a_time_is_that_of_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
         "two operators": 2,
         "one": 1,
     }
+
+
+class Clock:
+    """Stands for the clock of this machine, and for graphs whose replays take time on it.
+
+    Args:
+        replay_s: the time of the first replay of each graph.
+        fall: the time of a replay over that of the one before.
+
+    Attributes:
+        now_s: the time.
+        captures: the number of graphs.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, replay_s: float, fall: float = 1.0) -> None:
+        self.now_s, self.captures = 0.0, 0
+        self._replay_s, self._fall = replay_s, fall
+        for module in (throughput, kernel_timing):
+            monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: self.now_s))
+        monkeypatch.setattr(kernel_timing, "CudaCapture", lambda: self)
+
+    def capture(self, run: Callable[[], None]) -> Callable[[], None]:
+        self.captures += 1
+        replays = count(0)
+
+        def replay() -> None:
+            self.now_s += self._replay_s * self._fall ** next(replays)
+
+        return replay
+
+    def spending(self, spent_s: float) -> Callable[[], torch.Tensor]:
+        def run() -> torch.Tensor:
+            self.now_s += spent_s
+            return torch.ones(3)
+
+        return run
+
+
+def test_all_measurements_of_a_start_have_a_limit(
+    products: Products, all_there: pytest.MonkeyPatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here all kernels become faster in every round, as on a GPU whose clocks rise for ever."""
+    clock = Clock(monkeypatch, 0.02, fall=0.98)
+    choose()
+    assert 7 * 0.6 <= clock.now_s <= 7 * (0.6 + 4 * 0.02)
+
+
+def test_a_kernel_that_is_far_too_slow_is_not_timed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    clock = Clock(monkeypatch, 1.0)
+    runs = {"good": clock.spending(0.03), "slow": clock.spending(0.25), "hopeless": clock.spending(5.0)}
+    assert set(kernel_timing.measure(CandidateGroup("steps", runs, "good", torch.float32))) == {"good", "slow"}
+    assert clock.captures == 2
+    assert "the kernel hopeless (steps) is not timed: one run takes 5000 ms" in caplog.text
+
+
+def test_a_pause_of_the_processor_excludes_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch, 1.0)
+    runs = {"good": clock.spending(0.001), "paused": clock.spending(0.019)}
+    assert set(kernel_timing.measure(CandidateGroup("steps", runs, "good", torch.float32))) == {"good", "paused"}
+
+
+def test_a_kernel_that_fails_in_its_second_run_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch, 1.0)
+    answers = iter([torch.ones(3)])
+    runs = {"good": clock.spending(0.0), "once": lambda: next(answers)}
+    assert set(kernel_timing.measure(CandidateGroup("steps", runs, "good", torch.float32))) == {"good"}
+
+
+def test_the_first_of_equally_fast_kernels_is_chosen() -> None:
+    def best(**run_s: float) -> str | None:
+        return kernel_timing.best({name: KernelTiming(spent_s, 0.0) for name, spent_s in run_s.items()})
+
+    assert best(plain=1.01, ours=1.0) == "plain"
+    assert best(plain=1.05, ours=1.0) == "ours"
+    assert best() is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_one_wrong_row_is_enough_in_half_precision(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
+    """Of the rows that the candidates have on a GPU."""
+    Clock(monkeypatch, 1.0)
+    exact = torch.randn(2 * FRAMES, 64, generator=torch.Generator().manual_seed(0)).to(dtype)
+    wrong = exact.clone()
+    wrong[-1].zero_()
+    runs = {"good": lambda: exact, "wrong": lambda: wrong}
+    assert set(kernel_timing.measure(CandidateGroup("steps", runs, "good", dtype))) == {"good"}
+
+
+def test_the_last_tile_of_the_rows_is_not_full() -> None:
+    """So a kernel whose mask is wrong computes wrong here."""
+    assert FRAMES in BUCKETS
+    for tile in (*TILES, *INT8_TILES):
+        assert 2 * FRAMES % tile.rows
 
 
 def test_one_wrong_result_of_several_is_enough() -> None:

@@ -88,21 +88,27 @@ def _multiply(device: str, spent_s: float) -> None:
 
 
 def best_times_s(
-    runs: Mapping[Name, Callable[[], object]], device: str, *, least_s: float | None = None
+    runs: Mapping[Name, Callable[[], object]],
+    device: str,
+    *,
+    least_s: float | None = None,
+    most_s: float | None = None,
 ) -> dict[Name, float]:
     """Measure the best time of each run, in seconds.
 
     A round runs each of them once, so that all see the same clocks. Rounds go on until no best time has fallen by more
-    than 1 % in three of them, for at most 3 s.
+    than 1 % in three of them.
 
     Args:
         device: "cpu" or "cuda". On CUDA each run is waited for.
         least_s: minimum time of all rounds together; by default 0.5 s on the CPU and 0.4 s on CUDA.
+        most_s: time after which no round begins; by default 3 s.
     """
     best_s = dict.fromkeys(runs, float("inf"))
     begun, still = time.perf_counter(), 0
     least_s = _LEAST_S[device] if least_s is None else least_s
-    while (spent_s := time.perf_counter() - begun) < _MOST_S and (still < _STILL_ROUNDS or spent_s < least_s):
+    most_s = _MOST_S if most_s is None else most_s
+    while (spent_s := time.perf_counter() - begun) < most_s and (still < _STILL_ROUNDS or spent_s < least_s):
         still += 1
         for name, run in runs.items():
             started = time.perf_counter()

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ishowtts.engines.f5.block_steps import Activations, QkvStep, QuantisedRows, ResidualStep, UpStep
 from ishowtts.engines.f5.cuda import eager_rows
+from ishowtts.engines.f5.cuda.tiles import INT8_TILES, TILES, Tile
 from ishowtts.engines.f5.elementwise import EagerElementwise
 
 pytest.importorskip("triton")
@@ -19,15 +20,12 @@ pytest.importorskip("triton")
 from ishowtts.engines.f5.cuda import fused_rows
 from ishowtts.engines.f5.cuda.fused_elementwise import TritonElementwise
 from ishowtts.engines.f5.cuda.fused_products import (
-    INT8_TILES,
-    TILES,
     FusedQkv,
     FusedResidual,
     FusedUp,
     Int8Qkv,
     Int8Residual,
     Int8Up,
-    Tile,
 )
 
 pytestmark = [

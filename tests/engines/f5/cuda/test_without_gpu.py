@@ -6,6 +6,7 @@ three GPUs, in one size each. With `ISHOWTTS_ALL_GPUS=1` in the environment it i
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+import ishowtts.engines.f5.cuda as package
 
 pytest.importorskip("triton")
 
@@ -141,3 +144,19 @@ def test_attention_is_on_tensor_cores_without_spills_and_has_one_binary_of_each_
         assert kernel["shared_bytes"] <= 99 * 1024, kernel
         # Each thread has a quarter or an eighth of 64 rows of 64 values to load at least, 8 at a time.
         assert kernel["wide_loads"] >= 12, kernel
+
+
+def test_kernels_call_no_min_or_max_of_python() -> None:
+    """Triton up to 3.4, which torch up to 2.8 brings, makes a tensor of the constants, and that is not a size."""
+    kernels = 0
+    for path in Path(package.__path__[0]).glob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text())):
+            if isinstance(function, ast.FunctionDef) and "triton.jit" in map(_name, function.decorator_list):
+                kernels += 1
+                called = {_name(call) for call in ast.walk(function) if isinstance(call, ast.Call)}
+                assert not called & {"min", "max"}, f"{path.name}: {function.name}"
+    assert kernels > len(KERNELS)
+
+
+def _name(node: ast.expr) -> str:
+    return ast.unparse(node.func if isinstance(node, ast.Call) else node)

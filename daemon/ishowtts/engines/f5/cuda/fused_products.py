@@ -12,13 +12,8 @@ from torch import Tensor
 from ishowtts.engines.f5.block_steps import HEAD, Activations
 from ishowtts.engines.f5.cuda import fused_rows
 from ishowtts.engines.f5.cuda.product_kernel import TiledProduct
-from ishowtts.engines.f5.cuda.tiles import INT8_TILES, TILES, Tile
+from ishowtts.engines.f5.cuda.tiles import Tile
 from ishowtts.engines.f5.elementwise import Elementwise
-
-__all__ = [
-    "INT8_TILES", "TILES",
-    "FusedQkv", "FusedResidual", "FusedUp", "Int8Qkv", "Int8Residual", "Int8Up", "Tile",
-]  # fmt: skip
 
 
 class FusedQkv:

@@ -38,7 +38,7 @@ EightBits: TypeAlias = Literal["int8", "fp8"]
 
 Made = TypeVar("Made")
 
-_FRAMES = 1216  # 5 s of reference and 8 s of speech
+_FRAMES = 1248  # the bucket of 5 s of reference and 8 s of speech; both branches fill the last tile of rows only half
 _SHORTER = 37  # frames by which the second segment is shorter, so that padding is tested too
 _MELS = 100
 _CONV_TAPS, _CONV_GROUPS = 31, 16

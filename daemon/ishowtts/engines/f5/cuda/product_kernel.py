@@ -188,7 +188,8 @@ def _rotate(
     """
     rows: tl.constexpr = values.shape[0]
     columns: tl.constexpr = values.shape[1]
-    span: tl.constexpr = min(columns, 64)
+    # Not `min`, which makes a tensor of constants up to Triton 3.4.
+    span: tl.constexpr = 64 if columns > 64 else columns
     if start < 2 * width:
         pairs = tl.load(angles + position[:, None] * 64 + (start % 64 + tl.arange(0, span))[None, :])
         cosine, sine = tl.split(tl.reshape(pairs, (rows, 1, span // 2, 2)))
