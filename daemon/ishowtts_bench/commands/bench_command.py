@@ -14,6 +14,7 @@ from ishowtts.errors import EngineError
 from ishowtts_bench.commands import (
     batches_command,
     bench_arguments,
+    kernels_command,
     predict_command,
     speed_command,
     sweep_command,
@@ -52,6 +53,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     )
     sweep_command.add_options(add_part("sweep", sweep_command.run, "small"))
     _add_length(add_part("profile", run_profile, "small"))
+    add_part("kernels", kernels_command.run, "small", plot=False)
     expected = add_bench(parts, "predict", [common])
     predict_command.add_options(expected)
     expected.set_defaults(command=predict_command.run)

@@ -62,6 +62,14 @@ TEXTS: dict[str, tuple[str, str, str, str]] = {
         "about a minute with --model tiny on two CPU cores",
         "The last line names the stage that takes most of the time. With --json, `bench predict --kernels` reads it.",
     ),
+    "kernels": (
+        "measure every kernel that the engine chooses from, each alone",
+        "Runs each kernel at the shapes of the model, with its weights, and prints its time, its rates, its error, and "
+        "which ones the engine chooses on this machine. A kernel that fails is reported, and the next one runs.",
+        "half a minute with --model tiny on two CPU cores; minutes at the first time on a GPU, where kernels are "
+        "compiled",
+        "The last line says how many kernels were measured, and how many do not run on this machine.",
+    ),
     "predict": (
         "predict the speed of boards from their data sheets",
         "Calculates the RTF and the time to the first sound of boards from their data sheets, and from the share of "

@@ -36,7 +36,7 @@ def make_env(arguments: argparse.Namespace) -> BenchEnv:
     from ishowtts_bench.bench_env import BenchEnv, find_weights
 
     print_progress(arguments, f"weights: {model}")
-    folder = find_weights(model, _cache_dir())
+    folder = find_weights(model, cache_dir())
     device = choose_device(arguments.device or "auto").type
     voices_dir = voices_folder(settings) if arguments.config is not None else None
     return BenchEnv(folder, device, arguments.precision, voices_dir, settings.engine.f5.default_voice)
@@ -49,7 +49,7 @@ def check_model(arguments: argparse.Namespace) -> None:
         examine(Path(model), f"name another folder, or one of {', '.join(RANDOM_MODELS)}, with --model")
 
 
-def _cache_dir() -> Path:
+def cache_dir() -> Path:
     """Folder for random weights: the cache of the user, because a bench is not a service."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ishowtts"
 
