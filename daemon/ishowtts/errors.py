@@ -6,6 +6,7 @@ IShowError
 │   └── SynthesisError         this engine cannot speak this text
 ├── EngineError                an engine cannot do what was asked; the fallback speaks
 │   ├── WeightsError           missing, truncated or mismatched weights
+│   ├── PackageError           a package that is missing or does not load
 │   ├── VoiceError             a voice that cannot be read or prepared
 │   ├── EngineUnavailable      not ready, restarting or parked
 │   └── WorkerDied             the worker ended or had to be killed
@@ -67,6 +68,10 @@ class EngineError(IShowError):
 
 class WeightsError(EngineError):
     """Missing, truncated or mismatched weights."""
+
+
+class PackageError(EngineError):
+    """A package that an engine needs is missing or does not load. Only an installation fixes it."""
 
 
 class VoiceError(EngineError):

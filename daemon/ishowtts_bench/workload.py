@@ -323,7 +323,7 @@ def _vocoder(size: _Size) -> Iterator[KernelWork]:
     implementation = size.implementation
     half, captured = implementation.vocoder_half, implementation.ends_captured
     step = implementation.frame_step if captured else 1
-    frames = ceil((size.work.speech_frames + 1) / step) * step
+    frames = ceil(size.work.speech_frames / step) * step
     item = _HALF if half else _SINGLE
     for calls, k, n in (
         (2 * _VOCOS_LAYERS, _VOCOS_DIM, _VOCOS_MLP),
@@ -336,7 +336,8 @@ def _vocoder(size: _Size) -> Iterator[KernelWork]:
     moved = frames * (7 * _VOCOS_DIM + 2 * _VOCOS_MLP) * item
     calls = 4 if implementation.fusion != "eager" else 7
     yield size.once("vocoder, the rest", "elementwise", calls * _VOCOS_LAYERS, (0.0, moved / calls), captured=captured)
-    yield size.once("inverse transform", "elementwise", 8, (0.0, frames * 2 * _VOCOS_OUT * _SINGLE), captured=captured)
+    # Outside the graph of the backbone in every implementation.
+    yield size.once("inverse transform", "elementwise", 8, (0.0, frames * 2 * _VOCOS_OUT * _SINGLE))
 
 
 def _product(rows: int, k: int, n: int, item: int) -> tuple[float, float]:

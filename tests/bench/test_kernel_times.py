@@ -132,6 +132,29 @@ def test_a_kind_that_the_list_lacks_keeps_its_assumption(tmp_path: Path) -> None
     assert learned.assumptions.attention == LIKELY.attention
 
 
+OUR_KERNELS = {
+    "attention": {"_flash_attention"},
+    "convolution": {"_convolve"},
+    "products": {"multiply"},
+    "elementwise": {
+        "_norm", "_gate_norm", "_rotate", "_activate_first_conv", "_activate_second_conv", "_advance", "_quantise",
+        "_norm_quantised", "_finish",
+    },
+}  # fmt: skip
+
+
+def test_our_own_kernels_are_known_by_their_names() -> None:
+    launched: set[str] = set()
+    for path in Path(kernel_times.__file__).parents[1].glob("ishowtts/engines/f5/cuda/*.py"):
+        source = path.read_text()
+        kernels_here = re.findall(r"@triton\.jit.*\n(?:@.*\n)*def (\w+)", source)
+        launched |= {name for name in kernels_here if re.search(rf"\b{name}\[", source)}
+    assert launched == set().union(*OUR_KERNELS.values())
+    assert {kind: {name for name in launched if kernel_times.classify(name) == kind} for kind in OUR_KERNELS} == (
+        OUR_KERNELS
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [

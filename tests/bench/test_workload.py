@@ -142,3 +142,9 @@ def test_eight_bits_without_fusion_move_more_than_fp16_saves() -> None:
         eight = {kernel.name for kernel in listed(run) if kernel.eight_bit}
         assert eight == {"queries, keys, values", "attention's output", "up", "down"}
     assert not [kernel for kernel in listed(FUSED) if kernel.eight_bit]
+
+
+def test_only_the_backbone_of_the_vocoder_is_inside_a_graph() -> None:
+    captured = {kernel.name: kernel.captured for kernel in kernels(BASE.arch, Work(5, 8, 7), OURS)}
+    assert captured["vocoder, products"]
+    assert not captured["inverse transform"]

@@ -12,6 +12,10 @@ import pytest
 import yaml
 
 from ishowtts.cli import main
+from ishowtts.cli.doctor.speech_parts import examine_engine
+from ishowtts.cli.voices.adding import engine_note
+from ishowtts.config import load
+from ishowtts.engines.f5 import upstream_packages
 from ishowtts.engines.hibari import hibari_package
 from ishowtts.inbox import Inbox, InboxLimits, wait_for
 from ishowtts.util import logs
@@ -166,6 +170,22 @@ def test_weights_that_cannot_be_used_are_told_with_the_exact_reason(check: Check
     assert status == 2, "the daemon is degraded, although espeak-ng speaks"
     assert "model_1250000.safetensors is empty" in out
     assert "model_1250000.safetensors is empty; sudo ishowtts fetch" in err
+
+
+@pytest.mark.f5
+def test_packages_that_f5_lacks_are_a_fault_here_and_in_the_doctor(
+    check: Check, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upstream_packages, "_PACKAGES", {"no_such_package": "vocos"})
+    problem = "engine.f5.compile needs upstream's modules, but vocos is not installed"
+    fix = "remove engine.f5.compile, or run install.sh again, with --bench (a checkout: scripts/setup)"
+    status, out, err = check(f"engine: {{f5: {{weights: {tiny_checkpoint}, compile: max-autotune}}}}\n")
+    assert (status, out.splitlines()[0]) == (2, f"1 fault in {check.file}")
+    assert f"# engine_why: F5 is configured, but packages that it needs are missing: {problem}\n" in out
+    assert err == f"engine.f5: {problem}; {fix}\n"
+    [row] = examine_engine(load(check.file))
+    assert (row.part, row.verdict, row.detail, row.fix) == ("engine", "fault", problem, fix)
+    assert f"{problem}; {fix}; until then the natural voice" in (engine_note(load(check.file)) or "")
 
 
 def test_what_was_set_over_mqtt_is_told(check: Check, tmp_path: Path) -> None:

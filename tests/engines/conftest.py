@@ -44,7 +44,7 @@ FAULTS = """
 import os, signal, subprocess, sys, time
 import numpy as np
 from dataclasses import replace
-from ishowtts.errors import Cancelled, EngineError, SynthesisError, VoiceError, WeightsError
+from ishowtts.errors import Cancelled, EngineError, PackageError, SynthesisError, VoiceError, WeightsError
 
 at_start = os.environ.get("WORKER_FAULT")
 if at_start == "silent":
@@ -64,6 +64,8 @@ class Faulty:
             time.sleep(3600)
         if at_start == "no-weights":
             raise WeightsError("there are no weights; fetch them")
+        if at_start == "no-package":
+            raise PackageError("vocos is not installed; install it")
         self._engine.load(progress)
 
     def prepare(self, voice):

@@ -179,7 +179,7 @@ def _derived(settings: Config) -> dict[str, Any]:
 def _why(chosen: EngineChoice) -> str:
     """Why this engine was chosen, with the exact problem of its weights; the fix belongs to the fault."""
     # The natural voice has a fault of its own, unless the choice is about nothing else.
-    whole = chosen.problem if chosen.kind == "hibari" else chosen.weights_problem
+    whole = chosen.problem if chosen.kind == "hibari" else chosen.f5_problem
     problem = (whole or "").rpartition("; ")[0]
     return chosen.why if not problem or problem in chosen.why else f"{chosen.why}: {problem}"
 

@@ -23,7 +23,7 @@ _FREE_LICENCES = ("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0"
 
 def examine_engines(settings: Config) -> Iterator[Finding]:
     """Examine every engine. What the configuration does not name and what is as usual is left out."""
-    yield from examine_weights(settings)
+    yield from examine_f5(settings)
     yield from examine_natural_voice(settings)
     yield from examine_espeak_voice(settings)
     yield from _remote_engine(settings)
@@ -31,8 +31,8 @@ def examine_engines(settings: Config) -> Iterator[Finding]:
     yield from _keys_without_effect(settings)
 
 
-def examine_weights(settings: Config) -> Iterator[Finding]:
-    """Weights of F5, if the configuration names or needs some."""
+def examine_f5(settings: Config) -> Iterator[Finding]:
+    """Weights of F5, if the configuration names or needs some, and packages that it lacks."""
     from ishowtts.engines.engine_choice import choose_engine
 
     named = settings.engine.f5.weights
@@ -41,6 +41,8 @@ def examine_weights(settings: Config) -> Iterator[Finding]:
     if problem := chosen.weights_problem:
         # Also a fault if another engine speaks instead: the daemon then says that it is degraded.
         yield fault(key, problem, "sudo ishowtts fetch" if named is None else None)
+    elif problem := chosen.upstream_problem:
+        yield fault("engine.f5", problem)
     elif named is not None and chosen.weights is not None:
         yield Finding(key, "ok", str(named))
 

@@ -240,7 +240,7 @@ def build_engines(config: Config, choice: EngineChoice, on_change: Callable[[], 
     for kind in choice.order:
         if kind == "f5" and choice.weights is None:
             languages = _f5_languages(config, None, library)
-            order.append(_unavailable("f5", choice.weights_problem or choice.why, languages))
+            order.append(_unavailable("f5", choice.f5_problem or choice.why, languages))
         elif kind == "f5" and choice.weights is not None:
             worker = _f5_worker(config, choice.weights, on_change)
             f5_speed = F5Speed(worker, section.f5.max_rtf, forced=section.kind == "f5")

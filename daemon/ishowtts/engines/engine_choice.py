@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ishowtts.config import Config
+from ishowtts.engines.f5.upstream_packages import missing_packages_problem
 from ishowtts.engines.hibari.hibari_package import missing_package
 from ishowtts.engines.weights import Weights, locate
 from ishowtts.errors import WeightsError
@@ -22,6 +23,7 @@ class EngineChoice:
         why: reason of the choice, in one sentence for the operator.
         weights: what F5 loads; `None` if F5 is not used, and if it is configured but cannot be used.
         weights_problem: why F5 cannot use the weights that it needs; `None` if it can, or needs none.
+        upstream_problem: which packages F5 lacks for this configuration or for these weights.
         package_problem: why hibari cannot speak, if the configuration names it.
         order: kinds of the engines in the order in which they are asked, from the primary one on.
     """
@@ -30,13 +32,19 @@ class EngineChoice:
     why: str
     weights: Weights | None = None
     weights_problem: str | None = None
+    upstream_problem: str | None = None
     package_problem: str | None = None
     order: tuple[str, ...] = ()
 
     @property
+    def f5_problem(self) -> str | None:
+        """Why F5 cannot speak, if it should; `None` if it can, or need not."""
+        return self.weights_problem or self.upstream_problem
+
+    @property
     def problem(self) -> str | None:
         """Why configured engines cannot speak; `None` if each of them can."""
-        return "; ".join(filter(None, (self.weights_problem, self.package_problem))) or None
+        return "; ".join(filter(None, (self.f5_problem, self.package_problem))) or None
 
 
 def choose_engine(config: Config) -> EngineChoice:
@@ -71,6 +79,11 @@ def _primary(config: Config, missing: str | None) -> EngineChoice:
             return EngineChoice("f5", "F5 is configured, but its weights cannot be used", weights_problem=str(error))
         return EngineChoice(natural, f"weights were found, but cannot be used: {error}", weights_problem=str(error))
     if weights is not None:
+        f5 = config.engine.f5
+        if problem := missing_packages_problem(weights, f5.switches, f5.device):
+            return EngineChoice(
+                "f5", "F5 is configured, but packages that it needs are missing", upstream_problem=problem
+            )
         return EngineChoice("f5", f"weights were found in {weights.folder}", weights)
     no_weights = "no F5-TTS weights were found; `ishowtts fetch` gets them"
     return (

@@ -91,7 +91,7 @@ def test_broken_fetched_weights_are_a_fault_as_in_check(tmp_path: Path) -> None:
     (weights / "model_1250000.safetensors").touch()
     for kind in ("auto", "f5"):
         configured = settings(tmp_path, engine={"kind": kind})
-        [row], [checked] = speech_parts.examine_engine(configured), engine_findings.examine_weights(configured)
+        [row], [checked] = speech_parts.examine_engine(configured), engine_findings.examine_f5(configured)
         assert (row.part, row.verdict, row.fix) == ("engine", "fault", "sudo ishowtts fetch")
         assert (row.verdict, row.detail, row.fix) == (checked.verdict, checked.detail, checked.fix)
 

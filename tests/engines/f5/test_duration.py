@@ -66,6 +66,6 @@ def test_the_speech_of_most_segments_has_few_lengths() -> None:
     lengths = duration.common_speech()
     assert lengths == sorted(lengths, reverse=True)
     assert all(length % duration.STEP == 0 for length in lengths)
-    assert lengths[-1] - duration.STEP < 0.5 * duration.FRAMES_PER_S + 1 <= lengths[-1]
-    assert lengths[0] - duration.STEP < 10 * duration.FRAMES_PER_S + 1 <= lengths[0]
+    assert lengths[-1] - duration.STEP < 0.5 * duration.FRAMES_PER_S <= lengths[-1]
+    assert lengths[0] - duration.STEP < 10 * duration.FRAMES_PER_S <= lengths[0]
     assert len(lengths) == 29

@@ -69,7 +69,8 @@ def test_captures_leave_memory_free_and_the_log_says_so_once(gpu: Gpu, caplog: p
     assert not memory.has_room()
     assert not memory.has_room()
     assert [record.getMessage() for record in caplog.records] == [
-        "999 MB of GPU memory are free: no more graphs are captured in idle time, so rare lengths are slower"
+        "999 MB of GPU memory are free: graphs are captured in idle time only above 1000 MB, "
+        "and without one a length is slower"
     ]
     gpu.free_mb = SPARE_MB
     assert memory.has_room()

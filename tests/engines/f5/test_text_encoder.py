@@ -135,3 +135,11 @@ def test_a_replayed_encoder_gives_the_same_rows_bit_for_bit(encoder: text_encode
     assert 1 <= tape.captured < len(runs), "lengths of one step share a graph"
     assert tape.replayed == len(runs)
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+def test_graphs_keep_their_table_of_positions_whatever_lengths_follow(encoder: text_encoder.TextEncoder) -> None:
+    """A graph reads the address of the table that it was captured with, so that table must not be dropped."""
+    captured = text_encoder._positions(64, encoder.table).data_ptr()
+    kept = [text_encoder._positions(count, encoder.table).data_ptr() for count in (2049, 8192)]
+    assert text_encoder._positions(64, encoder.table).data_ptr() == captured
+    assert text_encoder._positions(2049, encoder.table).data_ptr() == kept[0]

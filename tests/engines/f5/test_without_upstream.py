@@ -30,7 +30,7 @@ PathFinder.find_spec = find_others
 
 from ishowtts.cli.main import main
 from ishowtts.engines.f5.engine import F5Engine, F5Options
-from ishowtts.errors import EngineError
+from ishowtts.errors import PackageError
 from ishowtts.model import Segment
 
 options = json.loads(sys.argv[1])
@@ -40,7 +40,7 @@ said = engine.synthesize(Segment("one", 0, 1, "Good morning", seed=1), lambda: F
 try:
     F5Engine(F5Options.from_dict(options | {"switches": {"compile": "max-autotune"}})).load(lambda _: None)
     fault = None
-except EngineError as error:
+except PackageError as error:
     fault = str(error)
 status = main(["bench", "vocoder", "--model", options["weights"], "--device", "cpu"])
 print(json.dumps([said.audio_s, fault, status]))
@@ -76,8 +76,8 @@ def test_the_engine_speaks_and_names_what_upstreams_modules_need(checkpoint: Pat
 def test_a_library_for_another_torch_is_named(tmp_path: Path) -> None:
     (tmp_path / "x_transformers.py").write_text("raise OSError('libtorchaudio.so: undefined symbol: aoti_torch_cat')\n")
     program = (
-        "from ishowtts.errors import EngineError\n"
-        "try:\n    import ishowtts.engines.f5.upstream_model\nexcept EngineError as error:\n    print(error)\n"
+        "from ishowtts.errors import PackageError\n"
+        "try:\n    import ishowtts.engines.f5.upstream_model\nexcept PackageError as error:\n    print(error)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],

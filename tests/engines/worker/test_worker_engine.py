@@ -18,7 +18,16 @@ from ishowtts.engines.worker.restart_policy import RestartBackoff
 from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
 from ishowtts.engines.worker.worker_engine import WorkerEngine
 from ishowtts.engines.worker.worker_process import WorkerProcess
-from ishowtts.errors import Cancelled, EngineUnavailable, SynthesisError, VoiceError, WeightsError, WorkerDied
+from ishowtts.errors import (
+    Cancelled,
+    EngineError,
+    EngineUnavailable,
+    PackageError,
+    SynthesisError,
+    VoiceError,
+    WeightsError,
+    WorkerDied,
+)
 from ishowtts.model import Segment
 from support.waiting import eventually
 
@@ -222,16 +231,20 @@ def test_a_parked_engine_starts_again_by_itself_and_speech_ends_its_probation(
     assert set(waits) == {EngineState.RESTARTING}, "the spoken segment ended the probation"
 
 
-def test_unusable_weights_park_the_engine_at_once_with_their_message(
-    make_worker: MakeWorker, say: Say, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "error", [WeightsError("there are no weights; fetch them"), PackageError("vocos is not installed; install it")]
+)
+def test_what_no_retry_heals_parks_the_engine_at_once_with_its_message(
+    make_worker: MakeWorker, say: Say, monkeypatch: pytest.MonkeyPatch, error: EngineError
 ) -> None:
-    monkeypatch.setenv("WORKER_FAULT", "no-weights")
+    monkeypatch.setenv("WORKER_FAULT", "no-weights" if isinstance(error, WeightsError) else "no-package")
+    message = str(error)
     engine = make_worker()
-    with pytest.raises(WeightsError, match="there are no weights; fetch them"):
+    with pytest.raises(type(error), match=message):
         load(engine)
     assert engine.status().state is EngineState.PARKED
     assert engine.status().restarts == 0
-    assert "there are no weights; fetch them" in str(engine.status().detail)
+    assert message in str(engine.status().detail)
     monkeypatch.delenv("WORKER_FAULT")
     engine.retry_now()
     await_state(engine, EngineState.READY)

@@ -21,8 +21,8 @@ def examine_engine(settings: Config) -> Iterator[Finding]:
     from ishowtts.engines.hibari.hibari_package import missing_package
 
     chosen, missing = choose_engine(settings), missing_package()
-    if chosen.weights_problem:
-        yield from as_part("engine", engine_findings.examine_weights(settings))
+    if chosen.f5_problem:
+        yield from as_part("engine", engine_findings.examine_f5(settings))
     elif chosen.kind == "espeak" and settings.engine.kind == "auto" and missing is not None:
         fix = f"{engine_findings.INSTALL_FIX} for the natural voice, or run sudo ishowtts fetch for cloned voices"
         yield Finding("engine", "note", "espeak: no F5-TTS weights were found, and the natural voice is missing", fix)

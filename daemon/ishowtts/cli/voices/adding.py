@@ -169,7 +169,8 @@ def engine_note(settings: Config) -> str | None:
     others = engine_findings.in_its_place([kind for kind in chosen.order if kind != "f5"])
     if settings.engine.kind in ("hibari", "espeak"):
         return f"engine.kind is {settings.engine.kind}, and only F5 speaks in cloned voices: {others}"
-    if settings.engine.f5.weights is not None and (problem := chosen.weights_problem):
+    problem = chosen.f5_problem if settings.engine.f5.weights is not None else chosen.upstream_problem
+    if problem:
         return f"{problem}; until then {others}"
     return f"no weights: until `sudo ishowtts fetch`, {others}"
 

@@ -85,6 +85,5 @@ def common_buckets(reference_frames: int, buckets: Sequence[int]) -> tuple[list[
 
 def common_speech() -> list[int]:
     """The padded lengths of the speech of most segments, in frames; the longest first."""
-    # The speech begins with the last frame of the reference.
-    low, high = (-(-(round(speech_s * FRAMES_PER_S) + 1) // STEP) * STEP for speech_s in _COMMON_SPEECH_S)
+    low, high = (-(-round(speech_s * FRAMES_PER_S) // STEP) * STEP for speech_s in _COMMON_SPEECH_S)
     return list(range(high, low - 1, -STEP))

@@ -24,6 +24,7 @@ from ishowtts.engines.f5.graph_memory import GraphMemory
 from ishowtts.engines.f5.model_job import F5Model, SegmentJob
 from ishowtts.engines.f5.reference import Reference
 from ishowtts.engines.f5.runner import OutOfMemory, Runner, as_engine_error
+from ishowtts.engines.f5.upstream_packages import unsupported
 from ishowtts.engines.f5.vocabulary import unknown_letters
 from ishowtts.engines.voices.voice_library import Voice, VoiceLibrary
 from ishowtts.engines.weights import examine
@@ -75,6 +76,7 @@ class F5Engine:
 
         Raises:
             WeightsError, VoiceError: they cannot be used.
+            PackageError: upstream's modules are needed and cannot be imported.
             EngineError: CUDA is wanted and does not work, or there is not enough memory.
         """
         progress(Progress("load", 0, 3))
@@ -213,7 +215,7 @@ class F5Engine:
     def _make_model(self, loaded: checkpoint.Checkpoint, dtype: torch.dtype) -> F5Model:
         switches = self._switches
         cfg_strength = self._options.cfg_strength
-        odd = fast_model.unsupported(loaded.model, loaded.vocoder)
+        odd = unsupported(loaded.model, loaded.vocoder)
         if odd is None and switches.need_fast_model:
             return fast_model.FastModel(
                 loaded, self._device, dtype, switches, cfg_strength=cfg_strength, buckets=self._buckets()

@@ -24,7 +24,7 @@ class F5Options:
         nfe_step: number of evaluations of the model for a segment.
         cfg_strength: strength of the classifier-free guidance.
         precision: type of the transformer's tensors. `auto`: fp16 on CUDA, bf16 on processors that multiply it, else
-            fp32. Vocos runs in fp32, except for its backbone, which runs in fp16 on CUDA if the transformer does.
+            fp32. Vocos runs in fp32. Only its backbone runs in fp16 on CUDA, if the transformer does and it is faster.
         device: `auto`: CUDA if a real product works on it, else the CPU.
         cache_dir: folder for compiled kernels; `None`: they are not kept.
         switches: the switches of the engine.

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from ishowtts.engines import MAX_BATCH
 from ishowtts.engines.f5 import dit, duration, schedule, text_encoder
 from ishowtts.engines.f5.adaln import AdaLayerNorm
-from ishowtts.engines.f5.architecture import MELS, ModelConfig, VocoderConfig
+from ishowtts.engines.f5.architecture import MELS
 from ishowtts.engines.f5.assembly import assemble_dit, assemble_text_encoder, block_weights
 from ishowtts.engines.f5.captured_function import CapturedFunction
 from ishowtts.engines.f5.checkpoint import Checkpoint
@@ -32,19 +32,6 @@ from ishowtts.model import IsCancelled
 _LEAST_GUIDANCE = 1e-5  # below it, upstream evaluates only one branch
 _PLANNED = (7, 32)  # the plans for these NFE contain every kind of guidance that a segment can need
 _COMMON_TOKENS = range(384, 63, -duration.STEP)  # 50 to 200 of a clip and 10 to 180 of a segment; the longest first
-
-
-def unsupported(model: ModelConfig, vocoder: VocoderConfig) -> str | None:
-    """The part of a checkpoint's description that this model does not compute; `None`: it computes all of it."""
-    arch = model.arch
-    odd = {
-        "qk_norm": arch.qk_norm is not None,
-        "long_skip_connection": arch.long_skip_connection,
-        "attn_mask_enabled": arch.attn_mask_enabled,
-        "conv_layers": arch.conv_layers == 0,
-        "the vocoder's padding": vocoder.head.init_args.padding != "center",
-    }
-    return next((name for name, present in odd.items() if present), None)
 
 
 class FastModel:

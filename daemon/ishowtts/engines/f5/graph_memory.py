@@ -55,9 +55,10 @@ class GraphMemory:
             return True
         if not self._told:
             log.info(
-                "%.0f MB of GPU memory are free: no more graphs are captured in idle time, so rare lengths are slower",
-                self._free_mb(),
-            )
+                "%.0f MB of GPU memory are free: graphs are captured in idle time only above %.0f MB, "
+                "and without one a length is slower",
+                self._free_mb(), SPARE_MB,
+            )  # fmt: skip
             self._told = True
         return False
 

@@ -63,7 +63,7 @@ class GraphStore(Generic[Key]):
                 return
             # Graphs that were captured before stay good.
             log.warning(
-                "cannot capture %s: it and the like that are not captured yet are slower: %s",
+                "cannot capture %s; nothing else of this kind is captured from now on, so such runs are slower: %s",
                 self._describe(key), first_line(error),
             )  # fmt: skip
             self._capturer = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -141,7 +141,8 @@ def _positions(count: int, table: Tensor) -> Tensor:
     return _positions_table(max(_MIN_TABLE_ROWS, 2 ** (count - 1).bit_length()), table.shape[1], table.device)[:count]
 
 
-@lru_cache(2)
+# Never dropped, because CUDA graphs hold its address. There are at most three: no run has more than 8192 frames.
+@cache
 def _positions_table(rows: int, dim: int, device: torch.device) -> Tensor:
     # On the CPU, like upstream: a GPU's powers differ in the last bit, which a thousand rows later is an angle.
     frequencies = 1.0 / (10_000.0 ** (torch.arange(0, dim, 2).float() / dim))

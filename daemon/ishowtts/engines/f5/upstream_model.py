@@ -1,7 +1,7 @@
 """The reference model: upstream's own modules, run like upstream. Every optimisation is compared with it.
 
 Its imports take seconds more than torch and need packages that an appliance has only with `install.sh --bench`, so
-nothing imports this module at load. Importing it raises EngineError if one of them is missing or does not load.
+nothing imports this module at load. Importing it raises PackageError if one of them is missing or does not load.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from ishowtts.engines.f5.checkpoint import Checkpoint
 from ishowtts.engines.f5.model_job import SegmentJob
 from ishowtts.engines.f5.tokens import split
 from ishowtts.engines.f5.upstream import replace_librosa
-from ishowtts.errors import Cancelled, EngineError, first_line
+from ishowtts.engines.f5.upstream_packages import INSTALL_FIX
+from ishowtts.errors import Cancelled, PackageError, first_line
 from ishowtts.model import IsCancelled
 
 try:
@@ -36,9 +37,8 @@ try:
         from vocos.models import VocosBackbone
 except (ImportError, OSError, RuntimeError) as error:  # a torchaudio for another torch ends with any of these
     _found = load_faults.explain(str(error), stock=load_faults.has_stock_libraries())
-    raise EngineError(
-        f"upstream's modules cannot be imported ({_found[0] if _found else first_line(error)}); "
-        "run install.sh again, with --bench (a checkout: scripts/setup)"
+    raise PackageError(
+        f"upstream's modules cannot be imported ({_found[0] if _found else first_line(error)}); {INSTALL_FIX}"
     ) from error
 
 __all__ = ["CFM", "UpstreamModel", "Vocos", "build_cfm", "build_vocos", "load_cfm", "load_vocos"]

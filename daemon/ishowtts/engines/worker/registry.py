@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ishowtts.engines import Engine
-from ishowtts.errors import EngineError
+from ishowtts.engines.f5 import load_faults
+from ishowtts.errors import EngineError, PackageError, first_line
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,12 @@ class RegisteredEngine:
 
 
 def _f5(options: dict[str, Any]) -> Engine:
-    from ishowtts.engines.f5.engine import F5Engine, F5Options
-
+    try:
+        from ishowtts.engines.f5.engine import F5Engine, F5Options
+    except (ImportError, OSError, ValueError, RuntimeError) as error:  # torch's import ends with any of these
+        found = load_faults.explain(str(error), stock=load_faults.has_stock_libraries())
+        problem, fix = found or (first_line(error), "run install.sh again, with --with-f5")
+        raise PackageError(f"F5 cannot be imported ({problem}); {fix}") from error
     return F5Engine(F5Options.from_dict(options))
 
 
@@ -49,5 +54,14 @@ def find(kind: str) -> RegisteredEngine:
 
 
 def make(kind: str, options: dict[str, Any]) -> Engine:
-    """Builds an engine, not loaded yet. Unknown options raise TypeError or the engine's own error."""
-    return find(kind).make(options)
+    """Builds an engine, not loaded yet. Unknown options raise TypeError or the engine's own error.
+
+    Raises:
+        PackageError: a package that it imports is missing or does not load.
+    """
+    registered = find(kind)
+    try:
+        return registered.make(options)
+    except ImportError as error:
+        problem = f"the engine {kind} cannot be imported ({first_line(error)})"
+        raise PackageError(f"{problem}; run install.sh again") from error

@@ -23,7 +23,16 @@ from ishowtts.engines.worker.frame_headers import read_engine_stats, read_voice_
 from ishowtts.engines.worker.waker import Waker
 from ishowtts.engines.worker.wire import VERSION, Channel, Frame, FrameKind, WireClosed, WireError
 from ishowtts.engines.worker.worker_request import WorkerRequest
-from ishowtts.errors import Cancelled, EngineError, IShowError, SynthesisError, VoiceError, WeightsError, WorkerDied
+from ishowtts.errors import (
+    Cancelled,
+    EngineError,
+    IShowError,
+    PackageError,
+    SynthesisError,
+    VoiceError,
+    WeightsError,
+    WorkerDied,
+)
 from ishowtts.model import Segment, Utterance
 
 _SEND_TIMEOUT_S = 5.0
@@ -32,8 +41,10 @@ _ERRORS: dict[str, type[Exception]] = {
     "SynthesisError": SynthesisError,
     "VoiceError": VoiceError,
     "WeightsError": WeightsError,
+    "PackageError": PackageError,
     "EngineError": EngineError,
 }
+_PERMANENT = (WeightsError, PackageError, VoiceError)
 
 
 @dataclass(frozen=True)
@@ -290,7 +301,7 @@ class WorkerConnection:
         message = frame.text("message")
         cls = _ERRORS.get(frame.text("class"), EngineError)
         if self.ready is None:
-            permanent_error = cls(message) if issubclass(cls, (WeightsError, VoiceError)) else None
+            permanent_error = cls(message) if issubclass(cls, _PERMANENT) else None
             return WorkerExit(message, permanent_error=permanent_error)
         self._first_request(frame)
         if frame.header.get("fatal") is True:

@@ -35,7 +35,7 @@ from ishowtts.engines.worker.wire import (
     WireClosed,
     WireError,
 )
-from ishowtts.errors import Cancelled, EngineError, IShowError, SynthesisError, VoiceError, WeightsError
+from ishowtts.errors import Cancelled, EngineError, IShowError, PackageError, SynthesisError, VoiceError, WeightsError
 from ishowtts.model import Segment
 from ishowtts.util import child_process, logs
 
@@ -45,7 +45,7 @@ _SEND_TIMEOUT_S = 30.0
 _IDLE_AFTER_S = 1.0  # until background tuning starts: lines arrive in bursts
 _PR_SET_PDEATHSIG = 1
 _MAX_SOUND_BYTES = MAX_FRAME_BYTES - 4096
-_NAMED_ERRORS = (WeightsError, VoiceError, SynthesisError)
+_NAMED_ERRORS = (WeightsError, PackageError, VoiceError, SynthesisError)
 
 
 class Worker:

@@ -77,7 +77,10 @@ class Described:
 
 
 def choose_thor() -> int:
-    """Use the assembler that the daemon would use on Thor, and return the number that it has for Thor."""
+    """Use the assembler that the daemon would use on Thor, and return the number that it has for Thor.
+
+    It is used for all GPUs from then on, so Thor is the last one.
+    """
     caches.choose_assembler((11, 0))
     return THOR if int(triton.knobs.nvidia.ptxas_blackwell.version.split(".")[0]) >= 13 else THOR_OF_CUDA_12
 
@@ -231,12 +234,12 @@ def main() -> None:
     """Compile half precision for every GPU, then fp32 for one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--all-sizes", action="store_true")
-    parser.add_argument("architectures", nargs="+", type=int, help=f"like 87; {THOR} may become {THOR_OF_CUDA_12}")
+    parser.add_argument("architectures", nargs="+", type=int, help=f"like 87; {THOR} is the last one")
     arguments = parser.parse_args()
-    thor = choose_thor()
     found: list[dict[str, Any]] = []
     attention: list[dict[str, Any]] = []
-    for architecture in (thor if number == THOR else number for number in arguments.architectures):
+    for number in arguments.architectures:
+        architecture = choose_thor() if number == THOR else number
         driver.set_active(Described(architecture))
         all_sizes = arguments.all_sizes
         variants = elementwise(all_sizes=all_sizes) | convolutions(all_sizes=all_sizes) | products(all_sizes=all_sizes)
@@ -245,8 +248,8 @@ def main() -> None:
         compile_attention.launch_all()
         attention += compile_attention.compiled(architecture)
     driver.set_active(Described(arguments.architectures[0]))
-    fp32 = list(launch(single(), arguments.architectures[0], [(1, 40)]))
-    print(json.dumps({"half": found, "single": fp32, "attention": attention}))
+    one = list(launch(single(), arguments.architectures[0], [(1, 40)]))
+    print(json.dumps({"half": found, "single": one, "attention": attention}))
 
 
 if __name__ == "__main__":

@@ -157,6 +157,15 @@ def test_gate_residual_and_norm(block: Block, dtype: torch.dtype, tile: Tile) ->
     assert torch.equal(norm, EagerElementwise().norm(total, block.scale, block.shift))
 
 
+def test_what_follows_the_residual_stream_is_not_written(block: Block) -> None:
+    step = FusedResidual(*pair(block, WIDTH), EagerElementwise(), tile=SMALL)
+    longer = block.stream.flatten(0, 1)
+    stream, after = longer[: FRAMES - 1].unsqueeze(0), longer[FRAMES - 1 :].clone()
+    total, _ = step(block.x[:1, 1:], stream, *block.rows)
+    assert total.data_ptr() == longer.data_ptr()
+    assert torch.equal(longer[FRAMES - 1 :], after)
+
+
 def test_a_residual_stream_that_is_not_contiguous_is_copied(block: Block) -> None:
     weight, bias = pair(block, WIDTH)
     step = FusedResidual(weight, bias, EagerElementwise(), tile=SMALL)

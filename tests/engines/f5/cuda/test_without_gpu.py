@@ -22,7 +22,7 @@ pytest.importorskip("triton")
 HERE = Path(__file__).parent
 ALL = os.environ.get("ISHOWTTS_ALL_GPUS") == "1"
 ORIN, THOR = 87, 110
-ARCHITECTURES = (80, ORIN, 89, 90, 100, THOR, 120) if ALL else (ORIN, 90, THOR)
+ARCHITECTURES = (80, ORIN, 89, 90, 100, 120, THOR) if ALL else (ORIN, 90, THOR)
 HAS_E4M3 = 89
 
 KERNELS = {"_norm": 1, "_gate_norm": 2, "_rotate": 2, "_activate_first_conv": 1, "_activate_second_conv": 1,
@@ -35,6 +35,7 @@ WIDE_LOADS = {"_norm": 3, "_gate_norm": 5, "_rotate": 3, "_activate_first_conv":
               "multiply": 16}  # fmt: skip
 """Loads of 16 bytes: a row of 1024 has narrower loads only for scalars and masks."""
 
+SUMS_OF_ROWS = {"_norm", "_gate_norm", "_quantise", "_norm_quantised"}
 ON_TENSOR_CORES = {"_convolve", "multiply"}
 
 LONGEST_S = 1200 if ALL else 240
@@ -120,18 +121,20 @@ def test_half_precision_is_loaded_16_bytes_at_a_time_and_multiplied_on_tensor_co
     for kernel in compiled["half"]:
         assert kernel["wide_loads"] >= WIDE_LOADS[kernel["kernel"]], kernel
         assert kernel["tensor_cores"] == (kernel["kernel"] in ON_TENSOR_CORES), kernel
-    # Neither pairs nor sums over a row of one warp need an exchange between warps.
-    for kernel in compiled["half"]:
-        assert kernel["shared_bytes"] == 0 or not kernel["variant"].startswith(("rotate", "norms-1-warp")), kernel
+        # Between warps go the sums of rows, and nothing if a warp has its rows or pairs for itself.
+        if kernel["variant"].startswith(("rotate", "norms-1-warp")):
+            assert kernel["shared_bytes"] == 0, kernel
+        if kernel["kernel"] in SUMS_OF_ROWS:
+            assert kernel["shared_bytes"] <= 64, kernel
 
 
 def test_attention_is_on_tensor_cores_without_spills_and_has_one_binary_of_each_tile(
     compiled: dict[str, list[dict[str, Any]]],
 ) -> None:
     counts = Counter((kernel["architecture"], kernel["tile"]) for kernel in compiled["attention"])
-    assert {tile for _, tile in counts} == {"64x64", "128x64", "128x128"}
-    assert len(counts) == 3 * len(ARCHITECTURES)
-    assert set(counts.values()) == {1}
+    architectures = {kernel["architecture"] for kernel in compiled["half"]}
+    tiles = ("64x64", "128x64", "128x128")
+    assert counts == {(architecture, tile): 1 for architecture in architectures for tile in tiles}
     for kernel in compiled["attention"]:
         assert kernel["tensor_cores"], kernel
         assert kernel["spilled_bytes"] == 0, kernel

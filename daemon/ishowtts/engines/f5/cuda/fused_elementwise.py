@@ -42,7 +42,16 @@ class TritonElementwise:
         width = x.shape[-1]
         rows, block = x.numel() // width, triton.next_power_of_2(width)
         _norm[(triton.cdiv(rows, self._norm_rows),)](
-            x, scale, shift, out, rows, width, block, self._norm_rows, EPS, num_warps=self._norm_warps or _warps(block)
+            x,
+            scale,
+            shift,
+            out,
+            rows,
+            width,
+            block,
+            self._norm_rows,
+            EPS,
+            num_warps=self._norm_warps or row_warps(block),
         )
         return out
 
@@ -56,7 +65,7 @@ class TritonElementwise:
         rows, block = x.numel() // width, triton.next_power_of_2(width)
         _gate_norm[(triton.cdiv(rows, self._norm_rows),)](
             x, gate, y, bias, scale, shift, out, rows, width, block, self._norm_rows, EPS,
-            num_warps=self._norm_warps or _warps(block),
+            num_warps=self._norm_warps or row_warps(block),
         )  # fmt: skip
         return x, out
 
@@ -69,7 +78,7 @@ class TritonElementwise:
         written = rotated if bias is None else row
         block = min(_LONGEST_BLOCK, triton.next_power_of_2(written))
         grid = (branches * frames, triton.cdiv(written, block))
-        _rotate[grid](qkv, angles.contiguous(), bias, frames, row, rotated, written, block, num_warps=_warps(block))
+        _rotate[grid](qkv, angles.contiguous(), bias, frames, row, rotated, written, block, num_warps=row_warps(block))
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()
         return q, k, v
 
@@ -81,7 +90,7 @@ class TritonElementwise:
         block = triton.next_power_of_2(width)
         keep = keep if keep is None else keep.contiguous()
         _activate_first_conv[(condition.numel() // width,)](
-            noisy, condition, keep, out, noisy.numel() // width, width, block, num_warps=_warps(block)
+            noisy, condition, keep, out, noisy.numel() // width, width, block, num_warps=row_warps(block)
         )
         return out
 
@@ -92,7 +101,7 @@ class TritonElementwise:
         width = rows.shape[-1]
         block = triton.next_power_of_2(width)
         _activate_second_conv[(rows.numel() // width,)](
-            conv, noisy, rows, out, noisy.numel() // width, width, block, num_warps=_warps(block)
+            conv, noisy, rows, out, noisy.numel() // width, width, block, num_warps=row_warps(block)
         )
         return out
 
@@ -117,7 +126,7 @@ def _in_place(**tensors: Tensor) -> None:
             raise ValueError(f"{name} is written in place and must be contiguous; its strides are {tensor.stride()}")
 
 
-def _warps(block: int) -> int:
+def row_warps(block: int) -> int:
     """The number of warps for one load of 16 bytes per thread in half precision."""
     return max(1, min(_MOST_WARPS, block // _PER_WARP))
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ishowtts.engines.f5.block_steps import QuantisedRows
 from ishowtts.engines.f5.cuda.eager_rows import LARGEST, SMALLEST_SCALE
-from ishowtts.engines.f5.cuda.fused_elementwise import normed
+from ishowtts.engines.f5.cuda.fused_elementwise import normed, row_warps
 from ishowtts.engines.f5.elementwise import EPS
 
 INTERPRETED = bool(triton.knobs.runtime.interpret) if hasattr(triton, "knobs") else False
@@ -50,7 +50,7 @@ def norm_quantised(x: Tensor, scale: Tensor, shift: Tensor) -> QuantisedRows:
     scales = torch.empty(x.numel() // width, dtype=torch.float32, device=x.device)
     block = triton.next_power_of_2(width)
     _norm_quantised[(len(scales),)](x, scale, shift, whole, scales, LARGEST[torch.int8], SMALLEST_SCALE, width, block,
-                                    EPS, num_warps=_warps(block))  # fmt: skip
+                                    EPS, num_warps=row_warps(block))  # fmt: skip
     return QuantisedRows(whole, scales, x.dtype)
 
 
@@ -79,8 +79,8 @@ def _quantise(
     row = tl.program_id(0).to(tl.int64)
     at = tl.arange(0, block)
     inside = at < width
-    values = tl.load(x + row * width + at, mask=inside, other=0.0).to(tl.float32)
-    _store_quantised(values[None, :], whole, scales, row, at, inside, largest, smallest, rounded, width)
+    values = tl.load(x + row * width + at[None, :], mask=inside[None, :], other=0.0).to(tl.float32)
+    _store_quantised(values, whole, scales, row, at, inside, largest, smallest, rounded, width)
 
 
 @triton.jit
@@ -91,7 +91,7 @@ def _norm_quantised(
     row = tl.program_id(0).to(tl.int64)
     at = tl.arange(0, block)
     inside = at < width
-    values = tl.load(x + row * width + at, mask=inside, other=0.0).to(tl.float32)[None, :]
+    values = tl.load(x + row * width + at[None, :], mask=inside[None, :], other=0.0).to(tl.float32)
     # Rounded as a norm that is stored, so that the same numbers are quantised as by two kernels.
     values = normed(values, scale, shift, at, inside, width, eps).to(x.dtype.element_ty).to(tl.float32)
     _store_quantised(values, whole, scales, row, at, inside, largest, smallest, True, width)
