@@ -372,3 +372,9 @@ def test_an_unknown_step_is_refused() -> None:
     )  # fmt: skip
     assert done.returncode == 2
     assert "unknown step nothing" in done.stderr
+
+
+@pytest.mark.parametrize("written", ["nan", "inf", "0", "-5", "soon"])
+def test_a_time_limit_that_is_not_one_is_refused(call: Call, written: str) -> None:
+    """With NaN no limit held at all."""
+    assert f"'{written}' is not a number of seconds above 0" in call("good", f"--within={written}").finish(2)
