@@ -9,6 +9,7 @@ Any Python with torch, f5-tts and vocos works: PYTHON=python3 scripts/bench-gpu.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -154,13 +155,13 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
     parser.add_argument(
         "--within",
-        type=float,
+        type=_seconds,
         metavar="S",
         help=f"time limit of the whole call (default: {WHOLE_S:.0f}; with --first {FIRST_S:.0f})",
     )
     parser.add_argument(
         "--since",
-        type=float,
+        type=_seconds,
         default=STARTED_S,
         metavar="TIME",
         help="when that time began, as `date +%%s` prints it (default: now)",
@@ -176,11 +177,21 @@ def _parsed() -> argparse.Namespace:
     if arguments.only:
         plan = Plan(arguments.model, arguments.device, arguments.quick)
         known = {step.name for step in (*gpu_steps.first_steps(plan), *gpu_steps.all_steps(plan, Path()))}
-        arguments.only = arguments.only.split(",")
+        arguments.only = [word.strip() for word in arguments.only.split(",") if word.strip()]
         unknown = sorted(set(arguments.only) - known)
         if unknown:
             parser.error(f"unknown step {unknown[0]}; the steps are {', '.join(sorted(known))}")
     return arguments
+
+
+def _seconds(word: str) -> float:
+    try:
+        seconds = float(word)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a number of seconds above 0")
+    return seconds
 
 
 def _stop(number: int, _: FrameType | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,13 @@ from typing import Any
 def write_atomically(path: Path, content: Any) -> None:
     """Replace a file of JSON at once, so that a reader never finds half of it. Raises OSError."""
     part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(content) + "\n", encoding="utf-8")
-    part.replace(path)
+    try:
+        part.write_text(json.dumps(content) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError:
+        with suppress(OSError):
+            part.unlink()
+        raise
 
 
 def read_json(path: Path, max_bytes: int) -> Any:

@@ -77,8 +77,9 @@ def run(
 
     Raises:
         EngineError: a process ended, and not because of a candidate.
+        OSError: the file cannot be written.
     """
-    path.unlink(missing_ok=True)
+    write_atomically(path, {"chosen": {}, "groups": {}})
     known = -1
     while True:
         status = _run_once(path, measure, longest_s)
@@ -91,6 +92,7 @@ def run(
             figures.finish(fault=why)
             report(f"{group} | {name}: {why}")
         if figures.count == known:
+            write_atomically(path, figures.content)  # a full disk ends each process too, and its error says more
             raise EngineError(f"no kernel can be measured: the process ended with {status}; its output says more")
         known = figures.count
 

@@ -11,6 +11,7 @@ from ishowtts.errors import ConfigError
 
 WORSE_BY = 0.10
 _MOST_CHARS = 1 << 20
+_MAX_RATIO = 1e6
 _COMPARED = ("ratio_equal_nfe", "fraction_of_floor")
 _MUST_MATCH = ("model", "precision", "nfe_step", "threads")
 
@@ -36,13 +37,17 @@ def read(path: Path) -> dict[str, Any]:
             content = json.loads(file.read(_MOST_CHARS))
     except OSError as error:
         raise ConfigError([f"{path} cannot be read ({error.strerror}); name a baseline"]) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError([f"{path} is not a baseline; `ishowtts bench speed --save` makes one"]) from error
-    if not isinstance(content, dict) or not all(isinstance(content.get(name), (int, float)) for name in _COMPARED):
+    if not isinstance(content, dict) or not all(_is_ratio(content.get(name)) for name in _COMPARED):
         raise ConfigError([f"{path} is not a summary of `ishowtts bench speed`; make it again with --save"])
     if fault := content.get("measure_fault"):
         raise ConfigError([f"{path} is not a baseline, because its measurement is faulty: {fault}"])
     return content
+
+
+def _is_ratio(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < _MAX_RATIO
 
 
 def compare(then: dict[str, Any], now: dict[str, Any]) -> list[Change]:

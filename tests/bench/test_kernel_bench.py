@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ishowtts.engines.f5.cuda.kernel_timing import CandidateGroup
 from ishowtts.errors import EngineError
 from ishowtts_bench import bench_candidates, kernel_bench
 from ishowtts_bench.bench_env import BenchEnv
+from ishowtts_bench.json_files import write_atomically
 from ishowtts_bench.kernel_bench import KernelFigures
 
 pytestmark = pytest.mark.f5
@@ -52,6 +54,28 @@ def test_a_candidate_that_ends_its_process_does_not_stop_the_next(tmp_path: Path
     }
     assert told == ["group | crashes: its process ended with 7", "group | hangs: it takes longer than 1 s"]
     assert json.loads(path.read_text()) == found.content
+
+
+def test_a_file_that_cannot_be_written_is_the_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(FileNotFoundError):
+        kernel_bench.run(tmp_path / "missing" / "kernels.json", measure, print)
+    assert not capfd.readouterr().err  # no process has started
+    folder = tmp_path / "folder"
+    folder.mkdir()
+
+    def lose_folder(figures: KernelFigures) -> bool:
+        shutil.rmtree(folder, ignore_errors=True)
+        return measure(figures)
+
+    with pytest.raises(FileNotFoundError):
+        kernel_bench.run(folder / "kernels.json", lose_folder, print)
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "figures.json").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_atomically(tmp_path / "figures.json", {})
+    assert [path.name for path in tmp_path.iterdir()] == ["figures.json"]
 
 
 def test_the_time_before_a_candidate_starts_does_not_count(tmp_path: Path) -> None:

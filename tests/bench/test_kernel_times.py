@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import ishowtts
 from ishowtts.board.gpu_specs import find
 from ishowtts.engines.f5.architecture import BASE
 from ishowtts.errors import ConfigError
@@ -16,6 +17,7 @@ from ishowtts_bench import kernel_times
 from ishowtts_bench.roofline import LIKELY, filling, segment
 from ishowtts_bench.workload import OURS, Work, kernels
 
+CUDA = Path(ishowtts.__file__).parent / "engines/f5/cuda"
 DIT = BASE.arch
 H200 = find("h200")
 NAMES = {
@@ -171,6 +173,26 @@ def test_the_kind_of_a_kernel_follows_from_its_name(name: str, kind: str) -> Non
     assert kernel_times.classify(name) == kind
 
 
+def test_every_kernel_of_ours_has_its_kind() -> None:
+    """By their names alone, `multiply` would be elementwise, and what follows a convolution a convolution."""
+    kinds = {name: kernel_times.classify(name) for name in own_kernels()}
+    assert {name: kind for name, kind in kinds.items() if kind != "elementwise"} == {
+        "multiply": "products",
+        "_convolve": "convolution",
+        "_flash_attention": "attention",
+    }
+    assert kernel_times._OWN_KERNELS.keys() <= kinds.keys()
+
+
+def own_kernels() -> set[str]:
+    """Names of the Triton kernels that our engine launches, as a profile lists them."""
+    sources = "".join(path.read_text(encoding="utf-8") for path in CUDA.glob("*.py"))
+    functions = set(re.findall(r"^@triton\.jit[^\n]*\ndef (\w+)\(", sources, re.MULTILINE))
+    launched = set(re.findall(r"(\w+)\[[^\]]*\]\(", sources))
+    assert len(functions & launched) >= 8
+    return functions & launched
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -185,6 +207,14 @@ def test_the_kind_of_a_kernel_follows_from_its_name(name: str, kind: str) -> Non
         (profile(REACHED, frames=True), "lacks frames"),
         (profile(REACHED, kernels=[{"name": "x", "spent_s": "1", "share": 1}]), "lacks kernels"),
         (profile(REACHED, kernels=[{"name": "x", "spent_s": float("nan"), "share": 1}]), "lacks kernels"),
+        (profile(REACHED, kernels=[{"name": "x", "spent_s": 0, "share": 0}]), "lacks kernels"),
+        (profile(REACHED, nfe_step=0.5, frames=1219.0), "lacks frames, nfe_step;"),
+        (profile(REACHED, device="\x1b[2J"), "lacks device"),
+        (profile(REACHED, device="\ud800"), "lacks device"),
+        (profile(REACHED, device=""), "lacks device"),
+        (profile(REACHED, device="cpu"), "is of a CPU; make the profile on a GPU"),
+        ({"steps": {"speed": {}}}, "has no figures of a profile; run scripts/bench-gpu --only profile"),
+        ({"steps": {"profile": {"figures": {"frames": 1}}}}, "lacks nfe_step"),
     ],
 )
 def test_one_sentence_names_what_a_file_lacks(tmp_path: Path, content: object, message: str) -> None:
@@ -193,6 +223,11 @@ def test_one_sentence_names_what_a_file_lacks(tmp_path: Path, content: object, m
         kernel_times.read(path)
     assert message in str(error.value)
     assert str(path) in str(error.value)
+
+
+def test_the_figures_of_bench_gpu_contain_a_profile(tmp_path: Path) -> None:
+    figures = {"model": "base", "steps": {"profile": {"status": "ok", "figures": profile(REACHED)}}}
+    assert kernel_times.read(written(tmp_path, figures)).device == "NVIDIA H200"
 
 
 def test_a_profile_shorter_than_its_reference_is_refused(tmp_path: Path) -> None:
@@ -205,7 +240,10 @@ def test_a_profile_shorter_than_its_reference_is_refused(tmp_path: Path) -> None
 
 def test_a_profile_of_another_model_is_refused(tmp_path: Path) -> None:
     found = kernel_times.read(written(tmp_path, profile({**REACHED, "attention": 1.5})))
-    with pytest.raises(ConfigError, match="faster than the base model's arithmetic"):
+    with pytest.raises(ConfigError, match="faster than those of the base model"):
         kernel_times.measured_efficiencies(found, DIT, LIKELY, 5.0)
     in_cache = kernel_times.read(written(tmp_path, profile({**REACHED, "elementwise": 2.0})))
     assert kernel_times.measured_efficiencies(in_cache, DIT, LIKELY, 5.0).assumptions.memory > 1
+    impossible = kernel_times.read(written(tmp_path, profile({**REACHED, "elementwise": 1e9})))
+    with pytest.raises(ConfigError, match="faster than those of the base model"):
+        kernel_times.measured_efficiencies(impossible, DIT, LIKELY, 5.0)

@@ -272,7 +272,11 @@ def test_a_baseline_with_a_fault_of_the_measurement_is_refused(tmp_path: Path) -
         regression.read(path)
 
 
-@pytest.mark.parametrize("content", [None, "not json", "[]", '{"ratio_equal_nfe": 1.0}'])
+@pytest.mark.parametrize("content", [
+        None, "not json", "[]", "[" * 100_000, '{"ratio_equal_nfe": 1.0}',
+        *(json.dumps(SUMMARY | {"ratio_equal_nfe": value}) for value in (float("nan"), float("inf"), 10**400, 0, True)),
+    ],
+)  # fmt: skip
 def test_a_file_that_is_not_a_baseline_is_refused(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "baseline.json").write_text(content)

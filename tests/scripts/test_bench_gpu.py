@@ -175,7 +175,7 @@ def test_a_signal_in_the_middle_leaves_every_file(call: Call, number: int, tmp_p
     assert made.steps["hangs"]["figures"] == {"half": True}
     assert "I hang" in made.text("log.txt")
     assert f"ended by {signal.Signals(number).name}" in made.text("log.txt")
-    assert "RTF of 8 s" in made.text("goals.txt")
+    assert "RTF of our engine" in made.text("goals.txt")
     assert {path.name for path in made.folder.iterdir()} == {"figures.json", "log.txt", "goals.txt"}
     assert not list((tmp_path / "tmp").iterdir())
 
@@ -228,6 +228,14 @@ def test_the_second_call_keeps_the_steps_of_the_first(call: Call) -> None:
     made = call("speed=good", "--model", "tiny")  # figures of another model are no part of this report
     made.finish(0)
     assert "kernels" not in made.steps
+
+
+def test_a_step_that_failed_earlier_was_not_measured(call: Call) -> None:
+    call("kernels=raises").finish(1)
+    made = call("speed=good")
+    made.finish(0)
+    assert "kernels: failed" in made.text("goals.txt")
+    assert "measured in an earlier call" not in made.text("goals.txt")
 
 
 def test_steps_that_do_not_fit_into_the_time_do_not_start(call: Call) -> None:
@@ -305,7 +313,7 @@ def test_each_goal_is_reached_or_not_reached_or_not_measured() -> None:
     for name, verdict in verdicts.items():
         assert lines[name].endswith(f" {verdict}")
         assert lines[name].endswith("not reached") is (verdict == "not reached")
-    assert set(lines) == {*verdicts, "RTF of 8 s"}
+    assert set(lines) == {*verdicts, "RTF of our engine"}
     assert "0.60 with 2 in a run" in lines["share of the product rate"]
     assert not any("reached" in line for line in list(goal_lines(FIGURES, comparable=False))[1:])
 
@@ -372,3 +380,9 @@ def test_an_unknown_step_is_refused() -> None:
     )  # fmt: skip
     assert done.returncode == 2
     assert "unknown step nothing" in done.stderr
+
+
+@pytest.mark.parametrize("written", ["nan", "inf", "0", "-5", "soon"])
+def test_a_time_limit_that_is_not_one_is_refused(call: Call, written: str) -> None:
+    """With NaN no limit held at all."""
+    assert f"'{written}' is not a number of seconds above 0" in call("good", f"--within={written}").finish(2)

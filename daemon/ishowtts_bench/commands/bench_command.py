@@ -10,6 +10,7 @@ from rich.table import Table
 
 from ishowtts.cli import argument_types
 from ishowtts.cli.common import Commands, report_write_errors
+from ishowtts.engines.f5.upstream_packages import INSTALL_FIX
 from ishowtts.errors import EngineError
 from ishowtts_bench.commands import (
     batches_command,
@@ -108,9 +109,7 @@ def _with_torch(command: Callable[[argparse.Namespace], int]) -> Callable[[argpa
     def run(arguments: argparse.Namespace) -> int:
         for package in ("torch", "f5_tts", "vocos", "torchaudio"):
             if importlib.util.find_spec(package) is None:
-                raise EngineError(
-                    f"a bench needs the package {package}, which is not installed; run install.sh again, with --bench"
-                )
+                raise EngineError(f"a bench needs the package {package}, which is not installed; {INSTALL_FIX}")
         check_model(arguments)
         return command(arguments)
 

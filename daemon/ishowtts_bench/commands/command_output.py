@@ -68,9 +68,13 @@ def print_result(arguments: argparse.Namespace, table: Table, data: dict[str, An
     if arguments.json:
         print(json.dumps(data))
     else:
-        # In a pipe rich would wrap the cells at 80 columns.
-        Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
+        make_console().print(table)
         print(verdict)
+
+
+def make_console() -> Console:
+    """A console for tables. In a pipe rich would wrap their cells at 80 columns."""
+    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 
 def ok_or_no(passed: bool) -> str:

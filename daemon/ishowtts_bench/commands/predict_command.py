@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from ishowtts.board.gpu_specs import BOARDS, GpuSpec, find
@@ -16,6 +15,7 @@ from ishowtts.cli.common import print_json
 from ishowtts.engines.f5.architecture import BASE
 from ishowtts_bench import kernel_times, optimisation_steps, published_figures, roofline
 from ishowtts_bench.commands import bench_arguments
+from ishowtts_bench.commands.command_output import make_console
 from ishowtts_bench.kernel_times import KernelProfile, MeasuredEfficiencies
 from ishowtts_bench.optimisation_steps import EIGHT_BIT, STEPS, OptimisationStep
 from ishowtts_bench.roofline import LIKELY, Assumptions
@@ -107,7 +107,7 @@ def run(arguments: argparse.Namespace) -> int:
             }
         )  # fmt: skip
         return 0
-    console = Console()
+    console = make_console()
     if not everything:
         print(_answer(boards[0], rows[0]))
     console.print(_boards_table(boards, rows, work, measured=efficiencies is not None))

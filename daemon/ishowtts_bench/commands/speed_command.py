@@ -10,13 +10,12 @@ import statistics
 import sys
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from ishowtts.cli import argument_types
 from ishowtts.cli.common import report_write_errors
 from ishowtts_bench.commands import bench_arguments
-from ishowtts_bench.commands.command_output import make_env, ok_or_no, print_progress, print_result
+from ishowtts_bench.commands.command_output import make_console, make_env, ok_or_no, print_progress, print_result
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -118,7 +117,7 @@ def _measure(arguments: argparse.Namespace) -> dict[str, object]:
     summary = speed_result.summary(result, arguments.model or arguments.model_default)
     if not arguments.json:
         for table in _tables(result):
-            Console().print(table)
+            make_console().print(table)
         print("\n".join(sentences(result)))
     if arguments.plot is not None:
         with report_write_errors(arguments.plot):

@@ -164,5 +164,5 @@ def _remarks(steps: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for name, step in steps.items():
         if step["status"] != "ok":
             yield f"{name}: {step['status']}" + (f": {step['why']}" if "why" in step else "")
-    if earlier := [name for name, step in steps.items() if step.get("earlier")]:
+    if earlier := [name for name, step in steps.items() if step.get("earlier") and step.get("figures") is not None]:
         yield f"measured in an earlier call: {', '.join(earlier)}"

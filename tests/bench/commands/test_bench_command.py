@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from ishowtts.cli import main
+from ishowtts.engines.f5.upstream_packages import INSTALL_FIX
 from ishowtts_bench.bench_env import BenchEnv
 from ishowtts_bench.commands import bench_command, speed_command, sweep_command
 from ishowtts_bench.commands.bench_arguments import RANDOM_MODELS
@@ -267,7 +268,7 @@ def test_an_installation_without_the_engine_gives_one_sentence(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "vocos" else find(name))
     assert main(["bench", "speed"]) == 1
     assert capsys.readouterr().err in {
-        f"ishowtts: a bench needs the package {package}, which is not installed; run install.sh again, with --bench\n"
+        f"ishowtts: a bench needs the package {package}, which is not installed; {INSTALL_FIX}\n"
         for package in ("torch", "f5_tts", "vocos")
     }
 
