@@ -25,14 +25,12 @@ _MAX_COUNTS: Final = {"frames": 1e6, "nfe_step": 1e3}
 _MAX_RATES: Final = {"flop_per_s": 1e19, "bytes_per_s": 1e16}
 _MAX_OPTIONAL: Final = {"sms": 1e4, "memory_mb": 1e9, "clock_mhz": 1e5}
 
-# The order matters: the name of a fused attention may contain "gemm", and that of a convolution "xmma". Of our own
-# kernels, `_activate_first_conv` comes after a convolution, and `multiply` is the product.
+# The order matters: the name of a fused attention may contain "gemm", and that of a convolution "xmma".
 _WORDS: Final[tuple[tuple[KernelKind, tuple[str, ...]], ...]] = (
-    ("elementwise", ("_activate_",)),
     ("attention", ("flash", "fmha", "attention", "softmax_warp")),
     ("convolution", ("conv", "implicit", "winograd", "wgrad", "dgrad")),
     ("products", ("gemm", "gemv", "cutlass", "xmma", "nvjet", "sm80_", "sm90_", "ampere_", "cublas", "splitk",
-                  "addmm", "multiply", "::mm", "aten::bmm", "matmul")),
+                  "addmm", "::mm", "aten::bmm", "matmul")),
 )  # fmt: skip
 _OWN_KERNELS: Final[dict[str, KernelKind]] = {
     "multiply": "products",  # with its epilogue

@@ -48,11 +48,21 @@ Report = Callable[[Timing], None]
 
 
 def run(
-    env: BenchEnv, lengths_s: Sequence[float], rounds: int, *, nfe_step: int, extra: ExtraSystems, report: Report
+    env: BenchEnv,
+    lengths_s: Sequence[float],
+    rounds: int,
+    *,
+    nfe_step: int,
+    extra: ExtraSystems,
+    report: Report,
+    save: Callable[[SpeedResult], None] = lambda _: None,
 ) -> SpeedResult:
     """Measure every system at every length, round by round. The first round of each text only warms up.
 
     If torch.compile fails, the other systems are still measured.
+
+    Args:
+        save: Called after each round with what was measured so far, so that the end of the process loses one round.
     """
     dtype = choose_dtype(env.precision, torch.device(env.device))
     name = torch.cuda.get_device_name() if env.device == "cuda" else None
@@ -81,6 +91,7 @@ def run(
                 _new_length(ours, result, spoken[ours.name], round_number + 1, report)
             # Between the rounds, because the speed of a machine varies: the best of all is its rate.
             result.machine = result.machine.best_of(machine.measure(env.device, dtype))
+            save(result)
     if extra.default:
         upstream_default = systems.upstream(env, DEFAULT_NFE)
         # Each run takes minutes on a CPU. Only a GPU needs a run that warms up.
@@ -88,6 +99,7 @@ def run(
         for number in range(warming + runs):
             timing = _time_once(upstream_default, min(lengths_s), counted=False)
             _record(result, replace(timing, counted=number >= warming), report)
+            save(result)
     result.compare_with_machine(env.dit(), _reference_frames(env), machine.loop_bytes(env.dit(), dtype))
     return result
 

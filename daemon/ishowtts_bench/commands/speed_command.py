@@ -8,6 +8,7 @@ import json
 import os
 import statistics
 import sys
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -16,6 +17,7 @@ from ishowtts.cli import argument_types
 from ishowtts.cli.common import report_write_errors
 from ishowtts_bench.commands import bench_arguments
 from ishowtts_bench.commands.command_output import make_console, make_env, ok_or_no, print_progress, print_result
+from ishowtts_bench.json_files import write_atomically
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -56,10 +58,14 @@ def run(arguments: argparse.Namespace) -> int:
     summary = _measure(arguments)
     print(json.dumps(summary))
     for path in (arguments.save, arguments.figures):
-        if path is not None:
-            with report_write_errors(path):
-                path.write_text(json.dumps(summary) + "\n", encoding="utf-8")
+        _write(path, summary)
     return _report_faults(summary)
+
+
+def _write(path: Path | None, summary: dict[str, object]) -> None:
+    if path is not None:
+        with report_write_errors(path):
+            write_atomically(path, summary)
 
 
 def run_regress(arguments: argparse.Namespace) -> int:
@@ -109,12 +115,18 @@ def _measure(arguments: argparse.Namespace) -> dict[str, object]:
         took = f"{timing.audio_s:.1f} s of sound in {timing.synth_s:.2f} s"
         print_progress(arguments, f"{next(number)} of {planned}: {timing.system}: {took}{note}")
 
-    result = speed.run(env, arguments.lengths, arguments.rounds, nfe_step=arguments.nfe, extra=extra, report=report)
+    def summary_of(result: speed_result.SpeedResult) -> dict[str, object]:
+        return speed_result.summary(result, arguments.model or arguments.model_default)
+
+    result = speed.run(
+        env, arguments.lengths, arguments.rounds, nfe_step=arguments.nfe, extra=extra, report=report,
+        save=lambda measured: _write(arguments.figures, summary_of(measured)),
+    )  # fmt: skip
     if arguments.starts:
         for start in startup.measure_all(env.folder, env.device, arguments.nfe):
             result.starts.append(start)
             print_progress(arguments, f"start of {start.system}, {_weights(start)}: {start.ready_s:.1f} s")
-    summary = speed_result.summary(result, arguments.model or arguments.model_default)
+    summary = summary_of(result)
     if not arguments.json:
         for table in _tables(result):
             make_console().print(table)

@@ -57,6 +57,28 @@ def test_speed_saves_a_baseline_that_regress_reads(run: Run, tmp_path: Path, mon
 
 
 @F5
+def test_speed_that_is_ended_leaves_the_figures_of_the_rounds_before(
+    env: BenchEnv, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from ishowtts_bench import machine
+
+    measured = iter([machine.Machine(1e11, 1e10, "float32", 2)] * 5)  # before, and after two rounds
+
+    def ended(*_: object) -> machine.Machine:
+        found = next(measured, None)
+        if found is None:
+            raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr(machine, "measure", ended)
+    path = tmp_path / "figures.json"
+    options = ["--model", str(env.folder), "--device", "cpu", "--lengths", "0.5", "--rounds", "9", "--nfe", "4"]
+    main(["bench", "speed", *options, "--figures", str(path)])
+    assert json.loads(path.read_text())["ratio_equal_nfe"] > 0
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@F5
 @pytest.mark.parametrize("fault", [None, "the rate of the machine was measured too low"])
 def test_a_fault_of_the_measurement_is_refused_but_kept_in_the_figures(
     env: BenchEnv,
