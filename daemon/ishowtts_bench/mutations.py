@@ -10,7 +10,8 @@ from unittest.mock import patch
 import torch
 
 from ishowtts.engines.f5 import attention, dit, duration, schedule, text_encoder, tokens
-from ishowtts.engines.f5.attention import Attention, Lengths
+from ishowtts.engines.f5.attention import Attention
+from ishowtts.engines.f5.lengths import Lengths
 
 _LOUD = 1000.0  # normal inputs of attention are about one
 

@@ -11,10 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from ishowtts.engines.f5.attention import ATTENTIONS, Attention, Lengths
+from ishowtts.engines.f5.attention import ATTENTIONS, Attention
 from ishowtts.engines.f5.cuda import attention_candidates, kernel_timing
 from ishowtts.engines.f5.cuda.attention_candidates import attention_group
 from ishowtts.engines.f5.cuda.kernel_timing import CandidateGroup
+from ishowtts.engines.f5.lengths import Lengths
 
 pytestmark = pytest.mark.f5
 

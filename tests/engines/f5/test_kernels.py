@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from ishowtts.engines.f5 import kernel_choice
-from ishowtts.engines.f5.attention import ATTENTIONS, Lengths
+from ishowtts.engines.f5.attention import ATTENTIONS
 from ishowtts.engines.f5.cuda.kernel_candidates import BlockWeights
 from ishowtts.engines.f5.kernels import (
     ConcatLinear,
@@ -17,6 +17,7 @@ from ishowtts.engines.f5.kernels import (
     PlainConv,
     PlainLinear,
 )
+from ishowtts.engines.f5.lengths import Lengths
 
 pytestmark = pytest.mark.f5
 

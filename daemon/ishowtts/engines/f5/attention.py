@@ -8,59 +8,14 @@ and padding sees padding. `flash` and our own kernel (`cuda.fused_attention`) re
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-
-@dataclass(frozen=True)
-class Lengths:
-    """The number of real frames of each item of a padded batch.
-
-    Attributes:
-        frames: the number for each item; `None` if only the device knows it, as in a graph that serves many segments.
-        keep: whether each frame is real, bool [batch, longest].
-        counts: the same numbers as `frames`, int32 [batch] on the device.
-        starts: the first row of each item in the whole batch, and the end, int32 [batch + 1] on the device.
-        sequences: the same with the end of each item's real frames between them, int32 [2 * batch + 1] on the device:
-            0, n, N, N + n', 2N for two items of n and n' frames that are padded to N.
-    """
-
-    frames: tuple[int, ...] | None
-    keep: Tensor
-    counts: Tensor
-    starts: Tensor
-    sequences: Tensor
-
-    @classmethod
-    def of(cls, frames: tuple[int, ...], padded: int, device: torch.device) -> Lengths:
-        """The lengths of a batch that is padded to `padded` frames."""
-        counts = torch.tensor(frames, dtype=torch.int32, device=device)
-        keep = torch.arange(padded, device=device) < counts.unsqueeze(1)
-        starts = torch.arange(0, (len(frames) + 1) * padded, padded, dtype=torch.int32, device=device)
-        return cls.on_device(frames, keep, counts, starts)
-
-    @classmethod
-    def on_device(cls, frames: tuple[int, ...] | None, keep: Tensor, counts: Tensor, starts: Tensor) -> Lengths:
-        """The lengths with these counts. Nothing is copied from the host, nor to it."""
-        ends = torch.stack((starts[:-1], starts[:-1] + counts), dim=1).flatten()
-        return cls(frames, keep, counts, starts, torch.cat((ends, starts[-1:])))
-
-    def first(self, count: int) -> Lengths:
-        """The lengths of the first `count` items."""
-        frames = None if self.frames is None else self.frames[:count]
-        sequences = self.sequences[: 2 * count + 1]
-        return Lengths(frames, self.keep[:count], self.counts[:count], self.starts[: count + 1], sequences)
-
-    def copy_(self, other: Lengths) -> None:
-        """Copy the lengths of a batch of the same shape into these tensors."""
-        self.keep.copy_(other.keep)
-        self.counts.copy_(other.counts)
-        self.sequences.copy_(other.sequences)
-
+from ishowtts.engines.f5.cuda.tiles import ATTENTION_TILES, AttentionTile
+from ishowtts.engines.f5.lengths import Lengths
 
 Attention = Callable[[Tensor, Tensor, Tensor, Lengths | None], Tensor]
 """Queries, keys and values, [batch, heads, frames, 64] each, to [batch, frames, heads * 64]."""
@@ -156,17 +111,17 @@ def _rows(*parts: Tensor) -> list[Tensor]:
     return [part.transpose(1, 2).flatten(0, 1) for part in parts]
 
 
-def _triton(tile: str) -> Attention:
+def _triton(tile: AttentionTile) -> Attention:
     # Imported at the first call: Triton is not installed everywhere, and its import takes a second.
     def attend(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None) -> Tensor:
         from ishowtts.engines.f5.cuda import fused_attention
 
-        return fused_attention.attend(q, k, v, lengths, fused_attention.TILES[tile])
+        return fused_attention.attend(q, k, v, lengths, tile)
 
     return attend
 
 
-TRITON_ATTENTIONS: dict[str, Attention] = {f"triton-{tile}": _triton(tile) for tile in ("64x64", "128x64", "128x128")}
+TRITON_ATTENTIONS: dict[str, Attention] = {f"triton-{tile.name}": _triton(tile) for tile in ATTENTION_TILES}
 """Our own kernel with tiles of so many queries and keys."""
 
 ATTENTIONS: dict[str, Attention] = {

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from ishowtts.engines.f5.architecture import MELS
-from ishowtts.engines.f5.attention import Lengths
 from ishowtts.engines.f5.dit import Condition, Dit, Modulation, rotary_angles
 from ishowtts.engines.f5.graph_store import GraphStore, StepCapture
+from ishowtts.engines.f5.lengths import Lengths
 from ishowtts.engines.f5.sampler import StaticBuffers, start, step
 from ishowtts.engines.f5.schedule import Guidance
 from ishowtts.errors import first_line

@@ -15,10 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ishowtts.engines.f5.attention import Attention, Lengths
+from ishowtts.engines.f5.attention import Attention
 from ishowtts.engines.f5.block_steps import HEAD, Activations, QkvStep, ResidualStep, UpStep, plain
 from ishowtts.engines.f5.elementwise import Elementwise
 from ishowtts.engines.f5.kernels import Conv
+from ishowtts.engines.f5.lengths import Lengths
 
 _MIN_TABLE_FRAMES = 2048
 

@@ -14,10 +14,10 @@ from typing import Final, TypeVar
 import torch
 
 from ishowtts.engines.f5 import attention
-from ishowtts.engines.f5.attention import Lengths
 from ishowtts.engines.f5.cuda.caches import choose_assembler
 from ishowtts.engines.f5.elementwise import EagerElementwise
 from ishowtts.engines.f5.kernels import ELEMENTWISE
+from ishowtts.engines.f5.lengths import Lengths
 from ishowtts.errors import first_line
 
 Name = TypeVar("Name", bound=Hashable)

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from ishowtts.engines.f5.attention import Lengths
 from ishowtts.engines.f5.cuda import fused_attention
+from ishowtts.engines.f5.cuda.tiles import ATTENTION_TILES
+from ishowtts.engines.f5.lengths import Lengths
 
 HEADS = 16
 BATCHES = [((1, 1), 1), ((416, 380), 416), ((37, 12, 5, 4), 37)]
@@ -20,7 +21,7 @@ def launch_all() -> None:
     for frames, padded in BATCHES:
         lengths = Lengths.of(frames, padded, torch.device("cpu"))
         qkv = torch.zeros(len(frames), padded, 3, HEADS, 64, dtype=torch.float16)
-        for tile in fused_attention.TILES.values():
+        for tile in ATTENTION_TILES:
             for known in (lengths, None):
                 fused_attention.attend(*qkv.permute(2, 0, 3, 1, 4).unbind(), known, tile)
 

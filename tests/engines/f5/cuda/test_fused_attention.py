@@ -8,18 +8,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from ishowtts.engines.f5.attention import ATTENTIONS, Lengths
+from ishowtts.engines.f5.attention import ATTENTIONS
+from ishowtts.engines.f5.lengths import Lengths
 
 pytest.importorskip("triton")
 
-from ishowtts.engines.f5.cuda import fused_attention
-from ishowtts.engines.f5.cuda.fused_attention import TILES, attend
+from ishowtts.engines.f5.cuda.fused_attention import attend
+from ishowtts.engines.f5.cuda.tiles import ATTENTION_TILES
 
 pytestmark = pytest.mark.f5
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 TOLERANCES = {torch.float16: 1e-3, torch.bfloat16: 8e-3}
 FRAMES = [(1,), (64, 1), (129, 70)] + ([] if INTERPRETED else [(1220, 1, 1219, 640)])
+
+TILES = {tile.name: tile for tile in ATTENTION_TILES}
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +105,7 @@ def test_inputs_that_the_kernel_would_misread_are_refused(device: torch.device) 
 @pytest.mark.skipif(INTERPRETED, reason="needs a GPU")
 def test_a_graph_follows_the_counts_on_the_device(device: torch.device) -> None:
     qkv, lengths = batch((200, 70), torch.float16, device, 100.0)
-    launch = fused_attention.TILES["128x64"]
+    launch = TILES["128x64"]
     attend(*qkv.unbind(), lengths, launch)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):

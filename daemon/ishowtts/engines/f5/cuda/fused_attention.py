@@ -9,35 +9,17 @@ installed.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from ishowtts.engines.f5.attention import Lengths
+from ishowtts.engines.f5.cuda.tiles import AttentionTile
+from ishowtts.engines.f5.lengths import Lengths
 
 _HEAD = 64
 _SCALE = _HEAD**-0.5 / math.log(2)  # of the scores, for powers of two in place of those of e
-
-
-@dataclass(frozen=True)
-class AttentionTile:
-    """The size of the tiles, and how many warps and loads in flight a program has."""
-
-    queries: int
-    keys: int
-    warps: int
-    stages: int
-
-
-TILES = {
-    "64x64": AttentionTile(64, 64, warps=4, stages=3),
-    "128x64": AttentionTile(128, 64, warps=4, stages=3),
-    "128x128": AttentionTile(128, 128, warps=8, stages=2),
-}
-"""By their queries and keys. Small tiles occupy a GPU with many processors; large ones load keys less often."""
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None, tile: AttentionTile) -> Tensor:

@@ -16,7 +16,6 @@ from typing import Literal, TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
-from ishowtts.engines.f5.attention import Lengths
 from ishowtts.engines.f5.block_kernels import (
     FUSED,
     FUSED_INT8,
@@ -31,6 +30,7 @@ from ishowtts.engines.f5.cuda.kernel_timing import CandidateGroup, KernelOutput,
 from ishowtts.engines.f5.cuda.tiles import INT8_TILES, TILES
 from ishowtts.engines.f5.elementwise import Elementwise
 from ishowtts.engines.f5.kernels import CONVS, ELEMENTWISE
+from ishowtts.engines.f5.lengths import Lengths
 
 log = logging.getLogger(__name__)
 

@@ -31,6 +31,21 @@ class Tile:
         return f"{self.rows}x{self.columns}x{self.depth}"
 
 
+@dataclass(frozen=True)
+class AttentionTile:
+    """The size of the tiles of attention, and how many warps and loads in flight a program has."""
+
+    queries: int
+    keys: int
+    warps: int
+    stages: int
+
+    @property
+    def name(self) -> str:
+        """The sizes, like `128x64`."""
+        return f"{self.queries}x{self.keys}"
+
+
 TILES = (
     Tile(128, 128, 32, warps=8, stages=4),
     Tile(128, 128, 64, warps=8, stages=3),
@@ -52,6 +67,13 @@ CONV_TILES = (
     Tile(128, 64, 32, warps=4, stages=4),
 )
 """Tiles of positional convolutions: their rows are frames, their columns and depth channels of a group."""
+
+ATTENTION_TILES = (
+    AttentionTile(64, 64, warps=4, stages=3),
+    AttentionTile(128, 64, warps=4, stages=3),
+    AttentionTile(128, 128, warps=8, stages=2),
+)
+"""Small tiles of attention occupy a GPU with many processors; large ones load keys less often."""
 
 NORM_VARIANTS: dict[str, dict[str, int]] = {
     "1-warp": {"warps": 1},
