@@ -68,7 +68,7 @@ def test_the_engine_speaks_and_names_what_upstreams_modules_need(checkpoint: Pat
     assert fault is not None
     assert re.fullmatch(rf"upstream's modules cannot be imported \(No module named '\w+'\); {re.escape(FIX)}", fault)
     assert status == 1
-    sentence = f"ishowtts: a bench needs the package vocos, which is not installed; {FIX.partition(' (')[0]}"
+    sentence = f"ishowtts: a bench needs the package vocos, which is not installed; {FIX}"
     assert done.stderr.splitlines()[-1] == sentence
     assert "Traceback" not in done.stderr
 
