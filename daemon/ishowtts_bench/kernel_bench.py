@@ -1,7 +1,7 @@
 """Measures every candidate kernel at the model's shapes, each alone, in processes that may fail.
 
 One that breaks CUDA's context, ends its process, or never ends is reported, and another process goes on with the
-candidate after it. The figures are a file that is written after each candidate. `bench_candidates` has the candidates.
+candidate after it. The figures are a file that is written after each candidate. `candidate_timing` measures one.
 """
 
 from __future__ import annotations

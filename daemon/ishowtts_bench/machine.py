@@ -9,9 +9,8 @@ from functools import reduce
 import torch
 
 from ishowtts.engines.f5 import throughput
-from ishowtts.engines.f5.architecture import MELS, DitConfig
+from ishowtts.engines.f5.architecture import CONV_GROUPS, CONV_TAPS, MELS, DitConfig
 
-_CONV_TAPS, _CONV_GROUPS = 31, 16
 _MEASUREMENTS = 3
 
 
@@ -60,7 +59,7 @@ def flop(dit: DitConfig, frames: int, nfe_step: int) -> float:
     """Floating point operations of the step loop, both branches: products, attention, positional convolutions."""
     inner = dit.heads * dit.dim_head
     block = 2 * frames * dit.dim * (4 * inner + 2 * dit.ff_mult * dit.dim) + 4 * frames**2 * inner
-    convs = 2 * 2 * frames * dit.dim * (dit.dim // _CONV_GROUPS) * _CONV_TAPS
+    convs = 2 * 2 * frames * dit.dim * (dit.dim // CONV_GROUPS) * CONV_TAPS
     ends = 2 * 2 * frames * dit.dim * MELS
     return 2.0 * nfe_step * (dit.depth * block + convs + ends)
 

@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ishowtts.engines.f5.architecture import BASE, DitConfig, ModelConfig, vocoder_of
+from ishowtts.engines.f5.upstream_model import build_cfm, build_vocos
 from ishowtts.engines.f5.vocabulary import read_vocab
 from ishowtts.engines.voices.voice_library import f5_tts_data
-from ishowtts_bench.upstream_modules import build_cfm, build_vocos
 
 Size = Literal["tiny", "small", "base"]
 SIZES: tuple[Size, ...] = ("tiny", "small", "base")

@@ -13,14 +13,14 @@ from ishowtts.engines.f5.architecture import RATE_HZ
 from ishowtts.engines.f5.device import multiplies_bf16
 from ishowtts.engines.f5.kernels import KernelChoice
 from ishowtts.engines.f5.reference import prepare
+from ishowtts.engines.f5.upstream_model import compile_modules
 from ishowtts.f5_switches import Switches
 from ishowtts.model import Segment
 from ishowtts.speech import segment_planner
 from ishowtts.util.crossfade import FloatSamples, join
 from ishowtts_bench.bench_env import BenchEnv, ReferenceClip, chosen_kernels, finish_idle_work
 from ishowtts_bench.timers import synchronized_s
-from ishowtts_bench.upstream_infer import UpstreamInfer
-from ishowtts_bench.upstream_modules import compile_modules, utils_infer
+from ishowtts_bench.upstream_infer import UpstreamInfer, utils_infer
 
 UPSTREAM, COMPILED, OURS, INT8 = "upstream", "torch.compile", "ours", "ours, int8"
 DEFAULT_NFE = 32

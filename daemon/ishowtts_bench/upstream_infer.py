@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import math
+import sys
+import warnings
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -17,9 +22,19 @@ from numpy.typing import NDArray
 
 from ishowtts.engines.f5 import checkpoint
 from ishowtts.engines.f5.architecture import HOP, RATE_HZ
+from ishowtts.engines.f5.upstream import stand_ins
+from ishowtts.engines.f5.upstream_model import CFM, Vocos, load_cfm, load_vocos
 from ishowtts.engines.weights import examine
 from ishowtts_bench.bench_env import ReferenceClip
-from ishowtts_bench.upstream_modules import CFM, Vocos, load_cfm, load_vocos, utils_infer
+
+_NOT_CALLED = {
+    "pydub": ("AudioSegment", "silence"),
+    "transformers": ("pipeline",),
+    "matplotlib": ("use",),
+    "matplotlib.pylab": (),
+    "tqdm": ("tqdm",),
+}
+"""Packages of upstream's inference module, and the names that it takes from each."""
 
 
 class UpstreamInfer:
@@ -79,3 +94,34 @@ def _length_s(clip: ReferenceClip, text: str, speed: float) -> float:
 def _without_pinyin() -> Iterator[None]:
     with patch.object(utils_infer(), "convert_char_to_pinyin", lambda texts: texts):
         yield
+
+
+class SameThread:
+    """Replaces `ThreadPoolExecutor` in upstream's inference module: runs each call at once, in the calling thread.
+
+    Upstream starts a thread for each chunk of a text. Autocast does not reach another thread, and CUDA graphs of
+    torch.compile belong to the thread that compiled them.
+    """
+
+    def __enter__(self) -> SameThread:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Do nothing: every call is finished."""
+
+    def submit(self, function: Any, *arguments: Any) -> Future[Any]:
+        """Call the function. Its errors are raised here."""
+        future: Future[Any] = Future()
+        future.set_result(function(*arguments))
+        return future
+
+
+@cache
+def utils_infer() -> Any:
+    """Import `f5_tts.infer.utils_infer`. Its `infer_batch_process` runs in the calling thread."""
+    with stand_ins(_NOT_CALLED), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sys.modules["f5_tts.model"].CFM = CFM  # type: ignore[attr-defined]
+        module = importlib.import_module("f5_tts.infer.utils_infer")
+    module.ThreadPoolExecutor = SameThread  # type: ignore[attr-defined]
+    return module

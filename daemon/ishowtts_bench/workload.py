@@ -12,14 +12,13 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Final, Literal
 
-from ishowtts.engines.f5.architecture import HOP, MELS, RATE_HZ, DitConfig
+from ishowtts.engines.f5.architecture import CONV_GROUPS, CONV_TAPS, HOP, MELS, RATE_HZ, DitConfig
 
 KernelKind = Literal["products", "attention", "convolution", "elementwise"]
 Fusion = Literal["epilogues", "fused", "compiled", "eager"]
 EightBit = Literal["separate", "fused"]
 
 _TILE = 128  # rows and columns of a product per block of threads
-_CONV_TAPS, _CONV_GROUPS = 31, 16
 _VOCOS_DIM, _VOCOS_MLP, _VOCOS_LAYERS, _VOCOS_TAPS, _VOCOS_OUT = 512, 1536, 8, 7, 1026
 _TOKENS_PER_S = 15.0  # in English; the text encoder is a thousandth of the work
 _SINGLE, _HALF = 4, 2
@@ -283,7 +282,7 @@ def _ends(size: _Size) -> Iterator[KernelWork]:
     yield size.product("input projection", 1, first, MELS if shared else 2 * MELS + dit.text_dim, dit.dim)
     for rows in (first, size.rows):
         yield size.kernel("positional convolutions", "convolution", 1, _positional(dit, rows, item),
-                          ceil(rows / _TILE) * _CONV_GROUPS)  # fmt: skip
+                          ceil(rows / _TILE) * CONV_GROUPS)  # fmt: skip
     yield size.moved("Mish and sums", 4 if size.implementation.fusion == "eager" else 2, size.values * 4 * item)
     yield size.product("output projection", 1, size.rows, dit.dim, MELS)
     state = size.branch_rows * MELS
@@ -347,7 +346,7 @@ def _product(rows: int, k: int, n: int, item: int) -> tuple[float, float]:
 
 def _positional(dit: DitConfig, rows: int, item: int) -> tuple[float, float]:
     """Operations and bytes of one grouped convolution over `rows` frames."""
-    weights = dit.dim * (dit.dim // _CONV_GROUPS) * _CONV_TAPS
+    weights = dit.dim * (dit.dim // CONV_GROUPS) * CONV_TAPS
     return 2.0 * rows * weights, float(item * (2 * rows * dit.dim + weights))
 
 

@@ -16,7 +16,7 @@ from ishowtts.cli import main
 from ishowtts.engines.f5.cuda import kernel_candidates, kernel_timing
 from ishowtts.engines.f5.cuda.kernel_timing import CandidateGroup
 from ishowtts.errors import EngineError
-from ishowtts_bench import bench_candidates, kernel_bench
+from ishowtts_bench import bench_candidates, candidate_timing, kernel_bench
 from ishowtts_bench.bench_env import BenchEnv
 from ishowtts_bench.json_files import write_atomically
 from ishowtts_bench.kernel_bench import KernelFigures
@@ -130,7 +130,7 @@ def test_every_candidate_runs_to_the_end_on_a_cpu(
     env: BenchEnv, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (bench_candidates, kernel_candidates):
-        monkeypatch.setattr(module, "_FRAMES", 96)  # the forked process inherits it
+        monkeypatch.setattr(module, "FRAMES", 96)  # the forked process inherits it
     monkeypatch.setattr(bench_candidates, "_VOCODER_FRAMES", 40)
     path = tmp_path / "kernels.json"
     status = main(["bench", "kernels", "--model", str(env.folder), "--device", "cpu", "--precision", "fp32",
@@ -163,7 +163,7 @@ def test_a_candidate_that_is_wrong_shows_its_error(tmp_path: Path) -> None:
     runs = {"plain": lambda: x, "wrong": lambda: 2 * x, "broken": lambda: x / 0}
     group = CandidateGroup("group", runs, "plain", torch.float32, flop=8.0, bytes=16.0)
     cpu = torch.device("cpu")
-    found = {name: bench_candidates.time_and_error(group, name, run, x, cpu) for name, run in runs.items()}
+    found = {name: candidate_timing.time_and_error(group, name, run, x, cpu) for name, run in runs.items()}
     assert [found[name]["error"] for name in runs] == [0.0, 1.0, None]
     assert [found[name]["finite"] for name in runs] == [True, True, False]
 
@@ -175,7 +175,7 @@ def test_on_a_gpu_a_candidate_is_timed_as_at_load_or_without_a_graph(monkeypatch
     gpu = torch.device("cuda")
     for captured in ({"plain": 2e-6}, {}):
         monkeypatch.setattr(kernel_timing, "times_s", lambda _, captured=captured: captured)
-        found = bench_candidates.time_and_error(group, "plain", group.runs["plain"], x, gpu)
+        found = candidate_timing.time_and_error(group, "plain", group.runs["plain"], x, gpu)
         assert found["captured"] is bool(captured)
         if captured:
             assert (found["us"], found["tflops"], found["gb_per_s"]) == (2.0, 4.0, 8.0)

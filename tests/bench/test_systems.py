@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import torch
 
+from ishowtts.engines.f5.upstream import stand_ins
 from ishowtts.f5_switches import Switches
-from ishowtts_bench import systems, upstream_modules
+from ishowtts_bench import systems, upstream_infer
 from ishowtts_bench.bench_env import BenchEnv
 
 pytestmark = pytest.mark.f5
@@ -96,7 +97,7 @@ def test_another_speed_gives_another_length(env: BenchEnv) -> None:
 
 def test_stand_ins_are_only_for_packages_that_are_missing_and_are_gone_afterwards() -> None:
     path = list(sys.path)
-    with upstream_modules._stand_ins({"ishowtts_absent": (), "ishowtts_absent.part": ("name",), "sys": ("gone",)}):
+    with stand_ins({"ishowtts_absent": (), "ishowtts_absent.part": ("name",), "sys": ("gone",)}):
         from ishowtts_absent.part import name
 
         assert name("anything") is None
@@ -109,9 +110,9 @@ def test_stand_ins_are_only_for_packages_that_are_missing_and_are_gone_afterward
 @pytest.mark.slow
 def test_upstream_is_imported_without_librosa() -> None:
     code = (
-        "import sys; from ishowtts_bench.upstream_modules import utils_infer; utils_infer(); "
+        "import sys; from ishowtts_bench.upstream_infer import utils_infer; utils_infer(); "
         "print({'librosa', 'numba', 'transformers'} & set(sys.modules))"
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(upstream_modules.__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(upstream_infer.__file__).parents[1])}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

@@ -364,9 +364,9 @@ def test_an_import_that_fails_in_any_way_is_reported(monkeypatch: pytest.MonkeyP
     def fails() -> None:
         raise EngineError("upstream's modules cannot be imported")
 
-    upstream = ModuleType("upstream_modules")
+    upstream = ModuleType("upstream_infer")
     upstream.__dict__["utils_infer"] = fails
-    monkeypatch.setitem(sys.modules, "ishowtts_bench.upstream_modules", upstream)
+    monkeypatch.setitem(sys.modules, "ishowtts_bench.upstream_infer", upstream)
     monkeypatch.setattr(gpu_steps, "_SHARED", ("ishowtts_bench.no_such_module",))
     missing, broken = gpu_steps.preload("cpu")
     assert missing.startswith("ishowtts_bench.no_such_module cannot be imported: No module")

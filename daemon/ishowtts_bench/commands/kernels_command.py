@@ -19,7 +19,7 @@ _COLUMNS = (("us", "{:.1f}"), ("tflops", "{:.2f}"), ("gb_per_s", "{:.0f}"), ("er
 def run(arguments: argparse.Namespace) -> int:
     """Print a table of every candidate. The file of `--figures` is written after each of them."""
     # Here, so that no forked process needs time for its imports. None of them uses the device.
-    from ishowtts_bench import bench_candidates, kernel_bench
+    from ishowtts_bench import candidate_timing, kernel_bench
 
     report = partial(print_progress, arguments)
     with tempfile.TemporaryDirectory(prefix="ishowtts-kernels-") as folder:
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
             kernel_bench.compile_ahead(partial(_compile_share, arguments))
         with report_write_errors(path):
             found = kernel_bench.run(
-                path, lambda figures: bench_candidates.measure_all(make_env(arguments), figures, report), report
+                path, lambda figures: candidate_timing.measure_all(make_env(arguments), figures, report), report
             ).content
     table = Table("group", "kernel", "microseconds", "TFLOPS", "GB/s", "error", "", box=None)
     measured = failed = 0
@@ -44,9 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _compile_share(arguments: argparse.Namespace, number: int, count: int) -> None:
-    from ishowtts_bench import bench_candidates
+    from ishowtts_bench import candidate_timing
 
-    bench_candidates.compile_share(make_env(arguments), number, count)
+    candidate_timing.compile_share(make_env(arguments), number, count)
 
 
 def _cells(figures: Mapping[str, object]) -> Iterator[str]:

@@ -43,7 +43,7 @@ _SHARED = (
     "ishowtts_bench.commands.bench_command",
     "ishowtts_bench.ablation",
     "ishowtts_bench.batch_bench",
-    "ishowtts_bench.bench_candidates",
+    "ishowtts_bench.candidate_timing",
     "ishowtts_bench.kernel_bench",
     "ishowtts_bench.parity",
     "ishowtts_bench.profiling",
@@ -137,7 +137,7 @@ def preload(device: str) -> list[str]:
                 if not name.endswith(_OF_TRITON) or importlib.util.find_spec("triton"):
                     faults.append(f"{name} cannot be imported: {error}")
         try:
-            from ishowtts_bench.upstream_modules import utils_infer
+            from ishowtts_bench.upstream_infer import utils_infer
 
             utils_infer()
         except Exception as error:

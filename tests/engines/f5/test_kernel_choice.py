@@ -32,14 +32,14 @@ pytestmark = pytest.mark.f5
 WIDTH, HEADS = 128, 2
 PLACES = ("qkv", "out", "up", "down")
 TILED = "triton-64x64x64"
-FRAMES = kernel_candidates._FRAMES  # before the tests reduce it
+FRAMES = kernel_candidates.FRAMES  # before the tests reduce it
 
 
 @pytest.fixture(autouse=True)
 def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     monkeypatch.setattr(kernel_timing, "CudaCapture", TapeRecorder)
-    monkeypatch.setattr(kernel_candidates, "_FRAMES", 48)
+    monkeypatch.setattr(kernel_candidates, "FRAMES", 48)
     monkeypatch.setattr(kernel_timing, "_REPEATS", 1)
     clock = SimpleNamespace(perf_counter=lambda: float(TapeRecorder.operators))
     for module in (throughput, kernel_timing):

@@ -176,7 +176,10 @@ def test_the_assembler_is_chosen_before_the_first_triton_kernel(monkeypatch: pyt
 
     monkeypatch.setitem(ELEMENTWISE, "triton", Failing)
     assert throughput.fused_fault("cuda") == "no ptxas for (11, 0)"
-    assert throughput.fused_fault("cpu") == "a Triton kernel could not be started (Internal Triton PTX codegen error)"
+    assert throughput.fused_fault("cpu") == (
+        "a Triton kernel could not be started, which needs gcc and this Python's headers "
+        "(Internal Triton PTX codegen error)"
+    )
     # A later Triton may have an assembler of its own that knows a Thor.
     monkeypatch.setitem(ELEMENTWISE, "triton", EagerElementwise)
     assert throughput.fused_fault("cuda") is None

@@ -16,6 +16,11 @@ RATE_HZ: Final = 24_000
 HOP: Final = 256
 MELS: Final = 100
 N_FFT: Final = 1024
+HEAD: Final = 64
+"""Width of an attention head."""
+CONV_TAPS: Final = 31
+CONV_GROUPS: Final = 16
+"""The positional convolutions."""
 
 TokenizerName = Literal["pinyin", "char"]
 """How a text becomes tokens: `pinyin` as upstream does it, or `char`, one token for each character."""

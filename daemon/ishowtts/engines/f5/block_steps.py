@@ -2,7 +2,7 @@
 
 A block has four products. `dit` says in which order they run. A step says how one is computed: as a product and single
 kernels after it (`SeparateQkv`, `SeparateResidual`), or as one kernel with an epilogue (`cuda.fused_products`).
-`kernels` makes them by name.
+`block_kernels` makes them by name.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from typing import Protocol, TypeAlias
 import torch
 from torch import Tensor
 
+from ishowtts.engines.f5.architecture import HEAD
 from ishowtts.engines.f5.elementwise import Elementwise
-
-HEAD = 64
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ishowtts.engines.f5.architecture import HEAD
 from ishowtts.engines.f5.attention import Attention
-from ishowtts.engines.f5.block_steps import HEAD, Activations, QkvStep, ResidualStep, UpStep, plain
+from ishowtts.engines.f5.block_steps import Activations, QkvStep, ResidualStep, UpStep, plain
 from ishowtts.engines.f5.elementwise import Elementwise
 from ishowtts.engines.f5.kernels import Conv
 from ishowtts.engines.f5.lengths import Lengths

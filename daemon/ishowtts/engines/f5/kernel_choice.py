@@ -8,7 +8,6 @@ candidate must also compute correctly. `kernels` has all of them by name, `cuda.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -29,7 +28,6 @@ log = logging.getLogger(__name__)
 Kernel = TypeVar("Kernel")
 
 _CPU_ROWS = 768
-_CPU_ROUNDS = 3
 _CPU_LONGEST_S = 0.5
 _CPU_LINEARS = ("plain", "packed")
 _CPU_CONVS = ("plain", "packed")
@@ -91,17 +89,10 @@ def _supported(makers: dict[str, Callable[[], Kernel]]) -> dict[str, Kernel]:
 
 
 def _fastest_on_cpu(candidates: dict[str, Callable[[], object]]) -> str:
-    """The candidate with the best of a few interleaved rounds. The first round only warms up."""
-    best_s = dict.fromkeys(candidates, float("inf"))
-    deadline = time.perf_counter() + _CPU_LONGEST_S
-    for turn in range(_CPU_ROUNDS + 1):
-        for name, run in candidates.items():
-            started = time.perf_counter()
-            run()
-            if turn > 0:
-                best_s[name] = min(best_s[name], time.perf_counter() - started)
-        if turn > 0 and time.perf_counter() > deadline:
-            break
+    """The candidate with the best of a few interleaved rounds."""
+    for run in candidates.values():
+        run()  # oneDNN makes its kernels at the first call
+    best_s = throughput.best_times_s(candidates, "cpu", least_s=0.0, most_s=_CPU_LONGEST_S)
     log.debug("measured: %s", ", ".join(f"{name} {1000 * s:.2f} ms" for name, s in best_s.items()))
     return min(best_s, key=lambda name: best_s[name])
 
@@ -139,9 +130,7 @@ def _triton_works(device: torch.device) -> bool:
     """Whether Triton compiles and runs here. It needs more than its own package, and not every machine has that."""
     fault = throughput.fused_fault(device.type)
     if fault is not None:
-        log.warning(
-            "synthesis is slower without our own kernels, which need Triton, gcc and this Python's headers: %s", fault
-        )
+        log.warning("synthesis is slower without our own kernels: %s", fault)
     return fault is None
 
 

@@ -17,11 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ishowtts.engines.f5.architecture import CONV_GROUPS
 from ishowtts.engines.f5.block_steps import Linear
 from ishowtts.engines.f5.cuda.tiles import CONV_TILES, NORM_VARIANTS, Tile
 from ishowtts.engines.f5.elementwise import EagerElementwise, Elementwise
 
-_CONV_GROUPS = 16
 _GELU: tuple[str, list[float], str] = ("gelu", [], "tanh")
 _NOTHING: tuple[str, list[float], str] = ("none", [], "")
 
@@ -126,7 +126,7 @@ class PlainConv:
     def __call__(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """Apply it."""
         padding = self._weight.shape[2] // 2
-        y = F.conv1d(x.transpose(1, 2), self._weight, bias, padding=padding, groups=_CONV_GROUPS)
+        y = F.conv1d(x.transpose(1, 2), self._weight, bias, padding=padding, groups=CONV_GROUPS)
         return y.transpose(1, 2)
 
 
@@ -137,14 +137,14 @@ class PackedConv:
         self._padding = [0, weight.shape[2] // 2]
         shape = [2, weight.shape[0], 1, frames]
         self._weight = torch.ops.mkldnn._reorder_convolution_weight(
-            weight.unsqueeze(2).contiguous(), self._padding, [1, 1], [1, 1], _CONV_GROUPS, shape
+            weight.unsqueeze(2).contiguous(), self._padding, [1, 1], [1, 1], CONV_GROUPS, shape
         )
 
     def __call__(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """Apply it."""
         image = x.transpose(1, 2).unsqueeze(2)
         y: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            image, self._weight, bias, self._padding, [1, 1], [1, 1], _CONV_GROUPS, *_NOTHING
+            image, self._weight, bias, self._padding, [1, 1], [1, 1], CONV_GROUPS, *_NOTHING
         )
         return y.squeeze(2).transpose(1, 2)
 

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ishowtts.engines.f5.architecture import MELS, DitConfig, VocoderConfig
+from ishowtts.engines.f5.architecture import CONV_GROUPS, CONV_TAPS, MELS, DitConfig, VocoderConfig
 
 Shapes = dict[str, tuple[int, ...]]
 
 _TIME_FREQUENCIES = 256
-_CONV_KERNEL, _CONV_GROUPS = 31, 16
 _TEXT_KERNEL = _VOCODER_KERNEL = 7
 _TEXT_MULT = 2
 
@@ -27,7 +26,7 @@ def dit_shapes(dit: DitConfig, tokens: int) -> Shapes:
         shapes |= _text_block(f"text_embed.text_blocks.{i}", dit.text_dim)
     shapes |= _linear("input_embed.proj", 2 * MELS + dit.text_dim, dim)
     for i in (0, 2):
-        shapes[f"input_embed.conv_pos_embed.conv1d.{i}.weight"] = (dim, dim // _CONV_GROUPS, _CONV_KERNEL)
+        shapes[f"input_embed.conv_pos_embed.conv1d.{i}.weight"] = (dim, dim // CONV_GROUPS, CONV_TAPS)
         shapes[f"input_embed.conv_pos_embed.conv1d.{i}.bias"] = (dim,)
     shapes["rotary_embed.inv_freq"] = (dit.dim_head // 2,)
     for i in range(dit.depth):

@@ -157,5 +157,8 @@ def fused_fault(device: str) -> str | None:
     try:
         difference = (fused.norm(x, scale, shift).float() - exact).abs().max().item()
     except Exception as error:  # Triton's errors have no common parent; mostly the C compiler is missing
-        return no_assembler or f"a Triton kernel could not be started ({first_line(error)})"
+        return (
+            no_assembler
+            or f"a Triton kernel could not be started, which needs gcc and this Python's headers ({first_line(error)})"
+        )
     return None if difference < _FUSED_TOLERANCE else f"a Triton kernel is off by {difference:.1g}"

@@ -20,15 +20,14 @@ from ishowtts.engines.f5.architecture import ModelConfig, VocoderConfig
 from ishowtts.engines.f5.checkpoint import Checkpoint
 from ishowtts.engines.f5.model_job import SegmentJob
 from ishowtts.engines.f5.tokens import split
-from ishowtts.engines.f5.upstream import replace_librosa
+from ishowtts.engines.f5.upstream import LIBROSA, stand_ins
 from ishowtts.engines.f5.upstream_packages import INSTALL_FIX
 from ishowtts.errors import Cancelled, PackageError, first_line
 from ishowtts.model import IsCancelled
 
 try:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), stand_ins(LIBROSA):
         warnings.simplefilter("ignore")
-        replace_librosa()
         from f5_tts.model.backbones.dit import DiT
         from f5_tts.model.cfm import CFM
         from vocos import Vocos

@@ -201,7 +201,7 @@ def test_every_candidate_for_a_product_is_right(
     device: torch.device, monkeypatch: pytest.MonkeyPatch, eight_bits: EightBits | None, heads_rotated: int | None
 ) -> None:
     pytest.importorskip("triton")
-    monkeypatch.setattr(kernel_candidates, "_FRAMES", 3)
+    monkeypatch.setattr(kernel_candidates, "FRAMES", 3)
     width, heads, half = 256, 4, torch.float16  # a multiple of every tile
 
     def pair(outputs: int, inputs: int) -> tuple[Tensor, Tensor]:

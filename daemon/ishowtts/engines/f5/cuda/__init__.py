@@ -1,1 +1,4 @@
-"""Kernels for CUDA, and the folder of compiled kernels. `kernels` has their names; `kernel_choice` chooses them."""
+"""Kernels for CUDA, and the folder of compiled kernels.
+
+`kernels` and `block_kernels` have their names; `kernel_choice` chooses them.
+"""

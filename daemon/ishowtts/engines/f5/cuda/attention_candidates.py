@@ -16,8 +16,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ishowtts.engines.f5.architecture import HEAD
 from ishowtts.engines.f5.attention import ATTENTIONS, TRITON_ATTENTIONS, Attention
-from ishowtts.engines.f5.block_steps import HEAD
 from ishowtts.engines.f5.cuda.kernel_timing import CandidateGroup, TimedRun, relative_error
 from ishowtts.engines.f5.lengths import Lengths
 

@@ -13,9 +13,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ishowtts.engines.f5.architecture import CONV_GROUPS
 from ishowtts.engines.f5.cuda.tiles import CONV_TILES, Tile
 
-_GROUPS = 16
 _SMALLEST_TILE = 16
 
 _SINGLE = Tile(32, 64, 32, warps=4, stages=2)
@@ -34,7 +34,7 @@ class TritonConv:
         """Lay out the weight as [groups, taps, inputs, outputs], padded with zeros."""
         self._width, self._channels, self._taps = weight.shape
         self._padded = max(_SMALLEST_TILE, triton.next_power_of_2(self._channels))
-        grouped = weight.view(_GROUPS, self._channels, self._channels, self._taps).permute(0, 3, 2, 1)
+        grouped = weight.view(CONV_GROUPS, self._channels, self._channels, self._taps).permute(0, 3, 2, 1)
         more = self._padded - self._channels
         self._weight = F.pad(grouped, (0, more, 0, more)).contiguous()
         tile = _SINGLE if weight.dtype is torch.float32 else tile
@@ -48,7 +48,7 @@ class TritonConv:
         if width != self._width:
             raise ValueError(f"the convolution is {self._width} wide, its input {width}")
         tile = self._tile
-        grid = (triton.cdiv(frames, tile.rows), _GROUPS * (self._padded // tile.columns), segments)
+        grid = (triton.cdiv(frames, tile.rows), CONV_GROUPS * (self._padded // tile.columns), segments)
         _convolve[grid](
             x, self._weight, bias, out, frames, width, self._channels, self._padded, self._taps,
             tile.rows, tile.columns, tile.depth, num_stages=tile.stages, num_warps=tile.warps,

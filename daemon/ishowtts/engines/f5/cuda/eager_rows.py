@@ -39,15 +39,19 @@ def quantise_rows(x: Tensor, dtype: torch.dtype, padded: int) -> tuple[Tensor, T
     return whole, scales
 
 
+def quantised(x: Tensor) -> QuantisedRows:
+    """Activations [G, N, D] in s8 with a scale per row."""
+    values, scales = quantise_rows(x.flatten(0, -2), torch.int8, x.numel() // x.shape[-1])
+    return QuantisedRows(values.view(x.shape), scales, x.dtype)
+
+
 def norm_quantised(x: Tensor, scale: Tensor, shift: Tensor) -> QuantisedRows:
     """The layer norm of [G, N, D], in the type of `x`, quantised to s8 with a scale per row.
 
     Args:
         scale, shift: the affine part of the norm, [D] each.
     """
-    normed = F.layer_norm(x, x.shape[-1:], scale, shift, EPS)
-    values, scales = quantise_rows(normed.flatten(0, -2), torch.int8, x.numel() // x.shape[-1])
-    return QuantisedRows(values.view(x.shape), scales, x.dtype)
+    return quantised(F.layer_norm(x, x.shape[-1:], scale, shift, EPS))
 
 
 def finish_rows(

@@ -15,11 +15,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ishowtts.engines.f5.architecture import HEAD
 from ishowtts.engines.f5.cuda.tiles import AttentionTile
 from ishowtts.engines.f5.lengths import Lengths
 
-_HEAD = 64
-_SCALE = _HEAD**-0.5 / math.log(2)  # of the scores, for powers of two in place of those of e
+_SCALE = HEAD**-0.5 / math.log(2)  # of the scores, for powers of two in place of those of e
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None, tile: AttentionTile) -> Tensor:
@@ -29,15 +29,15 @@ def attend(q: Tensor, k: Tensor, v: Tensor, lengths: Lengths | None, tile: Atten
         ValueError: the last dimension is not contiguous or not 64 wide, or the type is another one.
     """
     batch, heads, frames, width = q.shape
-    if width != _HEAD or any(part.stride(-1) != 1 for part in (q, k, v)):
-        raise ValueError(f"this attention needs contiguous heads of {_HEAD}, not {width}")
+    if width != HEAD or any(part.stride(-1) != 1 for part in (q, k, v)):
+        raise ValueError(f"this attention needs contiguous heads of {HEAD}, not {width}")
     if q.dtype not in (torch.float16, torch.bfloat16):
         raise ValueError(f"this attention needs half precision, not {q.dtype}")
     counts = torch.full((batch,), frames, dtype=torch.int32, device=q.device) if lengths is None else lengths.counts
-    out = torch.empty(batch, frames, heads * _HEAD, dtype=q.dtype, device=q.device)
+    out = torch.empty(batch, frames, heads * HEAD, dtype=q.dtype, device=q.device)
     _flash_attention[(triton.cdiv(frames, tile.queries), batch * heads)](
         q, k, v, out, counts, frames, heads, *q.stride()[:3], *k.stride()[:3], *v.stride()[:3],
-        _SCALE, _HEAD, tile.queries, tile.keys, num_warps=tile.warps, num_stages=tile.stages,
+        _SCALE, HEAD, tile.queries, tile.keys, num_warps=tile.warps, num_stages=tile.stages,
     )  # fmt: skip
     return out
 

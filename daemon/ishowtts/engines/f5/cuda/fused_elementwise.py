@@ -12,9 +12,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ishowtts.engines.f5.architecture import HEAD
 from ishowtts.engines.f5.elementwise import EPS
 
-_HEAD = 64
 _LONGEST_BLOCK = 1024
 _PER_WARP = 256
 _MOST_WARPS = 8
@@ -24,8 +24,7 @@ class TritonElementwise:
     """The steps of `elementwise.Elementwise`: fp16, bf16 or fp32 in and out, fp32 inside.
 
     A norm needs sums over a row. One warp a row needs no exchange between warps, and several rows a program read the
-    weights of the norm once. Which is fastest depends on the GPU: measure the default and
-    `tiles.NORM_VARIANTS`.
+    weights of the norm once. Which is fastest depends on the GPU: the default and `tiles.NORM_VARIANTS` are measured.
 
     Args:
         warps: number of warps of a program of `norm` and `gate_norm`; `None`: one load of 16 bytes per thread and row.
@@ -42,17 +41,9 @@ class TritonElementwise:
         width = x.shape[-1]
         rows, block = x.numel() // width, triton.next_power_of_2(width)
         _norm[(triton.cdiv(rows, self._norm_rows),)](
-            x,
-            scale,
-            shift,
-            out,
-            rows,
-            width,
-            block,
-            self._norm_rows,
-            EPS,
+            x, scale, shift, out, rows, width, block, self._norm_rows, EPS,
             num_warps=self._norm_warps or row_warps(block),
-        )
+        )  # fmt: skip
         return out
 
     def gate_norm(
@@ -73,7 +64,7 @@ class TritonElementwise:
         """As the protocol says. All three are views of `qkv`, in which queries and keys are rotated in place."""
         _in_place(qkv=qkv)
         branches, frames, _, heads, _ = qkv.shape
-        row = 3 * heads * _HEAD
+        row = 3 * heads * HEAD
         rotated = row // 3 * 2
         written = rotated if bias is None else row
         block = min(_LONGEST_BLOCK, triton.next_power_of_2(written))
@@ -166,14 +157,9 @@ def _gate_norm(
 
 @triton.jit
 def normed(
-    values: tl.tensor,
-    scale: tl.tensor,
-    shift: tl.tensor,
-    at: tl.tensor,
-    inside: tl.tensor,
-    width: tl.constexpr,
-    eps: tl.constexpr,
-) -> tl.tensor:
+    values: tl.tensor, scale: tl.tensor, shift: tl.tensor, at: tl.tensor, inside: tl.tensor,
+    width: tl.constexpr, eps: tl.constexpr,
+) -> tl.tensor:  # fmt: skip
     """The layer norm of rows, [rows, block]; only the columns `inside` count."""
     scales = tl.load(scale + at, mask=inside, other=0.0).to(tl.float32)[None, :]
     shifts = tl.load(shift + at, mask=inside, other=0.0).to(tl.float32)[None, :]

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ishowtts.engines.f5.block_steps import HEAD, Activations
+from ishowtts.engines.f5.architecture import HEAD
+from ishowtts.engines.f5.block_steps import Activations
 from ishowtts.engines.f5.cuda import fused_rows
 from ishowtts.engines.f5.cuda.product_kernel import TiledProduct
 from ishowtts.engines.f5.cuda.tiles import Tile

@@ -37,7 +37,7 @@ def quantise_rows(x: Tensor, dtype: torch.dtype, padded: int) -> tuple[Tensor, T
 
 
 def quantised(x: Tensor) -> QuantisedRows:
-    """Activations [G, N, D] in s8 with a scale per row."""
+    """As `eager_rows.quantised`, in one pass."""
     values, scales = quantise_rows(x.flatten(0, -2), torch.int8, x.numel() // x.shape[-1])
     return QuantisedRows(values.view(x.shape), scales, x.dtype)
 

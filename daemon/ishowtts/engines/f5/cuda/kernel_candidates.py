@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
+from ishowtts.engines.f5.architecture import CONV_GROUPS, CONV_TAPS, HEAD, MELS
 from ishowtts.engines.f5.block_kernels import (
     FUSED,
     FUSED_INT8,
@@ -24,7 +25,7 @@ from ishowtts.engines.f5.block_kernels import (
     make_up,
     takes_quantised_rows,
 )
-from ishowtts.engines.f5.block_steps import HEAD, Activations, QuantisedRows
+from ishowtts.engines.f5.block_steps import Activations
 from ishowtts.engines.f5.cuda import attention_candidates, eager_rows
 from ishowtts.engines.f5.cuda.kernel_timing import CandidateGroup, KernelOutput, TimedRun
 from ishowtts.engines.f5.cuda.tiles import INT8_TILES, TILES
@@ -38,10 +39,8 @@ EightBits: TypeAlias = Literal["int8", "fp8"]
 
 Made = TypeVar("Made")
 
-_FRAMES = 1248  # the bucket of 5 s of reference and 8 s of speech; both branches fill the last tile of rows only half
+FRAMES = 1248  # the bucket of 5 s of reference and 8 s of speech; both branches fill the last tile of rows only half
 _SHORTER = 37  # frames by which the second segment is shorter, so that padding is tested too
-_MELS = 100
-_CONV_TAPS, _CONV_GROUPS = 31, 16
 _EIGHT_BITS_TOLERANCE = 0.1  # e4m3 rounds by up to 0.06; a scale that is missing is off by more than 1
 
 _LIBRARY_PRODUCTS = {
@@ -99,29 +98,29 @@ class KernelCandidates:
         self._compile_until_s = time.monotonic() + _LONGEST_COMPILE_S
         self._device, self.dtype = weights.conv.device, weights.conv.dtype
         self._generator = torch.Generator(self._device).manual_seed(0)
-        self._rows = 2 * _FRAMES
+        self._rows = 2 * FRAMES
 
     def conv(self) -> CandidateGroup:
         """The positional convolution of both branches."""
-        weight, x = self._weights.conv, self._draw(2, _FRAMES, self._weights.width)
+        weight, x = self._weights.conv, self._draw(2, FRAMES, self._weights.width)
         names = ["plain", *self._own(CONVS)]
         runs = {name: _lazy(partial(CONVS[name], weight), lambda conv: conv(x)) for name in names}
-        flop = 2.0 * self._rows * self._weights.width * (self._weights.width // _CONV_GROUPS) * _CONV_TAPS
+        flop = 2.0 * self._rows * self._weights.width * (self._weights.width // CONV_GROUPS) * CONV_TAPS
         return CandidateGroup("convolution", runs, "plain", self.dtype, flop=flop)
 
     def attention(self) -> CandidateGroup:
         """The attention of a padded batch of two."""
-        frames = (_FRAMES, _FRAMES - _SHORTER)
+        frames = (FRAMES, FRAMES - _SHORTER)
         return attention_candidates.attention_group(self._draw, self._weights.heads, frames, fused=self._fused)
 
     def elementwise(self) -> CandidateGroup:
         """All steps between the products, one after the other."""
         width, heads = self._weights.width, self._weights.heads
-        x, y = self._draw(2, _FRAMES, width), self._draw(2, _FRAMES, width)
+        x, y = self._draw(2, FRAMES, width), self._draw(2, FRAMES, width)
         gate, scale, shift = self._draw(3, width).unbind()
-        qkv = self._draw(2, _FRAMES, 3, heads, HEAD)
+        qkv = self._draw(2, FRAMES, 3, heads, HEAD)
         angles = self._angles()
-        keep = Lengths.of((_FRAMES, _FRAMES - _SHORTER), _FRAMES, self._device).keep
+        keep = Lengths.of((FRAMES, FRAMES - _SHORTER), FRAMES, self._device).keep
         dt = torch.tensor(0.3, device=self._device)  # made here: a capture cannot copy anything from the host
 
         def run(name: str) -> TimedRun:
@@ -141,9 +140,9 @@ class KernelCandidates:
                     k,
                     v,
                 ]
-                flow = y[..., :_MELS].contiguous()
+                flow = y[..., :MELS].contiguous()
                 for kept in (keep[1:], None):
-                    state = torch.zeros(1, _FRAMES, _MELS, device=self._device)
+                    state = torch.zeros(1, FRAMES, MELS, device=self._device)
                     steps.advance(state, flow, dt, torch.zeros_like(state), strength=2.0, guided=True, keep=kept)
                     parts.append(state)
                 return tuple(parts)
@@ -164,9 +163,9 @@ class KernelCandidates:
         """
         weights, width = self._weights, self._weights.width
         inputs = width, weights.out[0].shape[1], weights.down[0].shape[1]
-        x, attended, expanded = (self._draw(2, _FRAMES, columns) for columns in inputs)
+        x, attended, expanded = (self._draw(2, FRAMES, columns) for columns in inputs)
         angles, modulation = self._angles(), self._draw(3, width).unbind()
-        quantised = self._quantised(x)
+        quantised = eager_rows.quantised(x)
 
         def given(name: str) -> Activations:
             return quantised if takes_quantised_rows(name) else x  # as the norm before it leaves them
@@ -211,10 +210,6 @@ class KernelCandidates:
         log.warning("kernels take so long to compile here that our own are not tried for the product %r", product)
         return False
 
-    def _quantised(self, x: Tensor) -> QuantisedRows:
-        values, scales = eager_rows.quantise_rows(x.flatten(0, 1), torch.int8, self._rows)
-        return QuantisedRows(values.view_as(x), scales, self.dtype)
-
     def _own(self, kernels: Iterable[str]) -> list[str]:
         """Those of these names that are our own kernels; none if they must not be used."""
         return [name for name in kernels if name.startswith("triton")] if self._fused else []
@@ -223,7 +218,7 @@ class KernelCandidates:
         return torch.randn(*shape, generator=self._generator, device=self._device).to(self.dtype)
 
     def _angles(self) -> Tensor:
-        turns = torch.randn(_FRAMES, HEAD // 2, generator=self._generator, device=self._device)
+        turns = torch.randn(FRAMES, HEAD // 2, generator=self._generator, device=self._device)
         return torch.stack((turns.cos(), turns.sin()), dim=-1)
 
 
