@@ -150,7 +150,9 @@ def time_and_error(
     first_s = time.perf_counter() - started
     error = None if exact is None else kernel_timing.relative_error(found, exact)
     captured = kernel_timing.times_s({name: run}) if device.type == "cuda" else {}
-    spent_s = captured.get(name) or throughput.best_times_s({name: run}, device.type, most_s=_LONGEST_S)[name]
+    # A graph's time counts, if it can be captured.
+    eager = {} if captured else throughput.best_times_s({name: run}, device.type, least_s=0.0, most_s=_LONGEST_S)
+    spent_s = (captured or eager)[name]
     return {
         "us": round(1e6 * spent_s, 2),
         "tflops": round(group.flop / spent_s / 1e12, 2) if group.flop else None,

@@ -72,6 +72,7 @@ def test_everything_can_be_done_with_the_keyboard(site: Site, open_page: Callabl
     page.keyboard.press("Escape")
     page.keyboard.press("p")
     expect(page.locator("#state")).to_contain_text("Paused")
+    expect(page.locator("#controls-answer")).to_contain_text("Paused")  # until then the key is ignored
     page.keyboard.press("p")
     expect(page.locator("#state")).not_to_contain_text("Paused")
     page.keyboard.press("s")

@@ -8,6 +8,7 @@ off.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ _PADDING = 100.0  # real values are about one
 _ODD_FRAMES = (101, 1, 100)  # no multiple of a tile, none and one padding frame, and as few real frames as there can be
 _ODD_TOLERANCE = 5e-2  # bf16 is less off
 
+_LAUNCHES = 3  # the best counts: another program may delay one
 _LONGEST_LAUNCH_S = 5e-3
 """Time of the processor for one call, of which a step without a graph has 22. Most kernels take 0.1 ms. PyTorch builds
 cuDNN's plans for sequences in each call, in 40 ms, before its pull request 191576.
@@ -113,9 +115,11 @@ def _checked(name: str, checks: list[tuple[str, _Batch, Tensor]]) -> Attention:
 
 
 def _check_launch(run: TimedRun) -> None:
-    torch.cuda.synchronize()
-    started = time.perf_counter()
-    run()
-    spent_s = time.perf_counter() - started
+    spent_s = math.inf
+    for _ in range(_LAUNCHES):
+        torch.cuda.synchronize()
+        started = time.perf_counter()
+        run()
+        spent_s = min(spent_s, time.perf_counter() - started)
     if spent_s > _LONGEST_LAUNCH_S:
         raise RuntimeError(f"each call takes {1000 * spent_s:.0f} ms of the processor in this PyTorch")
