@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.endurance import Plan, endure
+from support.endurance.kills import Plan, endure
 
 
 @pytest.mark.slow

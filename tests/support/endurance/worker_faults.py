@@ -56,7 +56,7 @@ class EngineFaults:
     """What came of it. Lists name what is wrong; they are empty if all is well.
 
     Attributes:
-        faults: How often the worker was harmed, by kind.
+        harmed: How often the worker was harmed, by kind.
         spoken_by: How many lines were spoken by each engine, or by which ones after one another.
         restarts: How often the worker was started again.
         longest_gap: The most words in a row that were missing or too much, by Whisper's ear.
@@ -65,7 +65,7 @@ class EngineFaults:
         daemon: What is wrong with the daemon's own process.
     """
 
-    faults: dict[str, int]
+    harmed: dict[str, int]
     seconds: float = 0.0
     spoken_by: dict[str, int] = field(default_factory=dict)
     restarts: int = 0
@@ -75,7 +75,7 @@ class EngineFaults:
     daemon: list[str] = field(default_factory=list)
 
     @property
-    def problems(self) -> dict[str, list[Any]]:
+    def faults(self) -> dict[str, list[Any]]:
         """What should not be, by name; empty if all is well."""
         names = ("unfinished", "misheard", "daemon")
         return {name: found for name in names if (found := getattr(self, name))}
@@ -233,10 +233,10 @@ sys.modules.update(dict.fromkeys({absent!r}))
 
 @dataclass
 class Absences:
-    """Which engine spoke while others were absent. `problems` is empty if it was the right one each time."""
+    """Which engine spoke while others were absent. `faults` is empty if it was the right one each time."""
 
     spoken_by: dict[str, list[str]] = field(default_factory=dict)
-    problems: dict[str, Any] = field(default_factory=dict)
+    faults: dict[str, Any] = field(default_factory=dict)
 
 
 def speak_with_absent_engines(folder: Path, lines: int) -> Absences:
@@ -261,5 +261,5 @@ def speak_with_absent_engines(folder: Path, lines: int) -> Absences:
             events = [appliance.final(client, appliance.say(client, f"Line {n} is spoken.")) for n in range(lines)]
         out.spoken_by[absent] = [str(event.get("engine") or event["event"]) for event in events]
         if out.spoken_by[absent] != [expected] * lines or "Traceback" in appliance.log:
-            out.problems[absent] = {"expected": expected, "events": events, "log": appliance.log[-2000:]}
+            out.faults[absent] = {"expected": expected, "events": events, "log": appliance.log[-2000:]}
     return out

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.drift import drift
+from support.endurance.resources import drift
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sound")]
 
