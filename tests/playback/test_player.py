@@ -129,7 +129,9 @@ def test_a_device_lost_in_the_middle_comes_back(start: Callable[..., Player]) ->
     speaker.pulled = True
     assert clip.wait(10) == "lost"
     assert player.status().lost == "it was pulled out"
+    assert Silence(SilentCause.NO_DEVICE, "it was pulled out") in player.silences()
     eventually(lambda: player.status().lost is None)
+    assert [silence.cause for silence in player.silences()] == [SilentCause.SILENT_DEVICE]
     assert player.status().device_losses == 1
     assert player.play(tone(0.02), RATE_HZ).wait(10) == "finished"
 

@@ -96,6 +96,7 @@ def test_the_state_and_its_detail_follow_from_the_facts(facts: StateFacts, state
         (MUTED, "muted"),
         (VOLUME_0, "volume_0"),
         (SILENT_DEVICE, "silent_device"),
+        (MUTED | {Silence(SilentCause.NO_DEVICE, "the card is away")}, "no_device"),
         (VOLUME_0 | MUTED | SILENT_DEVICE, "muted"),
         (frozenset({Silence(SilentCause.CARD_VOLUME_0, "the card is at 0 %")}), "card_volume_0"),
     ],

@@ -27,6 +27,7 @@ _ALERT_NAMES = {name.value for name in AlertName}
 _MAX_TEXT_CHARS = 500
 _MOST_ENGINES = 5
 _SILENCES = {
+    "no_device": ("there is no sound device", "plug it in, or name another one in audio.device"),
     "muted": ("the appliance is muted", "sudo ishowtts unmute"),
     "volume_0": ("the volume is 0", "sudo ishowtts volume 80"),
     "card_muted": ("the sound card is muted", "unmute it with alsamixer, or set audio.mixer"),
@@ -115,7 +116,7 @@ class ApplianceView:
         """Why no line can be heard, and the fix; `None` if it is not known, or if `detail` says it."""
         told = self.state.get("silent")
         reason = "muted" if self.muted else "volume_0" if self.volume == 0 else told if isinstance(told, str) else ""
-        if self.degraded and reason.startswith("card_"):  # the detail names the card and its control
+        if self.degraded and reason.startswith(("card_", "no_")):  # the detail names the card, and what it needs
             return None
         return _SILENCES.get(reason)
 

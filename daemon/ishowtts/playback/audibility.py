@@ -8,8 +8,12 @@ from enum import Enum
 
 
 class SilentCause(str, Enum):
-    """Why a sound is silent. `silent` in `finished` and `state` is the value of the first one that holds."""
+    """Why a sound is silent. `silent` in `finished` and `state` is the value of the first one that holds.
 
+    Without a device no line is played: it waits. So `no_device` is in `state` only.
+    """
+
+    NO_DEVICE = "no_device"
     MUTED = "muted"
     VOLUME_0 = "volume_0"
     CARD_MUTED = "card_muted"

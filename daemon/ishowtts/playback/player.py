@@ -216,6 +216,8 @@ class Player:
             clip_volume: Volume of the clip, 0 to 100; `None` if it has none of its own.
         """
         causes = [self._card_silence] if self._card_silence else []
+        if (lost := self._output.lost) is not None:
+            causes.append(Silence(SilentCause.NO_DEVICE, lost))
         if self._muted:
             causes.append(_MUTED)
         if self._volume <= 0:

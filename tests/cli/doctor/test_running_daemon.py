@@ -96,6 +96,7 @@ def test_the_state_of_a_daemon_is_the_first_row(
         ({"muted": True, "volume": 0}, "muted", "unmute"),
         ({"audible": False, "silent": "card_muted"}, "the sound card is muted", "alsamixer"),
         ({"audible": False, "silent": "card_volume_0"}, "volume of the sound card is 0", "alsamixer"),
+        ({"audible": False, "silent": "no_device"}, "there is no sound device", "audio.device"),
         ({"audible": False, "silent": "silent_device"}, "audio.device is silent", "audio.device"),
     ],
 )
