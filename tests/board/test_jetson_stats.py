@@ -169,7 +169,7 @@ time.sleep(100)
         ("sleep 100", "does not answer"),
         ("kill -STOP $$", "does not answer"),
         ("exit 0", "ended without saying why"),
-        ("kill -KILL $$", "ended without saying why"),
+        ("kill -KILL $$", "its process was ended by SIGKILL"),
         ('echo \'{"error": "no\\u001b service"}\'; sleep 100', "no\\x1b service"),
     ],
 )

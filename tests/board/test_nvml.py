@@ -1,4 +1,4 @@
-"""NVML, with a library that behaves like the driver's: late, zero, lost, hanging."""
+"""NVML, with a library that behaves like the driver's: late, zero, lost, hanging, aborting."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ import pytest
 
 from ishowtts.board import BoardReading
 from ishowtts.board.nvml import NvmlSensors, NvmlTiming
+from ishowtts.board.sensor_child import SensorChild
 from support import nvml
-from support.nvml import FUNCTION_NOT_FOUND, HANG, FakeDriver
+from support.nvml import ABORT, FUNCTION_NOT_FOUND, HANG, FakeDriver
 from support.waiting import eventually
 
 NOT_SUPPORTED, GPU_IS_LOST, UNKNOWN = 3, 15, 999
 READY = {"init": 0, "handle": 0}
 CARD = {**READY, "clock": 1410, "max_clock": 1980, "load": 37, "temperature": 61, "power": 214_500, "reasons": 0}
-FAST = NvmlTiming(interval_s=0.01, stale_s=30, first_retry_s=0.01, retry_s=0.02, reopen_s=0.03)
+FAST = NvmlTiming(interval_s=0.01, start_s=30, stale_s=30, first_retry_s=0.01, retry_s=0.02, reopen_s=0.03)
 HANG_S = 0.2
+CALLER = "the process that calls the driver of the GPU"
 DAYS_S = 1e6
 DAEMON = str(Path(__file__).parents[2] / "daemon")
 
@@ -45,13 +47,12 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = nvml.build(tmp_path_factory.mktemp("nvml"))
-    nvml.load(path)
-    return path
+    return nvml.build(tmp_path_factory.mktemp("nvml"))
 
 
 @pytest.fixture
 def driver(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDriver:
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(library.parent))
     monkeypatch.setenv("FAKE_NVML", str(tmp_path / "answers"))
     return FakeDriver(tmp_path / "answers")
 
@@ -64,8 +65,8 @@ def start(driver: FakeDriver) -> Iterator[Start]:
     """Starts sensors that are ended before the driver goes away."""
     running: list[NvmlSensors] = []
 
-    def begin(uptime_s: float = DAYS_S, stale_s: float = FAST.stale_s) -> NvmlSensors:
-        sensors = NvmlSensors(replace(FAST, stale_s=stale_s), lambda: uptime_s)
+    def begin(uptime_s: float = DAYS_S, start_s: float = FAST.start_s, stale_s: float = FAST.stale_s) -> NvmlSensors:
+        sensors = NvmlSensors(replace(FAST, start_s=start_s, stale_s=stale_s), lambda: uptime_s)
         running.append(sensors)
         sensors.start()
         return sensors
@@ -98,15 +99,13 @@ def test_what_the_driver_does_not_answer_is_unknown_alone(driver: FakeDriver, st
     assert sensors.read() == BoardReading(gpu_load_pct=12)
 
 
-@pytest.mark.parametrize(
-    ("reasons", "throttled"),
-    [(0x1, False), (0x4, False), (0x104, False), (0x8, True), (0x20, True), (0x44, True), (0x80, True)],
-)
-def test_only_heat_and_power_faults_are_throttling(
-    driver: FakeDriver, start: Start, reasons: int, throttled: bool
-) -> None:
-    driver.answer(**{**CARD, "reasons": reasons})
-    eventually(has(start(), throttled=throttled), "the reason")
+def test_only_heat_and_power_faults_are_throttling(driver: FakeDriver, start: Start) -> None:
+    driver.answer(**CARD)
+    sensors = start()
+    reasons = [(0x8, True), (0x1, False), (0x20, True), (0x4, False), (0x44, True), (0x104, False), (0x80, True)]
+    for reason, throttled in reasons:
+        driver.answer(**{**CARD, "reasons": reason})
+        eventually(has(sensors, throttled=throttled), f"the reason {reason:#x}")
 
 
 def test_an_old_driver_is_asked_by_the_old_names(driver: FakeDriver, start: Start) -> None:
@@ -159,17 +158,18 @@ def test_a_lost_gpu_has_no_values_and_is_tried_again(
 
 
 @pytest.mark.parametrize("function", ["init", "power"])
-def test_a_driver_that_hangs_has_no_values_and_blocks_nobody(
+def test_a_driver_that_hangs_has_no_values_and_is_left(
     driver: FakeDriver, start: Start, caplog: pytest.LogCaptureFixture, function: str
 ) -> None:
+    caplog.set_level(logging.INFO)
     driver.answer(**{**CARD, function: (HANG, 0)})
-    sensors = start(stale_s=HANG_S)
-    eventually(lambda: sensors.overdue_s() > HANG_S, "the hang")
+    sensors = start(start_s=1.0)
+    eventually(
+        lambda: f"{CALLER} has not answered for 1 s" in (sensors.problem or ""),
+        "the hang",
+    )
     assert sensors.read() == sensors.read() == BoardReading()
-    assert caplog.text.count("the driver of the GPU hangs") == 1
-    sensors.close(0.01)
-    assert sensors.alive()  # a daemon thread: the process can end
-    driver.answer(**CARD)
+    sensors.close(0.01)  # it does not wait for the driver
 
 
 def test_a_driver_that_hangs_for_a_while_is_used_again(driver: FakeDriver, start: Start) -> None:
@@ -184,42 +184,59 @@ def test_a_driver_that_hangs_for_a_while_is_used_again(driver: FakeDriver, start
     assert sensors.read() == BoardReading()
 
 
-def test_a_process_ends_although_the_driver_hangs(driver: FakeDriver, library: Path) -> None:
+def test_a_driver_that_aborts_ends_its_own_process_alone(driver: FakeDriver, start: Start) -> None:
+    driver.answer(**CARD)
+    sensors = start()
+    eventually(has(sensors, power_w=214.5), "a reading")
+    driver.answer(**{**CARD, "power": (ABORT, 0)})
+    eventually(
+        lambda: sensors.problem == f"{CALLER} was ended by SIGABRT",
+        "the end of its process",
+    )
+    assert sensors.read() == BoardReading()
+    driver.answer(**CARD)
+    eventually(has(sensors, power_w=214.5), "the reading after it")
+
+
+def test_a_process_that_cannot_be_ended_is_not_joined_by_another(
+    driver: FakeDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sensors = NvmlSensors(replace(FAST, start_s=0.1), command=lambda: ["sleep", "60"])
+    kill = SensorChild.kill
+    monkeypatch.setattr(SensorChild, "kill", lambda child: None)  # it stands still in the kernel
+    sensors.run_once(last=False)
+    assert sensors.problem == f"{CALLER} has not answered for 0 s"
+    sensors.run_once(last=False)
+    assert sensors.problem == "the driver of the GPU hangs, and the process that calls it cannot be ended"
+    assert sensors._killed is not None
+    kill(sensors._killed)
+
+
+def test_a_process_ends_with_its_parent_although_the_driver_hangs(driver: FakeDriver, tmp_path: Path) -> None:
     driver.answer(**{**CARD, "power": (HANG, 0)})
-    code = f"""
-import ctypes, time
+    code = """
+import time
 from ishowtts.board.nvml import NvmlSensors
-ctypes.CDLL({str(library)!r})
 sensors = NvmlSensors()
 sensors.start()
-while sensors.overdue_s() < 0.1:
+while sensors._child is None:
     time.sleep(0.01)
 sensors.close(0.1)
-print("closed", sensors.alive())
+print(sensors._child._process.pid, sensors.alive())
 """
-    environment = {"PYTHONPATH": DAEMON, "FAKE_NVML": os.environ["FAKE_NVML"]}
+    environment = {**os.environ, "PYTHONPATH": DAEMON}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True, check=True, timeout=20
     )
-    assert done.stdout == "closed True\n"
+    pid, alive = done.stdout.split()
+    assert alive == "True"
+    eventually(lambda: not Path(f"/proc/{pid}").exists(), "the end of the child")
 
 
-def test_a_machine_without_the_library_tries_rarely_and_loads_no_package() -> None:
-    code = """
-import logging, sys
-from ishowtts.board.nvml import NvmlSensors
-logging.basicConfig(stream=sys.stdout, level=logging.INFO)
-sensors = NvmlSensors()
-print(sensors.run_once(last=False), sensors.run_once(last=False), "pynvml" in sys.modules)
-sensors.run_once(last=True)
-"""
-    told = subprocess.run(
-        [sys.executable, "-c", code],
-        env={"PYTHONPATH": DAEMON},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    assert told.stdout.count("libnvidia-ml.so.1 of NVIDIA's driver cannot be loaded") == 1
-    assert told.stdout.endswith("60.0 60.0 False\n")
+def test_a_machine_without_the_library_tries_rarely(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    sensors = NvmlSensors()
+    assert [sensors.run_once(last=False), sensors.run_once(last=False)] == [600.0, 600.0]
+    assert sensors.absent
+    sensors.run_once(last=True)
+    assert caplog.text.count("libnvidia-ml.so.1 of NVIDIA's driver cannot be loaded") == 1

@@ -2,13 +2,13 @@
 
    Every function looks up its answer in the file that FAKE_NVML names, in lines of `function status value`. Without the
    file there is no driver. Without a line, the function is not supported. The status HANG makes the call wait until the
-   file says something else, as a driver does that hangs. */
+   file says something else, as a driver does that hangs. The status ABORT ends the process. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { SUCCESS = 0, NOT_SUPPORTED = 3, DRIVER_NOT_LOADED = 9, HANG = -1 };
+enum { SUCCESS = 0, NOT_SUPPORTED = 3, DRIVER_NOT_LOADED = 9, HANG = -1, ABORT = -2 };
 
 static int answer(const char *function, unsigned long long *value)
 {
@@ -27,6 +27,8 @@ static int answer(const char *function, unsigned long long *value)
             }
         }
         fclose(file);
+        if (found == ABORT)
+            abort();
         if (found != HANG)
             return found;
         usleep(5000);

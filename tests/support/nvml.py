@@ -1,8 +1,7 @@
-"""A stand-in for NVIDIA's driver library, which `pynvml` finds in this process."""
+"""A stand-in for NVIDIA's driver library, which `pynvml` finds in a process whose LD_LIBRARY_PATH has its folder."""
 
 from __future__ import annotations
 
-import ctypes
 import subprocess
 from pathlib import Path
 
@@ -10,6 +9,7 @@ SOURCE = Path(__file__).with_name("fake_nvml.c")
 LIBRARY = "libnvidia-ml.so.1"
 FUNCTION_NOT_FOUND = 13
 HANG = -1
+ABORT = -2
 
 
 def build(folder: Path) -> Path:
@@ -20,19 +20,12 @@ def build(folder: Path) -> Path:
     return path
 
 
-def load(library: Path) -> None:
-    """Loads the library for good: whoever loads `libnvidia-ml.so.1` in this process then gets it, by its soname.
-
-    Without a file of answers, it says that there is no driver.
-    """
-    ctypes.CDLL(str(library))
-
-
 class FakeDriver:
     """The driver behind the library.
 
     Args:
-        answers: The file that the library reads at each call. The variable FAKE_NVML must name it.
+        answers: The file that the library reads at each call. The variable FAKE_NVML must name it. Without it, the
+            library says that there is no driver.
     """
 
     def __init__(self, answers: Path) -> None:

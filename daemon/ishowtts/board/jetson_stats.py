@@ -6,27 +6,22 @@ The daemon never imports jetson-stats. `jetson_stats_child.py` does, and says wh
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
-import math
 import os
 import re
 import shutil
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from ishowtts.board import BoardReading
+from ishowtts.board.sensor_child import SensorChild, SensorChildFailed, parse_reading
 from ishowtts.util.backoff import Backoff
 from ishowtts.util.files import open_regular
-from ishowtts.util.logs import visible
 from ishowtts.util.loop_thread import LoopThread
 
 log = logging.getLogger(__name__)
@@ -36,22 +31,8 @@ _PROGRAMS: Final = (Path("/usr/local/bin/jtop"), Path("/usr/bin/jtop"))
 _CHILD = Path(__file__).with_name("jetson_stats_child.py")
 # Not the environment of the daemon: it can hold secrets. jetson-stats runs programs of the system.
 _ENVIRONMENT: Final = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
-_RANGES: Final[Mapping[str, tuple[float, float]]] = {
-    "gpu_clock_mhz": (1, 20_000),
-    "gpu_clock_max_mhz": (1, 20_000),
-    "gpu_load_pct": (0, 100),
-    "gpu_temp_c": (-100, 200),
-    "cpu_temp_c": (-100, 200),
-    "power_w": (0, 10_000),
-    "fan_pct": (0, 100),
-}
 _INTERVAL_S = 2.0
-_MAX_LINE_BYTES = 4096  # a reading has about 250
-_MAX_READ_BYTES = 16 * 1024  # between two looks at the pipe
-_MAX_MODE_CHARS = 64
-_MAX_ERROR_CHARS = 300
 _POLL_S = 0.25
-_REAP_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -93,7 +74,8 @@ class JetsonStatsSensors(LoopThread):
         self._command = command or child_command
         self._timing = timing
         self._backoff = Backoff(timing.first_pause_s, timing.longest_pause_s)
-        self._child: _Child | None = None
+        self._child: SensorChild | None = None
+        self._due_by_s = 0.0
         self._latest = BoardReading()
         self._problem: str | None = None
 
@@ -113,24 +95,25 @@ class JetsonStatsSensors(LoopThread):
             return 0.0
         try:
             if self._child is None:
-                self._child = _Child(self._command(), self._timing.start_s)
+                self._child = SensorChild(self._command(), _ENVIRONMENT)
+                self._due_by_s = time.monotonic() + self._timing.start_s
             self._receive(self._child)
-        except (_ChildFailed, JetsonStatsMissing) as error:
+        except (SensorChildFailed, JetsonStatsMissing) as error:
             return self._fail(str(error))
         return _POLL_S
 
-    def _receive(self, child: _Child) -> None:
+    def _receive(self, child: SensorChild) -> None:
         lines = child.lines()
         if lines:
             # Only the last one: the others are older. One that says why the child ends is always the last.
             self._latest = parse_reading(lines[-1])
-            child.due_by_s = time.monotonic() + self._timing.silence_s
+            self._due_by_s = time.monotonic() + self._timing.silence_s
             self._backoff.reset()
             if self._problem is not None:
                 log.info("jetson-stats answers")
             self._problem = None
-        elif time.monotonic() > child.due_by_s:
-            raise _ChildFailed("its process does not answer; perhaps jtop.service hangs")
+        elif time.monotonic() > self._due_by_s:
+            raise SensorChildFailed("its process does not answer; perhaps jtop.service hangs")
 
     def _fail(self, problem: str) -> float:
         """Ends the child. Reports the problem once. Returns the seconds until the next attempt."""
@@ -146,111 +129,7 @@ class JetsonStatsSensors(LoopThread):
         self._latest = BoardReading()
         child, self._child = self._child, None
         if child is not None:
-            child.end()
-
-
-class _ChildFailed(Exception):
-    """The child cannot be used any more. The text says why."""
-
-
-class _Child:
-    """The child process.
-
-    Args:
-        command: Its command line.
-        start_s: Its first line is due after this time.
-
-    Raises:
-        _ChildFailed: The process cannot be started.
-    """
-
-    def __init__(self, command: Sequence[str], start_s: float) -> None:
-        self.due_by_s = time.monotonic() + start_s
-        self._unfinished = b""
-        try:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=_ENVIRONMENT,
-                cwd="/",
-                start_new_session=True,  # it starts programs, and its group is killed with it
-            )
-        except OSError as error:
-            raise _ChildFailed(f"{command[0]} cannot be started ({error.strerror})") from error
-        assert self._process.stdout is not None  # noqa: S101  Popen was called with PIPE
-        self._output = self._process.stdout.fileno()
-        os.set_blocking(self._output, False)
-
-    def lines(self) -> list[bytes]:
-        """Returns the complete lines that came since the last call. Does not wait.
-
-        Raises:
-            _ChildFailed: The child has ended, or it writes too much.
-        """
-        ended = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
-        try:
-            data = os.read(self._output, _MAX_READ_BYTES)
-        except BlockingIOError:
-            if not ended:
-                return []
-            data = b""  # a program that it started holds the pipe open
-        if not data:
-            raise _ChildFailed("its process ended without saying why")
-        *lines, self._unfinished = (self._unfinished + data).split(b"\n")
-        if len(data) == _MAX_READ_BYTES or len(self._unfinished) > _MAX_LINE_BYTES:
-            raise _ChildFailed("its process writes too much")
-        return lines
-
-    def end(self) -> None:
-        """Kills the child and what it started. If the kernel cannot end it now, `subprocess` reaps it later."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_REAP_S)
-        assert self._process.stdout is not None  # noqa: S101  Popen was called with PIPE
-        self._process.stdout.close()
-
-
-def parse_reading(line: bytes) -> BoardReading:
-    """Returns the reading that the child wrote. A value of the wrong type or outside its range counts as unknown.
-
-    Raises:
-        _ChildFailed: The line is no reading, or says why there are none.
-    """
-    try:
-        if len(line) > _MAX_LINE_BYTES:
-            raise ValueError
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise _ChildFailed("its process writes something else than readings")
-    if "error" in found:
-        raise _ChildFailed(visible(str(found["error"]))[:_MAX_ERROR_CHARS])
-
-    def number(field: str) -> float | None:
-        return _number(found.get(field), *_RANGES[field])
-
-    locked, mode = found.get("gpu_clock_locked"), found.get("power_mode")
-    return BoardReading(
-        gpu_clock_mhz=number("gpu_clock_mhz"),
-        gpu_clock_max_mhz=number("gpu_clock_max_mhz"),
-        gpu_clock_locked=locked if isinstance(locked, bool) else None,
-        gpu_load_pct=number("gpu_load_pct"),
-        gpu_temp_c=number("gpu_temp_c"),
-        cpu_temp_c=number("cpu_temp_c"),
-        power_mode=mode if isinstance(mode, str) and mode.isprintable() and 0 < len(mode) <= _MAX_MODE_CHARS else None,
-        power_w=number("power_w"),
-        fan_pct=number("fan_pct"),
-    )
-
-
-def _number(value: Any, low: float, high: float) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if low <= value <= high and math.isfinite(value) else None
+            child.kill()
 
 
 def child_command(programs: Sequence[Path] = _PROGRAMS) -> list[str]:

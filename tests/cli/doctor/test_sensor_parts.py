@@ -24,50 +24,39 @@ def examined(**board: object) -> list[Finding]:
 
 
 def test_a_machine_without_nvml_has_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nvml, "_LIBRARY", "libnvidia-ml-of-no-driver.so.1")
+    monkeypatch.setattr(nvml, "child_command", lambda: ["sh", "-c", 'echo \'{"missing": "no driver"}\''])
     assert examined() == []
     assert examined(source="simulated") == []
 
 
-class Driver:
-    """Takes the place of the GPU: answers, fails, or hangs."""
-
-    def __init__(self, fault: str | None, ended: threading.Event) -> None:
-        if fault == "hang":
-            ended.wait(20)
-        elif fault:
-            raise nvml._NvmlFailed(fault)
-
-    def read(self) -> nvml.BoardReading:
-        return nvml.BoardReading(gpu_load_pct=37, gpu_clock_mhz=1410, gpu_temp_c=61, power_w=214.5)
-
-    def close(self) -> None:
-        pass
+ANSWER = json.dumps({"gpu_load_pct": 37, "gpu_clock_mhz": 1410, "gpu_temp_c": 61, "power_w": 214.5})
+FAILURE = json.dumps({"error": "the driver says no"})
 
 
 @pytest.mark.parametrize(
-    ("fault", "verdict", "detail"),
+    ("script", "verdict", "detail"),
     [
-        (None, "ok", "GPU load 37 %, GPU clock 1410 MHz, GPU 61 °C, power 214.5 W"),
-        ("the driver says no", "note", "the driver says no; telemetry has no values from it"),
-        ("hang", "note", "it does not answer within 0.1 s; telemetry has no values from it"),
+        (f"echo '{ANSWER}'; sleep 20", "ok", "GPU load 37 %, GPU clock 1410 MHz, GPU 61 °C, power 214.5 W"),
+        (f"echo '{FAILURE}'", "note", "the driver says no; telemetry has no values from it"),
+        (
+            "kill -ABRT $$",
+            "note",
+            f"{nvml._CALLER} was ended by SIGABRT; telemetry has no values from it",
+        ),
+        ("sleep 20", "note", "it does not answer within 0.1 s; telemetry has no values from it"),
     ],
 )
-def test_nvml_has_a_row(monkeypatch: pytest.MonkeyPatch, fault: str | None, verdict: str, detail: str) -> None:
-    ended = threading.Event()
-    monkeypatch.setattr(nvml, "_Gpu", lambda: Driver(fault, ended))
+def test_nvml_has_a_row(monkeypatch: pytest.MonkeyPatch, script: str, verdict: str, detail: str) -> None:
+    monkeypatch.setattr(nvml, "child_command", lambda: ["sh", "-c", script])
     monkeypatch.setattr(nvml, "_CLOSE_S", 0.05)
-    if fault == "hang":
+    if script == "sleep 20":
         monkeypatch.setattr("ishowtts.cli.doctor.sensor_parts._NVML_S", 0.1)
-    try:
-        [found] = examined()
-    finally:
-        ended.set()
+    [found] = examined()
     assert (found.part, found.verdict, found.detail) == ("NVML", verdict, detail)
 
 
 def test_jetson_stats_has_a_row_if_it_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nvml, "_LIBRARY", "libnvidia-ml-of-no-driver.so.1")
+    monkeypatch.setattr(nvml, "child_command", lambda: ["sh", "-c", 'echo \'{"missing": "no driver"}\''])
     line = json.dumps({"gpu_load_pct": 42.3, "gpu_temp_c": 51.25})
     monkeypatch.setattr(jetson_stats, "child_command", lambda: ["sh", "-c", f"echo '{line}'; sleep 20"])
     [found] = examined(jetson_stats=True)

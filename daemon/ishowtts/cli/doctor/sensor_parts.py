@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ishowtts.board.jetson_stats import JetsonStatsSensors
     from ishowtts.board.nvml import NvmlSensors
 
-_NVML_S = 1.0  # a driver that is ready answers within 0.2 s
+_NVML_S = 5.0  # a driver that is ready answers within 0.2 s, and a busy board starts the process that asks within 2 s
 _JETSON_STATS_S = 12.0  # a child that does not answer is killed after 10 s; the first reading takes 1 s
 _POLL_S = 0.02
 _SHOWN = (
