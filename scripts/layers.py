@@ -84,6 +84,7 @@ def main() -> int:
         *(f"{found.where}: {why}" for found in imports if (why := breach(found))),
         *unplaced(files),
         *cycles(imports, set(files)),
+        *folder_cycles(imports),
         *repeated_names(files),
     ]
     print("\n".join(breaches) if breaches else f"layers: {len(files)} modules, {len(imports)} imports, all in order")
@@ -197,6 +198,26 @@ def cycles(imports: list[Import], modules: set[str]) -> list[str]:
     except CycleError as error:
         return [f"cycle: {' <- '.join(error.args[1])}"]
     return []
+
+
+def folder_cycles(imports: list[Import]) -> list[str]:
+    """A ring of folders of the gateway, also if an import in a function closes it."""
+    graph: dict[str, set[str]] = {}
+    for found in imports:
+        own, other = gateway_folder(found.module), gateway_folder(found.target)
+        if own and other and own != other:
+            graph.setdefault(own, set()).add(other)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return [f"cycle of the gateway's folders: {' <- '.join(error.args[1])}"]
+    return []
+
+
+def gateway_folder(module: str) -> str:
+    """`http` for ishowtts_gateway.http.page_files; empty for what stands in no folder of the gateway."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == GATEWAY and len(parts) > 2 else ""
 
 
 if __name__ == "__main__":

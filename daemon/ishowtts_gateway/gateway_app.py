@@ -16,12 +16,12 @@ from ishowtts.config import Config
 from ishowtts.config.gateway_section import is_loopback, split_listen
 from ishowtts.systemd import Notifier
 from ishowtts.util.stop_signals import has_terminal, release_hang_up
-from ishowtts_gateway.appliances.appliance_client import ApplianceClient, credentials_folder
-from ishowtts_gateway.http.http_app import make_app
+from ishowtts_gateway.appliance_client import ApplianceClient, credentials_folder
 from ishowtts_gateway.http.http_security import AccessRules
 from ishowtts_gateway.http.http_server import HttpServer, bind
 from ishowtts_gateway.http.session_token import read_token
 from ishowtts_gateway.http.tls_certificate import TlsCertificate
+from ishowtts_gateway.http_app import make_app
 from ishowtts_gateway.metrics.prometheus_metrics import Metrics
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ PAGE = (ROOT / "docs/gateway.md").read_text(encoding="utf-8")
 TELEMETRY = (ROOT / "docs/telemetry.md").read_text(encoding="utf-8").split("## Prometheus and Grafana")[1]
 SECURITY = (ROOT / "daemon/ishowtts_gateway/http/http_security.py").read_text(encoding="utf-8")
 SPEECH_REQUEST = (ROOT / "daemon/ishowtts_gateway/openai/speech_request.py").read_text(encoding="utf-8")
-HTTP_APP = (ROOT / "daemon/ishowtts_gateway/http/http_app.py").read_text(encoding="utf-8")
+HTTP_APP = (ROOT / "daemon/ishowtts_gateway/http_app.py").read_text(encoding="utf-8")
 
 
 def first_cells(page: str, heading: str) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ishowtts.config import Config
-from ishowtts_gateway.appliances.appliance_client import ApplianceClient
+from ishowtts_gateway.appliance_client import ApplianceClient
 from ishowtts_gateway.gateway_error import GatewayError
 from support.appliance import Appliance
 from support.broker import Broker, ShippedBroker

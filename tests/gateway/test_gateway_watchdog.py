@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 
 from ishowtts.config import Config
-from ishowtts_gateway.appliances.appliance_client import ApplianceClient
+from ishowtts_gateway.appliance_client import ApplianceClient
 from ishowtts_gateway.gateway_app import GatewayService
 from ishowtts_gateway.http.http_server import HttpServer
 

@@ -55,12 +55,18 @@ def test_modules_without_imports_keep_the_layers(skeleton: Path) -> None:
         ("cli/breach.py", "def f():\n    import starlette", "imports starlette; only"),
         ("../ishowtts_gateway/breach.py", "from ishowtts.inbox import anything", "which the gateway does without"),
         ("../ishowtts_gateway/breach.py", "import paho.mqtt.client", "imports paho; only"),
+        (
+            "../ishowtts_gateway/http/page_files.py",
+            "def f():\n    import ishowtts_gateway.openai.speech_routes",
+            "cycle of the gateway's folders: http <- openai <- http",
+        ),
         ("f5_switches.py", "from ishowtts.util import files", "f5_switches imports util, which comes after it"),
     ],
 )
 def test_each_rule_fires(skeleton: Path, module: str, line: str, told: str) -> None:
     (skeleton / "ishowtts/inbox/breach_too.py").write_text("import ishowtts.inbox.breach\n")
     (skeleton / "ishowtts/inbox/breach.py").write_text("")
+    (skeleton / "ishowtts_gateway/openai/speech_routes.py").write_text("import ishowtts_gateway.http.page_files\n")
     with (skeleton / "ishowtts" / module).open("a") as file:
         file.write(f"\n{line}\n")
     done = layers(skeleton)

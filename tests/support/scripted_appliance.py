@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from ishowtts.config import Config
-from ishowtts_gateway.appliances.appliance_client import ApplianceClient
+from ishowtts_gateway.appliance_client import ApplianceClient
 from support import mqtt_packets as mqtt
 from support.gateway_waiting import until
 from support.hostile_broker import HostileBroker, Peer

@@ -12,10 +12,10 @@ from typing import cast
 
 from ishowtts_gateway.appliances.appliance_directory import ApplianceDirectory
 from ishowtts_gateway.appliances.appliance_requests import ApplianceRequests
-from ishowtts_gateway.http.http_app import make_app
 from ishowtts_gateway.http.http_security import AccessRules
 from ishowtts_gateway.http.http_server import HttpServer, bind
 from ishowtts_gateway.http.tls_certificate import TlsCertificate
+from ishowtts_gateway.http_app import make_app
 from ishowtts_gateway.metrics.prometheus_metrics import Metrics
 from ishowtts_gateway.renders.render_client import RenderClient
 from support.served_loop import ServedLoop

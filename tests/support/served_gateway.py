@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import TracebackType
 
 from ishowtts.config import Config
-from ishowtts_gateway.appliances.appliance_client import ApplianceClient
-from ishowtts_gateway.http.http_app import make_app
+from ishowtts_gateway.appliance_client import ApplianceClient
 from ishowtts_gateway.http.http_security import AccessRules
 from ishowtts_gateway.http.http_server import HttpServer
+from ishowtts_gateway.http_app import make_app
 from ishowtts_gateway.metrics.prometheus_metrics import Metrics
 from support.served_app import bind_free
 from support.served_loop import ServedLoop

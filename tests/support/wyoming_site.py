@@ -17,7 +17,7 @@ from wyoming.info import Describe, Info
 from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, SynthesizeStop, SynthesizeStopped, SynthesizeVoice
 
 from ishowtts.config import Config
-from ishowtts_gateway.appliances.appliance_client import ApplianceClient
+from ishowtts_gateway.appliance_client import ApplianceClient
 from ishowtts_gateway.appliances.appliance_record import ApplianceRecord
 from ishowtts_gateway.wyoming_server.wyoming_server import WyomingServer
 from support.broker import Broker

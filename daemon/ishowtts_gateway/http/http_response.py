@@ -8,9 +8,9 @@ from email.utils import formatdate
 from starlette.datastructures import MutableHeaders
 from starlette.types import Message, Send
 
+from ishowtts_gateway import openai_error
 from ishowtts_gateway.gateway_error import GatewayError
 from ishowtts_gateway.http.request_limits import BoundedBody
-from ishowtts_gateway.openai import openai_error
 from ishowtts_gateway.renders.render_attempt import RenderRefused
 
 RESPONSE_HEADERS = {

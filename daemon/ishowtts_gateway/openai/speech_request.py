@@ -8,7 +8,7 @@ from typing import Any
 
 from ishowtts.limits import NAME, RENDER_CHARS, SPEED
 from ishowtts.model import SoundFormat
-from ishowtts_gateway.openai.openai_error import InvalidField
+from ishowtts_gateway.openai_error import InvalidField
 
 ANY_BOARD = "ishowtts"
 """The model that every appliance is. `ishowtts:kitchen` is one appliance. Any other name means `ishowtts`."""

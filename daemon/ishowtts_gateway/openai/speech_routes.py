@@ -21,8 +21,8 @@ from ishowtts_gateway.gateway_error import GatewayError
 from ishowtts_gateway.http.api_routes import json_response, read_json
 from ishowtts_gateway.http.client_presence import run_while_connected
 from ishowtts_gateway.http.request_limits import client_group
-from ishowtts_gateway.openai.openai_error import InvalidField, error_object
 from ishowtts_gateway.openai.speech_request import ANY_BOARD, DEFAULT_VOICE, SpeechRequest, model_of
+from ishowtts_gateway.openai_error import InvalidField, error_object
 from ishowtts_gateway.renders.pcm_rate import PcmRate
 from ishowtts_gateway.renders.render_client import RenderClient
 from ishowtts_gateway.renders.render_stream import RenderStream

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 
 from ishowtts.config import Config
-from ishowtts_gateway.appliances.appliance_client import ApplianceClient
+from ishowtts_gateway.appliance_client import ApplianceClient
 from ishowtts_gateway.appliances.appliance_record import ApplianceRecord
 from ishowtts_gateway.gateway_error import GatewayError
 from ishowtts_gateway.terminal_view.terminal_screen import StyleWriter, TerminalScreen, terminal_path

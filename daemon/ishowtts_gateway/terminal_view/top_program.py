@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any
 
-from ishowtts_gateway.appliances.appliance_client import ApplianceClient
+from ishowtts_gateway.appliance_client import ApplianceClient
 from ishowtts_gateway.terminal_view.board_controls import BoardControls
 from ishowtts_gateway.terminal_view.terminal_keys import KeyReader
 from ishowtts_gateway.terminal_view.terminal_screen import TerminalScreen

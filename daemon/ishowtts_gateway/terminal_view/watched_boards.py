@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from ishowtts_gateway.appliances.appliance_client import ApplianceClient
+from ishowtts_gateway.appliance_client import ApplianceClient
 from ishowtts_gateway.appliances.appliance_directory import ApplianceDirectory
 from ishowtts_gateway.appliances.appliance_record import ApplianceRecord
 from ishowtts_gateway.terminal_view.board_view import BoardView

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from ishowtts_gateway.appliance_client import ApplianceClient
 from ishowtts_gateway.appliances import appliance_requests
-from ishowtts_gateway.appliances.appliance_client import ApplianceClient
 from ishowtts_gateway.appliances.appliance_requests import ApplianceRequests, new_reply_root
 from ishowtts_gateway.gateway_error import GatewayError
 from support import mqtt_packets as mqtt

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import pytest
 
+from ishowtts_gateway.appliance_client import ApplianceClient
 from ishowtts_gateway.appliances import history_sync
-from ishowtts_gateway.appliances.appliance_client import ApplianceClient
 from ishowtts_gateway.appliances.appliance_directory import ApplianceDirectory
 from ishowtts_gateway.appliances.appliance_requests import ApplianceRequests
 from ishowtts_gateway.appliances.history_sync import HistorySync

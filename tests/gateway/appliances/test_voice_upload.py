@@ -12,7 +12,7 @@ import pytest
 
 from ishowtts.config import Config
 from ishowtts.limits import VOICE_RECORDING_BYTES
-from ishowtts_gateway.appliances.appliance_client import ApplianceClient
+from ishowtts_gateway.appliance_client import ApplianceClient
 from ishowtts_gateway.appliances.appliance_requests import ApplianceRequests
 from ishowtts_gateway.gateway_error import GatewayError
 from support.appliance import Appliance

@@ -11,7 +11,7 @@ import pytest
 
 from ishowtts.config import Config
 from ishowtts.model import SoundFormat
-from ishowtts_gateway.appliances.appliance_client import ApplianceClient
+from ishowtts_gateway.appliance_client import ApplianceClient
 from ishowtts_gateway.appliances.appliance_record import ApplianceRecord
 from ishowtts_gateway.gateway_error import GatewayError
 from ishowtts_gateway.renders.render_client import RenderClient, RenderVoice

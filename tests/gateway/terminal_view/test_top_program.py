@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from ishowtts.config import Config
-from ishowtts_gateway.appliances.appliance_client import ApplianceClient
+from ishowtts_gateway.appliance_client import ApplianceClient
 from ishowtts_gateway.terminal_view.terminal_screen import StyleWriter, TerminalScreen
 from ishowtts_gateway.terminal_view.top_program import TopProgram
 from ishowtts_gateway.terminal_view.watched_boards import BoardChoice
