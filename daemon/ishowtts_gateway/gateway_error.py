@@ -9,8 +9,8 @@ class GatewayError(IShowError):
     """A request cannot be fulfilled.
 
     Args:
-        status: 400 bad request, 403 not allowed, 404 no such device, 413 too large, 429 too many, 502 the broker or the
-            appliance refused, 503 no broker, 504 no answer.
+        status: 400 bad request, 403 not allowed, 404 no such device, 409 a voice of that name exists, 413 too large,
+            429 too many, 502 the broker or the appliance refused, 503 no broker, 504 no answer.
         sentence: What is wrong, and the fix.
     """
 

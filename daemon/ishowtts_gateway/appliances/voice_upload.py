@@ -42,17 +42,22 @@ class VoicePublisher:
             audio: The recording: WAV, FLAC, Ogg or MP3.
 
         Raises:
-            GatewayError: it cannot be sent, or the appliance does not answer.
+            GatewayError: it cannot be sent, the name belongs to another voice, or the appliance does not answer.
         """
         _check_name(name)
         _check_recording(audio, about.text)
+        if taken := _taken(record, name, about.replace):
+            raise GatewayError(409, taken)
         upload = f"gateway-{secrets.token_hex(8)}"
         async with self._expect(record.name, upload) as answer:
             for part in _parts(upload, audio, about):
                 await self._publish(record, name, part)
                 if answer.arrived:  # a refusal: the appliance would ignore the other parts
                     break
-            return await answer.wait(ANSWER_S)
+            event = await answer.wait(ANSWER_S)
+        if event.get("ok") is False and (taken := _taken(record, name, about.replace)):
+            raise GatewayError(409, taken)  # it was added while this recording was on its way
+        return event
 
     async def remove(self, record: ApplianceRecord, name: str) -> dict[str, Any]:
         """Remove a voice that came over MQTT. Returns the `command` event that answers it.
@@ -71,6 +76,20 @@ class VoicePublisher:
             raise GatewayError(
                 502, f"{record.name} takes no voices now: it is offline, or engine.f5.voices_over_mqtt is false there"
             )
+
+
+def _taken(record: ApplianceRecord, name: str, replace: bool) -> str | None:
+    """Why a voice cannot be added under this name, by what the appliance says of its voices; `None` if it can."""
+    info = record.info or {}
+    if not _lists(info.get("voices"), name):
+        return None
+    if not _lists(info.get("removable_voices"), name):
+        return f"the voice {name!r} of {record.name} was not added over MQTT, and cannot be replaced; use another name"
+    return None if replace else f"{record.name} has a voice {name!r}; send replace = true, or use another name"
+
+
+def _lists(names: Any, name: str) -> bool:
+    return isinstance(names, list) and name in names
 
 
 def _parts(upload: str, audio: bytes, about: VoiceAbout) -> Iterator[dict[str, Any]]:

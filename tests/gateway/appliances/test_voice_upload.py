@@ -6,14 +6,18 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from ishowtts.config import Config
 from ishowtts.limits import VOICE_RECORDING_BYTES
+from ishowtts.model import VoiceAbout
 from ishowtts_gateway.appliance_client import ApplianceClient
+from ishowtts_gateway.appliances import voice_upload
 from ishowtts_gateway.appliances.appliance_requests import ApplianceRequests
+from ishowtts_gateway.appliances.voice_upload import VoicePublisher
 from ishowtts_gateway.gateway_error import GatewayError
 from support.appliance import Appliance
 from support.broker import Broker
@@ -65,8 +69,8 @@ def test_a_voice_is_added_and_removed(board: tuple[Broker, Appliance], recording
             assert requests.controls("test")["voices"]
             added = await requests.add_voice("test", "anna", audio=recording, text=WORDS, language="en")
             assert (added["command"], added["ok"], added["voice"]) == ("voice_add", True, "anna"), added
-            again = await requests.add_voice("test", "anna", audio=recording, text=WORDS)
-            assert (again["ok"], "already a voice 'anna'" in again["detail"]) == (False, True)
+            again = requests.add_voice("test", "anna", audio=recording, text=WORDS)
+            assert await refusal(again) == (409, "test has a voice 'anna'; send replace = true, or use another name")
             removed = await requests.remove_voice("test", "anna")
             assert (removed["command"], removed["ok"], removed["voice"]) == ("voice_remove", True, "anna")
             assert not (await requests.remove_voice("test", "anna"))["ok"]
@@ -74,7 +78,53 @@ def test_a_voice_is_added_and_removed(board: tuple[Broker, Appliance], recording
     asyncio.run(scenario())
 
 
-def test_a_large_recording_is_not_sent_to_its_end_once_it_is_refused(board: tuple[Broker, Appliance]) -> None:
+@pytest.mark.parametrize(
+    ("before", "after", "replace", "told"),
+    [
+        ({}, {}, False, None),
+        ({"voices": ["bob"]}, {"voices": ["bob"]}, False, None),
+        ({"voices": ["anna"], "removable_voices": ["anna"]}, None, False, "has a voice 'anna'"),
+        ({}, {"voices": ["anna"], "removable_voices": ["anna"]}, False, "has a voice 'anna'"),
+        ({"voices": ["anna"], "removable_voices": ["anna"]}, {}, True, None),
+        ({"voices": ["anna"], "removable_voices": []}, None, True, "was not added over MQTT"),
+    ],
+)
+def test_a_name_that_is_taken_is_a_conflict(
+    before: dict[str, Any], after: dict[str, Any] | None, replace: bool, told: str | None
+) -> None:
+    """`after`: what the appliance says of its voices once it has refused; `None`: nothing is sent to it."""
+    record = SimpleNamespace(name="test", root="ishowtts/test", info=before)
+    refused = {"ok": False, "detail": "no"}
+
+    class Refusing:
+        arrived = False
+
+        async def publish(self, _topic: str, _payload: bytes) -> bool:
+            assert after is not None
+            record.info = after
+            return True
+
+        async def wait(self, _timeout_s: float) -> dict[str, Any]:
+            return refused
+
+    @asynccontextmanager
+    async def expect(_device: str, _upload: str) -> AsyncIterator[Any]:
+        yield Refusing()
+
+    publisher = VoicePublisher(cast(Any, Refusing()), expect)
+    adding = publisher.add(cast(Any, record), "anna", b"x", VoiceAbout(WORDS, replace, None))
+    if told is None:
+        assert asyncio.run(adding) == refused
+        return
+    status, sentence = asyncio.run(refusal(adding))
+    assert (status, told in sentence) == (409, True), sentence
+
+
+def test_a_large_recording_is_not_sent_to_its_end_once_it_is_refused(
+    board: tuple[Broker, Appliance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(voice_upload, "_taken", lambda *_: None)  # the gateway itself would refuse this name
+
     async def scenario() -> None:
         async with requests_of(board[0]) as requests:
             published = 0
