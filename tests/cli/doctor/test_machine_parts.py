@@ -33,7 +33,8 @@ def probed(products: float, memory: float, **changes: Any) -> dict[str, Any]:
     """Return the output of the probe on an AGX Orin that reaches these shares of its data sheet."""
     rates = {
         "flop_per_s": products * ORIN.half_flop_per_s, "bytes_per_s": memory * ORIN.bytes_per_s, "fault": None,
-        "flash_fault": None, "fused_fault": None, "sms": 16, "memory_mb": 65_800.0, "clock_mhz": 1300.0,
+        "flash_fault": None, "fused_fault": None, "no_assembler": False, "sms": 16, "memory_mb": 65_800.0,
+        "clock_mhz": 1300.0,
     }  # fmt: skip
     return {"gpu": "Orin", "rates": rates | changes}
 
@@ -73,9 +74,11 @@ def test_a_failed_measurement_is_a_note() -> None:
     assert "Triton is not installed: synthesis is slower" in slower.detail
     assert "gcc" in (slower.fix or "")
     no_ptxas = "Triton cannot compile for this GPU without the ptxas of CUDA 13, which a package brings"
-    thor = gpu_finding(probed(0.85, 0.80, fused_fault=no_ptxas))
+    thor = gpu_finding(probed(0.85, 0.80, fused_fault=no_ptxas, no_assembler=True))
     assert f"{no_ptxas}: synthesis is slower" in thor.detail
     assert thor.fix == "sudo apt-get install cuda-nvcc-13-0"
+    failing_ptxas = "a Triton kernel could not be started, which needs gcc and this Python's headers (ptxas fatal)"
+    assert "gcc" in (gpu_finding(probed(0.85, 0.80, fused_fault=failing_ptxas)).fix or "")
     full = gpu_finding(probed(0.85, 0.80, flop_per_s=None, bytes_per_s=None, fault="CUDA out of memory."))
     assert full.verdict == "note"
     assert "could not be measured: CUDA out of memory." in full.detail

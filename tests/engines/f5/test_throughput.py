@@ -175,7 +175,7 @@ def test_the_assembler_is_chosen_before_the_first_triton_kernel(monkeypatch: pyt
             raise OSError("Internal Triton PTX codegen error")
 
     monkeypatch.setitem(ELEMENTWISE, "triton", Failing)
-    assert throughput.fused_fault("cuda") == "no ptxas for (11, 0)"
+    assert throughput.fused_fault("cuda") == throughput.no_assembler("cuda") == "no ptxas for (11, 0)"
     assert throughput.fused_fault("cpu") == (
         "a Triton kernel could not be started, which needs gcc and this Python's headers "
         "(Internal Triton PTX codegen error)"

@@ -119,7 +119,7 @@ def gpu_finding(found: dict[str, Any]) -> Finding:
         fix = "install the torch wheel of this JetPack: install.sh --torch"
         return Finding("GPU", "note", f"{measured}; {rates['flash_fault']}, a slower one is used", fix)
     if rates["fused_fault"] is not None:
-        fix = _FUSED_FIX if "ptxas" not in rates["fused_fault"] else "sudo apt-get install cuda-nvcc-13-0"
+        fix = "sudo apt-get install cuda-nvcc-13-0" if rates["no_assembler"] else _FUSED_FIX
         return Finding("GPU", "note", f"{measured}; {rates['fused_fault']}: synthesis is slower", fix)
     if measured.slow:
         fix = "choose power mode MAXN and systemctl restart ishowtts-clocks; check whether another program uses the GPU"

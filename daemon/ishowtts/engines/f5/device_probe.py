@@ -36,7 +36,12 @@ def measured(device: str) -> dict[str, Any]:
         found = asdict(throughput.measure(device, dtype)) | {"fault": None}
     except RuntimeError as error:  # mostly because the daemon leaves no memory
         found = {"flop_per_s": None, "bytes_per_s": None, "fault": first_line(error)}
-    return found | {"flash_fault": throughput.flash_fault(device), "fused_fault": throughput.fused_fault(device)}
+    fused_fault = throughput.fused_fault(device)
+    return found | {
+        "flash_fault": throughput.flash_fault(device),
+        "fused_fault": fused_fault,
+        "no_assembler": fused_fault is not None and fused_fault == throughput.no_assembler(device),
+    }
 
 
 def _properties() -> dict[str, Any]:

@@ -141,12 +141,17 @@ def flash_fault(device: str) -> str | None:
     return f"flash attention with lengths is off by {difference:.1g}"
 
 
+def no_assembler(device: str) -> str | None:
+    """Why Triton has no assembler for this GPU, unless it brings its own; `None` if it has one. Chooses one."""
+    return choose_assembler(torch.cuda.get_device_capability()) if device == "cuda" else None
+
+
 def fused_fault(device: str) -> str | None:
     """Why our own Triton kernels cannot be used; `None` if one was compiled, ran and gave a correct result.
 
     Every use of these kernels comes after this test, so the assembler is chosen here.
     """
-    no_assembler = choose_assembler(torch.cuda.get_device_capability()) if device == "cuda" else None
+    no_assembler_reason = no_assembler(device)
     try:
         fused = ELEMENTWISE["triton"]()
     except ImportError:
@@ -158,7 +163,7 @@ def fused_fault(device: str) -> str | None:
         difference = (fused.norm(x, scale, shift).float() - exact).abs().max().item()
     except Exception as error:  # Triton's errors have no common parent; mostly the C compiler is missing
         return (
-            no_assembler
+            no_assembler_reason
             or f"a Triton kernel could not be started, which needs gcc and this Python's headers ({first_line(error)})"
         )
     return None if difference < _FUSED_TOLERANCE else f"a Triton kernel is off by {difference:.1g}"
