@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from ishowtts.cli.main import main
+from ishowtts.inbox import Inbox, InboxLimits, wait_for
 
 Read = Callable[..., tuple[int, str, str]]
 
@@ -210,6 +212,20 @@ def test_it_reads_in_the_language_of_the_voice_and_with_its_pronunciations(read:
     assert (reading["voice"], reading["read"], reading["fault"]) == ("greta", "3 Ess Ku Ell", None)
     assert reading["steps"] == [{"step": "pronunciations", "before": "3 SQL", "after": "3 Ess Ku Ell"}]
     assert read("3 SQL", text=text) == (0, "three SQL\n", "")
+
+
+def test_it_reads_in_the_language_of_the_voice_that_was_set_over_mqtt(read: Read, tmp_path: Path) -> None:
+    voice(tmp_path, "greta", "de")
+    voice(tmp_path, "anna", "en")
+    inbox = Inbox(tmp_path / "inbox.sqlite", InboxLimits())
+    wait_for(inbox.remember("voice", "greta"))
+    inbox.close()
+    assert read("3 SQL") == (0, "3 SQL\n", "")
+    assert json.loads(read("3 SQL", "--json")[1])["voice"] == "greta"
+    assert read("3 SQL", "--voice", "anna") == (0, "three SQL\n", "")
+    shutil.rmtree(tmp_path / "voices/greta")
+    status, out, told = read("3 SQL")
+    assert (status, out, "set over MQTT is not used" in told) == (0, "three SQL\n", True)
 
 
 def test_it_tells_what_is_wrong_with_the_files_that_the_configuration_names(read: Read, tmp_path: Path) -> None:

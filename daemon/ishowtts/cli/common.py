@@ -95,6 +95,15 @@ def serve_until_stopped(settings: Config, serve: Callable[[], int]) -> int:
         return 1
 
 
+def voice_set_over_mqtt(settings: Config) -> str | None:
+    """The default voice that was set over MQTT; `None` if none was. Raises PermissionError."""
+    from ishowtts.inbox import read_setting
+    from ishowtts.util.user_rights import as_owner_of
+
+    with as_owner_of(settings.state_dir):
+        return read_setting(settings.inbox_file, "voice") or None
+
+
 def print_json(data: Any) -> None:
     """Print JSON for programs. Control characters and lone surrogates are escaped."""
     print(_printable(json.dumps(data, ensure_ascii=False, indent=2)))

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ishowtts.cli.common import Commands, compact_json, language_tag, print_json, read_config
+from ishowtts.cli.common import Commands, compact_json, language_tag, print_json, read_config, voice_set_over_mqtt
+from ishowtts.config import Config
 from ishowtts.engines.espeak import MAX_SEGMENT_BYTES
-from ishowtts.engines.voices.voice_library import language_lookup, open_voice_library
-from ishowtts.errors import LineError
+from ishowtts.engines.voices.voice_library import VoiceLibrary, language_lookup, open_voice_library
+from ishowtts.errors import LineError, VoiceError
 from ishowtts.model import Line, Reason, Rejection
 from ishowtts.policies import Policies
 from ishowtts.text import is_speakable, segments
@@ -30,7 +31,11 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
         help="words, with or without quotes; - or nothing reads lines from standard input, with one result for each",
     )
     parser.add_argument("--author", metavar="NAME", help="author of the line, for policies.template and author_voices")
-    parser.add_argument("--voice", metavar="VOICE", help="voice that would speak it (default: the configured one)")
+    parser.add_argument(
+        "--voice",
+        metavar="VOICE",
+        help="voice that would speak it (default: that of the daemon)",
+    )
     parser.add_argument(
         "--language",
         type=language_tag,
@@ -66,7 +71,7 @@ class Reading:
     """What becomes of one text.
 
     Attributes:
-        voice: The voice that would speak it; `None`: the configured one.
+        voice: The voice that would speak it; `None`: the configured one, if none was set over MQTT.
         steps: What changed it, in order.
         read: The text that an engine would be given; `None` if the line is rejected.
         done: The words of the policies that changed it, as in the event `accepted`.
@@ -89,11 +94,16 @@ class Reading:
 
 
 class LineReader:
-    """Does with a text what the daemon does with that of a line, except for the rate limits."""
+    """Does with a text what the daemon does with that of a line, except for the rate limits.
 
-    def __init__(self, policies: Policies, reader: TextReader) -> None:
+    Args:
+        set_voice: The default voice that was set over MQTT; `None`: it is the configured one.
+    """
+
+    def __init__(self, policies: Policies, reader: TextReader, set_voice: str | None = None) -> None:
         self._policies = policies
         self._reader = reader
+        self._set_voice = set_voice
 
     @property
     def fault(self) -> str | None:
@@ -108,7 +118,7 @@ class LineReader:
         if isinstance(admitted, Rejection):
             rejected = {"reason": admitted.reason.value, "detail": admitted.detail}
             return Reading(text, author, voice, steps, language, rejected=rejected)
-        spoken, voice = admitted.text, admitted.voice
+        spoken, voice = admitted.text, admitted.voice or self._set_voice
         for step in self._reader.explain(spoken, voice, language):
             if step.text != spoken:
                 steps.append(Step(step.step, spoken, step.text))
@@ -149,8 +159,11 @@ def run(arguments: argparse.Namespace) -> int:
 def _line_reader(arguments: argparse.Namespace) -> LineReader:
     settings = read_config(arguments)
     library, default = open_voice_library(settings), settings.engine.f5.default_voice
+    set_voice = None
     if arguments.voice is not None:
         library.find(arguments.voice, default)
+    else:
+        set_voice = _voice_set_over_mqtt(settings, library)
     f5, reading = settings.engine.f5, settings.text
     return LineReader(
         Policies(settings.policies, settings.limits, f5.nfe_step, voices=library.names),
@@ -161,7 +174,26 @@ def _line_reader(arguments: argparse.Namespace) -> LineReader:
             default_voice=default,
             decimal=reading.decimal,
         ),
+        set_voice,
     )
+
+
+def _voice_set_over_mqtt(settings: Config, library: VoiceLibrary) -> str | None:
+    """The default voice that was set over MQTT; `None` if none was, or if the daemon cannot use it either."""
+    try:
+        name = voice_set_over_mqtt(settings)
+    except PermissionError:
+        sentence = "this user may not see whether another default voice was set over MQTT; run this with sudo"
+        print(f"ishowtts: {sentence}", file=sys.stderr)
+        return None
+    if name is None or name == settings.engine.f5.default_voice:
+        return None
+    try:
+        library.find(name)
+    except VoiceError as error:
+        print(f"ishowtts: the default voice that was set over MQTT is not used: {visible(str(error))}", file=sys.stderr)
+        return None
+    return name
 
 
 def _stdin_lines() -> Iterator[str]:

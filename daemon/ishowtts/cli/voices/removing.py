@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from ishowtts.cli.common import Commands, print_json, read_config
+from ishowtts.cli.common import Commands, print_json, read_config, voice_set_over_mqtt
 from ishowtts.engines.voices import folders
 from ishowtts.engines.voices.voice_library import (
     DEFAULT,
@@ -17,7 +17,7 @@ from ishowtts.errors import VoiceError
 from ishowtts.util.user_rights import as_owner_of
 
 if TYPE_CHECKING:
-    from ishowtts.config import Config
+    pass
 
 
 def add(actions: Commands, common: argparse.ArgumentParser) -> None:
@@ -51,14 +51,6 @@ def run(arguments: argparse.Namespace) -> int:
         print("the voice that f5-tts includes is the default again")
     elif arguments.name == settings.engine.f5.default_voice:
         print("engine.f5.default_voice still names it; name another voice there, else F5 does not start")
-    if arguments.name == _set_over_mqtt(settings):
+    if arguments.name == voice_set_over_mqtt(settings):
         print("it is still set as the default voice over MQTT; `ishowtts voice NAME` sets another one")
     return 0
-
-
-def _set_over_mqtt(settings: Config) -> str | None:
-    """The default voice that was set over MQTT; `None` if none was."""
-    from ishowtts.inbox import read_setting
-
-    with as_owner_of(settings.state_dir):
-        return read_setting(settings.inbox_file, "voice")
