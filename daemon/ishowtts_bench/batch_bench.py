@@ -59,6 +59,16 @@ class Batch:
         return self.audio_s / self.synth_s
 
 
+def fault(batches: Sequence[Batch]) -> str | None:
+    """Why the figures are wrong; `None` if they are plausible."""
+    if any(batch.share is not None and batch.share > 1 for batch in batches):
+        return (
+            "our engine seems to compute faster than the machine can: the rate of the machine was measured too low, "
+            "because other programs ran; measure again when it is idle"
+        )
+    return None
+
+
 @dataclass
 class _Measured:
     synth_s: list[float] = field(default_factory=list)

@@ -58,7 +58,8 @@ def chosen_from(source: Source, own: Sequence[str]) -> Iterator[tuple[str, Group
     """Yield the groups that the engine chooses from, by a title. Each is made when it is iterated over."""
     candidates = KernelCandidates(source.weights, fused=bool(own))
     yield "convolution", _one("conv", candidates.conv)
-    yield "attention", _one("attention", candidates.attention)
+    if source.device.type != "cpu":  # a CPU has its own two, below
+        yield "attention", _one("attention", candidates.attention)
     yield "steps between the products", _one("elementwise", candidates.elementwise)
     yield "products", candidates.products(_steps(own))
     if source.device.type == "cpu":
@@ -148,9 +149,9 @@ def _single_steps(source: Source, names: Sequence[str]) -> Groups:
 def _dense_attention(source: Source) -> CandidateGroup:
     """Attention without padding: what a kernel that ignores padding could reach."""
     q, k, v = (source.draw(2, source.weights.heads, FRAMES, HEAD) for _ in range(3))
-    backends = {"flash": SDPBackend.FLASH_ATTENTION, "efficient": SDPBackend.EFFICIENT_ATTENTION}
-    if hasattr(SDPBackend, "CUDNN_ATTENTION"):  # from torch 2.5
-        backends["cudnn"] = SDPBackend.CUDNN_ATTENTION
+    backends = {"flash": SDPBackend.FLASH_ATTENTION}
+    if source.device.type == "cuda":
+        backends |= {"efficient": SDPBackend.EFFICIENT_ATTENTION, "cudnn": SDPBackend.CUDNN_ATTENTION}
 
     def attend(backend: SDPBackend) -> Tensor:
         with sdpa_kernel(backend):

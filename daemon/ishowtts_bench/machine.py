@@ -73,7 +73,12 @@ def loop_bytes(dit: DitConfig, dtype: torch.dtype) -> int:
 def measure(device: str, dtype: torch.dtype) -> Machine:
     """Measure once: the best of a few rounds. Takes about a second."""
     found = throughput.measure(device, dtype)
-    return Machine(found.flop_per_s, found.bytes_per_s, str(dtype).split(".")[1], torch.get_num_threads())
+    return Machine(found.flop_per_s, found.bytes_per_s, dtype_name(dtype), torch.get_num_threads())
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """`bfloat16` for torch.bfloat16."""
+    return str(dtype).split(".")[1]
 
 
 def best_of_several(device: str, dtype: torch.dtype) -> Machine:

@@ -13,7 +13,7 @@ WORSE_BY = 0.10
 _MOST_CHARS = 1 << 20
 _MAX_RATIO = 1e6
 _COMPARED = ("ratio_equal_nfe", "fraction_of_floor")
-_MUST_MATCH = ("model", "precision", "nfe_step", "threads")
+MUST_MATCH = ("model", "precision", "nfe_step", "threads")
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,15 @@ def _is_ratio(value: Any) -> bool:
 
 def compare(then: dict[str, Any], now: dict[str, Any]) -> list[Change]:
     """Compare the figures. Raises ConfigError if the two runs had different options."""
-    for name in _MUST_MATCH:
-        if then.get(name) != now.get(name):
+    check_options(then, {name: now.get(name) for name in MUST_MATCH})
+    return [Change(name, float(then[name]), float(now[name])) for name in _COMPARED]
+
+
+def check_options(then: dict[str, Any], options: dict[str, Any]) -> None:
+    """Compare the options of a run, by the names of `MUST_MATCH`. Raises ConfigError if the baseline has others."""
+    for name, value in options.items():
+        if then.get(name) != value:
             raise ConfigError(
-                [f"the baseline was made with {name} {then.get(name)!r}, this run with {now.get(name)!r}: "
+                [f"the baseline was made with {name} {then.get(name)!r}, this run with {value!r}: "
                  "give the same options, or make the baseline again"]
             )  # fmt: skip
-    return [Change(name, float(then[name]), float(now[name])) for name in _COMPARED]

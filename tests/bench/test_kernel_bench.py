@@ -139,8 +139,9 @@ def test_every_candidate_runs_to_the_end_on_a_cpu(
     assert status == 0
     found: dict[str, Any] = json.loads(path.read_text())
     groups: dict[str, Any] = {name: about["candidates"] for name, about in found["groups"].items()}
-    assert {"convolution", "attention", "steps between the products", "qkv", "out", "up", "down"} <= set(groups)
-    assert "fault" in groups["attention"]["flash"]  # it needs CUDA
+    assert "attention" not in groups  # its candidates need CUDA
+    assert "fault" not in str(groups["attention of a CPU"])
+    assert {"convolution", "steps between the products", "qkv", "out", "up", "down"} <= set(groups)
     measured = groups["qkv"]["plain"]
     assert measured["us"] > 0
     assert measured["tflops"] > 0

@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 import torch
 
+from ishowtts.cli import main
 from ishowtts.engines.f5 import fast_model
 from ishowtts.engines.f5.architecture import BASE
 from ishowtts.errors import ConfigError
 from ishowtts.util.crossfade import FloatSamples
-from ishowtts_bench import machine, regression, speed, speed_result, systems
+from ishowtts_bench import batch_bench, machine, regression, speed, speed_result, systems
 from ishowtts_bench.bench_env import BenchEnv, make_text
+from ishowtts_bench.commands import speed_command
 from ishowtts_bench.speed import ExtraSystems
 from ishowtts_bench.speed_result import SpeedResult, Timing
 from ishowtts_bench.timers import ModelRun, TimeSpent
@@ -261,6 +263,33 @@ def test_a_loss_of_more_than_ten_percent_is_a_regression() -> None:
 def test_runs_with_different_options_are_not_compared() -> None:
     with pytest.raises(ConfigError, match="made with nfe_step 7, this run with 16"):
         regression.compare(SUMMARY, SUMMARY | {"nfe_step": 16})
+
+
+def test_other_options_than_those_of_the_baseline_are_refused_before_a_measurement(
+    env: BenchEnv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measure(*_: object) -> None:
+        raise AssertionError("it measures")
+
+    monkeypatch.setattr(speed_command, "_measure", measure)
+    known = {"model": str(env.folder), "precision": "float32", "nfe_step": 7, "threads": torch.get_num_threads()}
+    options = ["--model", str(env.folder), "--device", "cpu", "--precision", "fp32"]
+    baseline = tmp_path / "baseline.json"
+    for name, value in {"model": "other", "precision": "bfloat16", "nfe_step": 16, "threads": 99}.items():
+        baseline.write_text(json.dumps(SUMMARY | known | {name: value}))
+        assert main(["bench", "regress", str(baseline), *options]) != 0
+        assert f"the baseline was made with {name} {value!r}" in capsys.readouterr().err
+    baseline.write_text(json.dumps(SUMMARY | known))
+    with pytest.raises(AssertionError, match="it measures"):
+        main(["bench", "regress", str(baseline), *options])
+
+
+def test_a_share_above_one_is_a_fault_of_the_measurement() -> None:
+    def batch(share: float | None) -> batch_bench.Batch:
+        return batch_bench.Batch(1, 1.0, 2.0, 1.0, share, None, None, None, None)
+
+    assert batch_bench.fault([batch(None), batch(0.99)]) is None
+    assert "measured too low" in (batch_bench.fault([batch(0.5), batch(1.01)]) or "")
 
 
 def test_a_baseline_with_a_fault_of_the_measurement_is_refused(tmp_path: Path) -> None:

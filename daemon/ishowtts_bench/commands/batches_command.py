@@ -26,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a table for 1, 2, 4 and 8 segments."""
+    """Print a table for 1, 2, 4 and 8 segments. Returns 1 if the measurement is faulty."""
     from ishowtts_bench import batch_bench, plots
 
     found, best = batch_bench.run(
@@ -54,8 +54,10 @@ def run(arguments: argparse.Namespace) -> int:
     verdict = (
         f"ok: most speech a second with {most.segments} in one run, {most.ratio:.2f} times that of single segments"
     )
-    print_result(arguments, table, {"batches": rows, "flop_per_s": best.flop_per_s}, verdict)
+    fault = batch_bench.fault(found)
+    data = {"batches": rows, "flop_per_s": best.flop_per_s, "measure_fault": fault}
+    print_result(arguments, table, data, verdict if fault is None else f"fault of the measurement: {fault}")
     if arguments.plot is not None:
         with report_write_errors(arguments.plot):
             plots.batches(found, arguments.plot)
-    return 0
+    return 0 if fault is None else 1

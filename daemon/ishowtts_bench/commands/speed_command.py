@@ -73,6 +73,7 @@ def run_regress(arguments: argparse.Namespace) -> int:
     from ishowtts_bench import regression
 
     then = regression.read(arguments.baseline)
+    regression.check_options(then, _options(arguments))  # now, because a measurement takes minutes
     summary = _measure(arguments)
     changes = regression.compare(then, summary)
     fault = summary["measure_fault"]
@@ -88,6 +89,22 @@ def run_regress(arguments: argparse.Namespace) -> int:
     }
     print_result(arguments, table, data, "no comparison is possible" if fault else verdict)
     return _report_faults(summary) or (1 if fallen else 0)
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, object]:
+    """What the summary of this run will have under the names of `regression.MUST_MATCH`."""
+    import torch
+
+    from ishowtts.engines.f5.device import choose_dtype
+    from ishowtts_bench import machine
+
+    env = make_env(arguments)
+    return {
+        "model": arguments.model or arguments.model_default,
+        "precision": machine.dtype_name(choose_dtype(env.precision, torch.device(env.device))),
+        "nfe_step": arguments.nfe,
+        "threads": torch.get_num_threads(),
+    }
 
 
 def _report_faults(summary: dict[str, object]) -> int:
