@@ -47,6 +47,7 @@ COMMANDS: Mapping[str, str] = {
     "backup": "write queue, voices, chimes and configuration into one archive, while the daemon runs",
     "restore": "put back what a backup has; what is there now is moved aside",
     "ha": "show or remove the message by which Home Assistant finds the appliance",
+    "forget": "remove what an appliance that is gone has left at the broker",
     "clocks": "lock the clocks with jetson_clocks, or restore them",
     "bench": "for developers: measure the F5 engine and compare it with upstream",
 }

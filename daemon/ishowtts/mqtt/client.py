@@ -26,11 +26,16 @@ _CONNECT_S = 10.0
 
 @dataclass(frozen=True)
 class Message:
-    """A message that arrived on a topic. Over MQTT 3.1.1 it has no properties."""
+    """A message that arrived on a topic. Over MQTT 3.1.1 it has no properties.
+
+    Attributes:
+        retained: The broker had kept it, and sent it because of a subscription.
+    """
 
     topic: str
     payload: bytes
     properties: MessageProperties = NO_PROPERTIES
+    retained: bool = False
 
     def data(self) -> Any:
         """The JSON value of the payload; `None` if it is not JSON."""
@@ -163,7 +168,7 @@ class ShortLivedClient:
         if packet.packet_id is not None:
             self._paho.ack(packet.packet_id, packet.qos)
         if packet.topic is not None and packet.fault is None:
-            self._messages.put(Message(packet.topic, packet.payload, packet.properties))
+            self._messages.put(Message(packet.topic, packet.payload, packet.properties, packet.retained))
 
     def _publish_answered(self, _client: Any, _userdata: Any, mid: int, code: Any, _properties: Any) -> None:
         if code.is_failure:  # only over MQTT 5: a broker does not say so over 3.1.1

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from ishowtts.model import AlertName
 
-RetainedName = Literal["state", "info", "telemetry", "volume", "muted", "voice"] | AlertName
+_ValueName = Literal["state", "info", "telemetry", "volume", "muted", "voice"]
+RetainedName = _ValueName | AlertName
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,11 @@ class Topics:
     def retained(self, name: RetainedName) -> str:
         """The topic of one retained value."""
         return f"{self.root}/alert/{name.value}" if isinstance(name, AlertName) else f"{self.root}/{name}"
+
+    @property
+    def all_retained(self) -> tuple[str, ...]:
+        """Every topic under the root on which the broker keeps a value."""
+        return (self.availability, *(self.retained(name) for name in (*get_args(_ValueName), *AlertName)))
 
     def tail(self, topic: str) -> str:
         """The part of a topic after the root: `say`, `say/anna`, `urgent`. For another topic: that topic."""
