@@ -91,6 +91,7 @@ class GatewayHttpSection(_Section):
     listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8770"
     token_file: Path | None = None
     allowed_hosts: list[Annotated[str, AfterValidator(_host_name)]] = Field([], max_length=20)
+    behind_proxy: bool = False
     tls: GatewayTlsSection = GatewayTlsSection()
 
     @model_validator(mode="after")

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ishowtts.config.gateway_section import GatewayHttpSection, is_loopback, split_listen
 from ishowtts_gateway.gateway_error import GatewayError
 from ishowtts_gateway.http.http_response import Elsewhere, SafeResponse
-from ishowtts_gateway.http.request_limits import BoundedBody, TokenBuckets, client_group
+from ishowtts_gateway.http.request_limits import BoundedBody, TokenBuckets, client_group, client_of_proxy
 from ishowtts_gateway.http.session_token import SESSION_S, SessionKey, TokenCheck
 
 log = logging.getLogger(__name__)
@@ -50,12 +50,14 @@ class AccessRules:
         token: `None`: everybody who reaches the interface may use it.
         tls: Whether the gateway itself speaks HTTPS.
         port: A part of the cookie's name, because all ports of a host share their cookies.
+        behind_proxy: Whether a reverse proxy on this machine says who the client is (`gateway.http.behind_proxy`).
     """
 
     host_names: frozenset[str]
     token: str | None = field(default=None, repr=False)
     tls: bool = False
     port: int = 8770
+    behind_proxy: bool = False
 
     @classmethod
     def from_config(cls, section: GatewayHttpSection, token: str | None) -> AccessRules:
@@ -65,7 +67,7 @@ class AccessRules:
         if not is_loopback(host):
             own = socket.gethostname().lower()
             names |= {own, own.partition(".")[0], f"{own.partition('.')[0]}.local"}
-        return cls(frozenset(names), token, section.tls.cert is not None, port)
+        return cls(frozenset(names), token, section.tls.cert is not None, port, section.behind_proxy)
 
     @property
     def cookie(self) -> str:
@@ -103,6 +105,11 @@ class Access:
     def sign_out(self, scope: Scope) -> str:
         """Returns the `Set-Cookie` that removes a session."""
         return self._cookie(scope, "", 0)
+
+    @property
+    def behind_proxy(self) -> bool:
+        """Whether a reverse proxy on this machine says who the client is."""
+        return self._rules.behind_proxy
 
     @property
     def needs_token(self) -> bool:
@@ -194,6 +201,8 @@ class HttpSecurity:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request."""
+        if self._access.behind_proxy:
+            scope = {**scope, "client": client_of_proxy(scope)}
         upload = scope["method"] == "PUT"
         body = BoundedBody(scope, receive, UPLOAD_BYTES if upload else JSON_BYTES, _UPLOAD_S if upload else _JSON_S)
         response = SafeResponse(send, body, scope["path"])

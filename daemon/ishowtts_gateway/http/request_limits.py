@@ -42,6 +42,22 @@ def client_group(scope: Scope) -> str:
     return address_group(client[0]) if client else LOOPBACK
 
 
+def client_of_proxy(scope: Scope) -> tuple[str, int] | None:
+    """Returns the client that a reverse proxy on this machine names; that of the request without one.
+
+    Only the last address of X-Forwarded-For is the proxy's. Those before it came with the request, and may be lies.
+    """
+    client: tuple[str, int] | None = scope.get("client")
+    forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    if not forwarded or client_group(scope) != LOOPBACK:
+        return client
+    named = forwarded[-1].decode("latin-1").rpartition(",")[2].strip()
+    try:
+        return str(ipaddress.ip_address(named)), 0
+    except ValueError:
+        return client
+
+
 @dataclass
 class _Bucket:
     tokens: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from ishowtts.config.gateway_section import GatewayHttpSection
 from ishowtts_gateway.gateway_error import GatewayError
 from ishowtts_gateway.http.http_security import Access, AccessRules
+from ishowtts_gateway.http.request_limits import client_of_proxy
 from support.served_app import Reply, ServedApp
 
 TOKEN = "0123456789abcdef0123"
@@ -291,7 +293,27 @@ def test_an_address_may_send_1000_requests_at_once_and_all_together_2000() -> No
     assert refusals(access, "127.0.0.1", 160) == [429] * 10
 
 
+def test_a_proxy_on_this_machine_names_the_client() -> None:
+    def wrong(app: ServedApp, forwarded: str) -> int:
+        return app.get("/api/devices", {"Authorization": "Bearer wrong", "X-Forwarded-For": forwarded}).status
+
+    rules = AccessRules(frozenset({"localhost"}), TOKEN)
+    with ServedApp(replace(rules, behind_proxy=True)) as behind, ServedApp(rules) as alone:
+        assert [wrong(behind, f"198.51.100.{i}, 192.0.2.1") for i in range(11)] == [401] * 10 + [429]
+        assert wrong(behind, "192.0.2.1, 192.0.2.2") == 401
+        assert wrong(behind, "192.0.2.1, not an address") == 401  # of loopback
+        assert {wrong(alone, "192.0.2.1") for _ in range(11)} == {401}
+
+
+def test_only_this_machine_may_name_a_client() -> None:
+    headers = [(b"x-forwarded-for", b"192.0.2.1"), (b"x-forwarded-for", b"192.0.2.2,2001:db8::1")]
+    assert client_of_proxy({"client": ("127.0.0.1", 5), "headers": headers}) == ("2001:db8::1", 0)
+    assert client_of_proxy({"client": ("192.0.2.9", 5), "headers": headers}) == ("192.0.2.9", 5)
+    assert client_of_proxy({"client": ("127.0.0.1", 5), "headers": []}) == ("127.0.0.1", 5)
+
+
 def test_the_rules_of_a_configuration() -> None:
+    assert AccessRules.from_config(GatewayHttpSection(behind_proxy=True), None).behind_proxy
     local = AccessRules.from_config(GatewayHttpSection(allowed_hosts=["Kitchen.Local"]), None)
     assert local.host_names == {"localhost", "127.0.0.1", "kitchen.local"}
     assert local.cookie == "ishowtts-8770"
