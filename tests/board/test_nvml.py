@@ -17,6 +17,7 @@ import pytest
 from ishowtts.board import BoardReading
 from ishowtts.board.nvml import NvmlSensors, NvmlTiming
 from ishowtts.board.sensor_child import SensorChild
+from ishowtts.util import child_process
 from support import nvml
 from support.nvml import ABORT, FUNCTION_NOT_FOUND, HANG, FakeDriver
 from support.waiting import eventually
@@ -196,6 +197,13 @@ def test_a_driver_that_aborts_ends_its_own_process_alone(driver: FakeDriver, sta
     assert sensors.read() == BoardReading()
     driver.answer(**CARD)
     eventually(has(sensors, power_w=214.5), "the reading after it")
+
+
+def test_a_child_whose_parent_has_ended_already_does_not_call_the_driver(driver: FakeDriver) -> None:
+    driver.answer(**{**CARD, "init": (HANG, 0)})
+    command = child_process.command("ishowtts.board.nvml_child", "1" if os.getpid() != 1 else "2")
+    done = subprocess.run(command, input=b"\n", stdout=subprocess.PIPE, timeout=20, check=False)
+    assert (done.returncode, done.stdout) == (0, b"")
 
 
 def test_a_process_that_cannot_be_ended_is_not_joined_by_another(

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -173,7 +174,7 @@ class _NoNvml(Exception):
 
 def child_command() -> list[str]:
     """Returns the command line of the child."""
-    return child_process.command("ishowtts.board.nvml_child")
+    return child_process.command("ishowtts.board.nvml_child", str(os.getpid()))
 
 
 def _parse(line: bytes) -> BoardReading:

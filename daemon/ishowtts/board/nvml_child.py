@@ -131,8 +131,13 @@ def _write(answers: TextIO, message: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Answers until the input ends. The kernel ends this process when its parent ends."""
+    """Answers until the input ends. The kernel ends this process when its parent ends.
+
+    The only argument is the process id of the parent, which may have ended before the kernel knew of this.
+    """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != int(sys.argv[1]):
+        return
     with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as answers:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what the driver prints is no answer
         answer(sys.stdin, answers)
