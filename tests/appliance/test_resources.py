@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from support.endurance.resources import Plan, spend_day
+from support.endurance.resource_usage import growth
+from support.endurance.resources import DayOfUse, Plan, spend_day
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sound")]
 
@@ -19,3 +21,13 @@ def test_files_threads_and_processes_do_not_grow_with_the_lines(tmp_path: Path) 
     for name in ("threads", "descriptors", "children"):
         grown = found.growth[f"daemon {name}"]
         assert grown.last <= grown.first, name
+
+
+@pytest.mark.parametrize(("lost_per_1000", "faults"), [(0.0, set()), (0.45, set()), (1.0, {"daemon private_mb"})])
+def test_growth_is_a_fault_if_its_lower_bound_is_above_the_limit(lost_per_1000: float, faults: set[str]) -> None:
+    lines = [*range(2100, 10_001, 100)]
+    noise_mb = np.random.default_rng(7).normal(0, 0.5, len(lines))
+    held_mb = [88 + lost_per_1000 * at / 1000 + float(more) for at, more in zip(lines, noise_mb, strict=True)]
+    found = growth(lines, held_mb)
+    assert found.low < lost_per_1000 < found.high
+    assert DayOfUse(growth={"daemon private_mb": found}).faults.keys() == faults

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from scipy import stats
+from scipy.special import stdtrit
 
 _SURE = 0.95
 _FEWEST = 4  # points of a line whose interval says something
@@ -99,9 +99,11 @@ def growth(lines: Sequence[int], values: Sequence[float]) -> Growth:
     ends = float(y[:fifth].mean()), float(y[-fifth:].mean())
     if len(y) < _FEWEST:
         return Growth(*ends, 0.0, -math.inf, math.inf)
-    fit = stats.linregress(x, y)
-    margin = float(stats.t.ppf((1 + _SURE) / 2, len(y) - 2) * fit.stderr)
-    return Growth(*ends, float(fit.slope), float(fit.slope) - margin, float(fit.slope) + margin)
+    slope, start = np.polyfit(x, y, 1)
+    freedom = len(y) - 2
+    error = math.sqrt(float(np.sum((y - start - slope * x) ** 2)) / freedom / float(np.sum((x - x.mean()) ** 2)))
+    margin = float(stdtrit(freedom, (1 + _SURE) / 2)) * error
+    return Growth(*ends, float(slope), float(slope) - margin, float(slope) + margin)
 
 
 def row(name: str, found: Growth) -> str:
