@@ -21,9 +21,9 @@ from typing import Any, Protocol
 
 from support import chromium, home_assistant
 from support.appliance import Appliance
+from support.endurance.day_of_use import Plan as DayPlan
 from support.endurance.kills import Plan, endure
 from support.endurance.open_page import keep_page_open
-from support.endurance.resources import Plan as DayPlan
 from support.endurance.resources import spend_day
 from support.endurance.worker_faults import harm_worker, speak_with_absent_engines
 from support.fuzz_targets import TARGETS
@@ -93,7 +93,7 @@ def _fuzz(folder: Path, options: Options) -> Figures:
 
 
 def _resources(folder: Path, options: Options) -> Figures:
-    found = spend_day(folder, DayPlan(options.count))
+    found = spend_day(folder, DayPlan(max(100, options.count)))
     print(found.table(), file=sys.stderr)
     return found
 

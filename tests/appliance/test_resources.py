@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from support.endurance.day_of_use import Plan
 from support.endurance.resource_usage import growth
-from support.endurance.resources import DayOfUse, Plan, spend_day
+from support.endurance.resources import DayOfUse, spend_day
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sound")]
 
