@@ -123,10 +123,11 @@ def _judge(out: DayOfUse, samples: list[Sample], plan: Plan) -> None:
     """Fills in what the samples show."""
     settled = [each for each in samples if each.lines > plan.lines * _SETTLED]
     lines = [each.lines for each in settled]
-    for name in settled[-1].processes:
-        for value in Usage.__dataclass_fields__:
-            found = [getattr(each.processes[name], value) for each in settled]
-            out.growth[f"{name} {value}"] = growth(lines, found)
+    for name in out.pids:
+        present = [each for each in settled if name in each.processes]  # a worker that is started again may be away
+        for value in Usage.__dataclass_fields__ if present else ():
+            found = [getattr(each.processes[name], value) for each in present]
+            out.growth[f"{name} {value}"] = growth([each.lines for each in present], found)
     for name in settled[-1].disk_mb:
         out.growth[f"{name} disk_mb"] = growth(lines, [each.disk_mb[name] for each in settled])
     # Other work on the machine makes most lines slower, but seldom all lines of a sample.
