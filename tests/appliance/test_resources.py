@@ -30,5 +30,7 @@ def test_growth_is_a_fault_if_its_lower_bound_is_above_the_limit(lost_per_1000: 
     noise_mb = np.random.default_rng(7).normal(0, 0.5, len(lines))
     held_mb = [88 + lost_per_1000 * at / 1000 + float(more) for at, more in zip(lines, noise_mb, strict=True)]
     found = growth(lines, held_mb)
+    assert found.low is not None
+    assert found.high is not None
     assert found.low < lost_per_1000 < found.high
     assert DayOfUse(growth={"daemon private_mb": found}).faults.keys() == faults

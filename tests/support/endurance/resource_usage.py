@@ -12,7 +12,7 @@ import psutil
 from scipy.special import stdtrit
 
 _SURE = 0.95
-_FEWEST = 4  # points of a line whose interval says something
+_FEWEST = 4  # samples whose interval says something
 
 
 @dataclass(frozen=True)
@@ -82,23 +82,24 @@ class Growth:
     Attributes:
         first, last: Its mean in the first and in the last fifth of the samples.
         per_1000: What 1,000 lines add, by least squares.
-        low, high: The interval of that, at 95 %. Samples that follow each other are taken for independent.
+        low, high: The interval of that, at 95 %. Samples that follow each other are taken for independent. `None` if
+            there are fewer than four samples.
     """
 
     first: float
     last: float
     per_1000: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 def growth(lines: Sequence[int], values: Sequence[float]) -> Growth:
-    """Puts a straight line through all samples. Of fewer than four the interval is unknown, and so without bounds."""
+    """Puts a straight line through all samples."""
     x, y = np.array(lines) / 1000, np.array(values, dtype=float)
     fifth = max(1, len(y) // 5)
     ends = float(y[:fifth].mean()), float(y[-fifth:].mean())
     if len(y) < _FEWEST:
-        return Growth(*ends, 0.0, -math.inf, math.inf)
+        return Growth(*ends, 0.0, None, None)
     slope, start = np.polyfit(x, y, 1)
     freedom = len(y) - 2
     error = math.sqrt(float(np.sum((y - start - slope * x) ** 2)) / freedom / float(np.sum((x - x.mean()) ** 2)))
@@ -108,7 +109,7 @@ def growth(lines: Sequence[int], values: Sequence[float]) -> Growth:
 
 def row(name: str, found: Growth) -> str:
     """Returns one line of a table for a reader."""
-    figures = " ".join(f"{value:9.3f}" for value in asdict(found).values())
+    figures = " ".join(f"{'-':>9}" if value is None else f"{value:9.3f}" for value in asdict(found).values())
     return f"{name:34} {figures}"
 
 

@@ -70,7 +70,9 @@ class DayOfUse:
     def faults(self) -> dict[str, Any]:
         """What should not be, by name; empty if all is well."""
         grown: dict[str, Any] = {
-            name: found for name, found in self.growth.items() if found.low > _MOST_PER_1000[name.split()[-1]]
+            name: found
+            for name, found in self.growth.items()
+            if found.low is not None and found.low > _MOST_PER_1000[name.split()[-1]]
         }
         restarted = {f"restarted {name}": pids for name, pids in self.pids.items() if len(pids) != 1}
         lists = {name: found for name in ("wrong", "broken") if (found := getattr(self, name))}
