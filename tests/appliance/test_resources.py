@@ -24,7 +24,7 @@ def test_files_threads_and_processes_do_not_grow_with_the_lines(tmp_path: Path) 
         assert grown.last <= grown.first, name
 
 
-@pytest.mark.parametrize(("lost_per_1000", "faults"), [(0.0, set()), (0.45, set()), (1.0, {"daemon private_mb"})])
+@pytest.mark.parametrize(("lost_per_1000", "faults"), [(0.0, set()), (0.45, set()), (1.0, {"daemon anonymous_mb"})])
 def test_growth_is_a_fault_if_its_lower_bound_is_above_the_limit(lost_per_1000: float, faults: set[str]) -> None:
     lines = [*range(2100, 10_001, 100)]
     noise_mb = np.random.default_rng(7).normal(0, 0.5, len(lines))
@@ -33,4 +33,4 @@ def test_growth_is_a_fault_if_its_lower_bound_is_above_the_limit(lost_per_1000: 
     assert found.low is not None
     assert found.high is not None
     assert found.low < lost_per_1000 < found.high
-    assert DayOfUse(growth={"daemon private_mb": found}).faults.keys() == faults
+    assert DayOfUse(growth={"daemon anonymous_mb": found}).faults.keys() == faults

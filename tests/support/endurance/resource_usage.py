@@ -22,13 +22,14 @@ class Usage:
     Attributes:
         rss_mb: Resident memory, with pages that other processes have too.
         pss_mb: Resident memory; of a page that n processes have, the n-th part.
-        private_mb: Resident memory that no other process has (USS). A leak grows here.
+        anonymous_mb: Resident memory that belongs to no file: heaps and stacks. A leak grows here. What is private (USS)
+            also grows when another process ends that had the same pages of a file.
         children: Its child processes, with theirs.
     """
 
     rss_mb: float
     pss_mb: float
-    private_mb: float
+    anonymous_mb: float
     threads: int
     descriptors: int
     children: int
@@ -44,7 +45,7 @@ def usage(pid: int) -> Usage:
     return Usage(
         rss_mb=sizes["Rss"] / 1e6,
         pss_mb=sizes["Pss"] / 1e6,
-        private_mb=(sizes["Private_Clean"] + sizes["Private_Dirty"]) / 1e6,
+        anonymous_mb=sizes["Anonymous"] / 1e6,
         threads=process.num_threads(),
         descriptors=process.num_fds(),
         children=len(process.children(recursive=True)),

@@ -21,7 +21,7 @@ _SETTLED = 0.2  # of the lines come before the first sample that counts
 _MOST_PER_1000 = {
     "rss_mb": 1.0,
     "pss_mb": math.inf,  # it grows when another process ends that had the same pages
-    "private_mb": 0.5,
+    "anonymous_mb": 0.5,
     "threads": 0.2,
     "descriptors": 0.2,
     "children": 0.2,
