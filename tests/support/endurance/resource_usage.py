@@ -22,8 +22,8 @@ class Usage:
     Attributes:
         rss_mb: Resident memory, with pages that other processes have too.
         pss_mb: Resident memory; of a page that n processes have, the n-th part.
-        anonymous_mb: Resident memory that belongs to no file: heaps and stacks. A leak grows here. What is private (USS)
-            also grows when another process ends that had the same pages of a file.
+        anonymous_mb: Resident memory that belongs to no file: heaps and stacks. A leak grows here. Private memory
+            (USS) also grows when another process ends that had the same pages of a file.
         children: Its child processes, with theirs.
     """
 
