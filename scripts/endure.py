@@ -21,9 +21,10 @@ from typing import Any, Protocol
 
 from support import chromium, home_assistant
 from support.appliance import Appliance
+from support.endurance.day_of_use import Plan as DayPlan
 from support.endurance.kills import Plan, endure
 from support.endurance.open_page import keep_page_open
-from support.endurance.resources import drift
+from support.endurance.resources import spend_day
 from support.endurance.worker_faults import harm_worker, speak_with_absent_engines
 from support.fuzz_targets import TARGETS
 
@@ -91,6 +92,12 @@ def _fuzz(folder: Path, options: Options) -> Figures:
     return Failures(failed)
 
 
+def _resources(folder: Path, options: Options) -> Figures:
+    found = spend_day(folder, DayPlan(max(100, options.count)))
+    print(found.table(), file=sys.stderr)
+    return found
+
+
 def _home_assistant(folder: Path, _options: Options) -> Figures:
     tests = Path(__file__).resolve().parents[1] / "tests/appliance/test_home_assistant.py"
     command = [sys.executable, "-m", "pytest", "-n", "0", "-q", "--basetemp", str(folder / "tests"), str(tests)]
@@ -106,11 +113,6 @@ RUNS = {
         "kill both, over MQTT 3.1.1",
         500,
         lambda *run: _kills(*run, daemon_kills=50, broker_kills=20, protocol="3.1.1"),
-    ),
-    "sound": Run(
-        "speak lines on an ALSA device; memory, threads and descriptors must not grow",
-        1000,
-        lambda folder, options: drift(folder, max(300, options.count)),
     ),
     "worker": Run(
         "kill, stop and starve the natural voice's worker in mid-line, and listen whether a word is lost",
@@ -128,8 +130,13 @@ RUNS = {
         lambda folder, options: keep_page_open(folder, options.count, options.seed),
         chromium.missing,
     ),
+    "resources": Run(
+        "use daemon, workers and gateway for a day; memory, threads, descriptors, disk and latency must not grow",
+        10_000,
+        _resources,
+    ),
 }
-LONG: tuple[str, ...] = ()
+LONG: tuple[str, ...] = ("resources",)
 
 
 def main() -> int:

@@ -26,6 +26,7 @@ class GatewayProcess(ServiceProcess):
         broker: Host and port of the broker.
         settings: The section `gateway`, without `http.listen`. Its own port stays when it is started again.
         mqtt: Further keys of the section `mqtt`.
+        environment: Further variables of its process.
     """
 
     def __init__(
@@ -34,12 +35,13 @@ class GatewayProcess(ServiceProcess):
         broker: tuple[str, int],
         settings: dict[str, Any] | None = None,
         mqtt: dict[str, Any] | None = None,
+        environment: dict[str, str] | None = None,
     ) -> None:
         # Below the range of ports that the kernel gives to clients: nobody takes it during a restart.
         self.port = random.randint(15_000, 32_000)
         self.url = f"http://127.0.0.1:{self.port}"
         self._folder = folder
-        super().__init__(folder / "gateway.log", {})
+        super().__init__(folder / "gateway.log", environment or {})
         settings = {"devices": "+", **(settings or {})}
         http = {**settings.pop("http", {}), "listen": f"127.0.0.1:{self.port}"}
         self._config = {
