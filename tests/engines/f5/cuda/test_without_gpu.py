@@ -4,8 +4,8 @@ Both run in child processes: Triton decides at its import whether it interprets 
 three GPUs, in one size each. With `ISHOWTTS_ALL_GPUS=1` in the environment it is all GPUs and all sizes.
 
 Compiled kernels are kept in pytest's cache. Triton finds one only by all that it depends on: the source of the kernel
-and of what it calls, its options, the GPU, Triton and ptxas. So a changed kernel is compiled, and the others take 3 s of
-computing instead of 25 s. `pytest --cache-clear` removes them.
+and of what it calls, its options, the GPU, Triton and ptxas. So a changed kernel is compiled. If all are found, the
+child computes for 3 s instead of 25 s. `pytest --cache-clear` removes them.
 """
 
 from __future__ import annotations
