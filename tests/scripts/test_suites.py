@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Stands for pytest on one Python: both wait for one another, so each proves that the other runs at the same time.
 PYTEST = """#!/bin/bash
-case "$*" in *--collect-only*) touch "{root}/{name}.compiled"; exit 1 ;; esac
+case "$*" in *--collect-only*) touch "{root}/{name}.compiled"; exit {compile_status} ;; esac
 echo "$*" >"{root}/{name}.arguments"
 echo "{name} begins"
 touch "{root}/{name}.runs"
@@ -50,9 +50,12 @@ class Checkout:
     def setup(self, core: str) -> None:
         self.script("scripts/setup", f'#!/bin/sh\nif [ "$1" = core ]; then {core}; fi\n')
 
-    def pytest(self, name: str, last: str = "3 passed in 1.0s", status: int = 0, wait_for: str = "") -> None:
+    def pytest(
+        self, name: str, last: str = "3 passed in 1.0s", status: int = 0, wait_for: str = "", compile_status: int = 1
+    ) -> None:
         place = ".venv/bin/python" if name == "main" else ".venv-3.10/bin/python"
-        self.script(place, PYTEST.format(root=self.root, name=name, wait_for=wait_for, last=last, status=status))
+        values = {"name": name, "wait_for": wait_for, "last": last, "status": status, "compile_status": compile_status}
+        self.script(place, PYTEST.format(root=self.root, **values))
 
     def command(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -88,6 +91,23 @@ def test_both_pythons_run_at_the_same_time_and_each_output_is_whole(checkout: Ch
 def test_the_tests_are_compiled_before_they_run_and_a_failure_of_that_does_not_count(checkout: Checkout) -> None:
     assert checkout.run()[0] == 0
     assert (checkout.root / "main.compiled").stat().st_mtime_ns <= (checkout.root / "main.runs").stat().st_mtime_ns
+
+
+def test_tests_that_have_not_changed_since_they_were_compiled_are_not_compiled_again(checkout: Checkout) -> None:
+    for folder in ("tests", "daemon"):
+        (checkout.root / folder).mkdir()
+    test, compiled = checkout.root / "tests/test_one.py", checkout.root / "main.compiled"
+
+    def compiles(status: int) -> bool:
+        compiled.unlink(missing_ok=True)
+        checkout.pytest("main", compile_status=status)
+        checkout.run()
+        return compiled.exists()
+
+    test.touch()
+    assert [compiles(1), compiles(0), compiles(0)] == [True, True, False]
+    test.write_text("changed")
+    assert [compiles(0), compiles(0)] == [True, False]
 
 
 def test_the_second_python_runs_tests_that_exist(checkout: Checkout) -> None:

@@ -26,6 +26,7 @@ _STILL_ROUNDS = 3
 _LESS = 0.99  # a best time moves if it falls by more than 1 %
 _LEAST_S: Final = {"cpu": 0.5, "cuda": 0.4}  # a short pause of other programs, and the clocks of a discrete GPU
 _MOST_S = 3.0
+_CPU_SIDE, _CPU_COPIED = 2048, 256 << 20
 _RISE_S = 2.5  # Orin's governor took up to 3 s from 306 to 1300 MHz, as others measured
 _RISE_SIDE = 4096
 _LARGE_SMS = 40
@@ -54,8 +55,8 @@ def measure(device: str, dtype: torch.dtype) -> Throughput:
     """
     raise_clocks(device)
     large = device == "cuda" and torch.cuda.get_device_properties(0).multi_processor_count >= _LARGE_SMS
-    side = 2048 if device == "cpu" else 8192 if large else 4096
-    copied = 1 << 30 if large else 256 << 20
+    side = _CPU_SIDE if device == "cpu" else 8192 if large else 4096
+    copied = _CPU_COPIED if device == "cpu" else 1 << 30 if large else 256 << 20
     a, b = torch.randn(side, side, device=device).to(dtype), torch.randn(side, side, device=device).to(dtype)
     product_s = best_times_s({"product": lambda: torch.nn.functional.linear(a, b)}, device)["product"]
     source = torch.empty(copied, dtype=torch.uint8, device=device)
