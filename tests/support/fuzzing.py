@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import logging
 import random
 import re
 import subprocess
@@ -23,8 +24,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 CORPUS = Path(__file__).resolve().parents[1] / "fuzz/corpus"
+CORPUS_FOLDER = "corpus"
+"""Below the folder of a guided run: seeds, and each input that found new code."""
 _MAX_BYTES = 4096
-_MOST_S = 2.0  # for one input
+_MOST_S = 1.0  # of CPU time, for one input
 _GRACE_S = 60.0
 
 
@@ -129,10 +132,10 @@ def _last(pattern: str, text: str) -> str | None:
 def _be_the_child(name: str, seconds: float, folder: Path) -> None:
     import atheris
 
-    with atheris.instrument_imports(include=["ishowtts"]):
+    with atheris.instrument_imports(include=["ishowtts", "ishowtts_gateway", "yaml"]):
         from support.fuzz_targets import TARGETS
     target = TARGETS[name]
-    seeds = folder / f"seeds.{name}"
+    seeds = folder / CORPUS_FOLDER
     seeds.mkdir()
     for number, data in enumerate([*target.seeds, *known_inputs(name)]):
         (seeds / str(number)).write_bytes(data)
@@ -158,6 +161,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--child", action="store_true", help="be the process that atheris runs in")
     arguments = parser.parse_args()
+    logging.disable()  # a fuzzer makes thousands of warnings a second
     if arguments.child:
         _be_the_child(arguments.target, arguments.seconds, arguments.folder)
         return 0
