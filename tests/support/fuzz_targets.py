@@ -447,7 +447,7 @@ TARGETS: dict[str, Target] = {
     "openai": Target(
         hostile_clients.check_openai,
         (
-            b'{"model": "ishowtts:kitchen", "input": "Hello.", "voice": "nova", "response_format": "wav", "speed": 1.5}',
+            b'{"model": "ishowtts:kitchen", "input": "Hi.", "voice": "nova", "response_format": "wav", "speed": 1.5}',
             b'{"input": "Hi.", "voice": {"id": "anna"}, "stream_format": "sse"}',
             b"1700000000.00112233445566778899aabbccddeeff."
             b"0011223344556677889900112233445566778899001122334455667788990011",
@@ -458,7 +458,8 @@ TARGETS: dict[str, Target] = {
         hostile_clients.check_published,
         (
             b'\0{"state": "ready", "queue": 2, "current": {"id": "a"}}\0{"voices": ["a"], "limits": {"renders": 3}}',
-            b'\2{"gpu": {"temp_c": 50.5}, "lines": {"rtf": 0.1}}\0{"id": "a", "event": "finished", "ts": "2026-12-01T00:00:00Z"}',
+            b'\2{"gpu": {"temp_c": 50.5}, "lines": {"rtf": 0.1}}\0'
+            b'{"id": "a", "event": "finished", "ts": "2026-12-01T00:00:00.000Z", "rtf": 0.1, "audio_s": 1.5}',
             b'\4online\x0055\0true\0"anna"\0{"active": true, "since": null}',
         ),
         (*_JSON, b"\0", b'"event"', b'"ts"', b'"rtf"', b'"state"'),

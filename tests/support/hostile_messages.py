@@ -32,6 +32,19 @@ _FROM: Mapping[str, Sequence[str]] = {
     "probe": ("event", "command"),
 }
 """Kind of a message: the corpora that its payloads are from."""
+_VALID: Mapping[str, Sequence[bytes]] = {
+    "line": (
+        b'\0{"text": "Tea is ready.", "id": "tea"}',
+        b'\0{"text": "Again.", "id": "tea", "author": "Bob"}',
+        b"\0Hi.",
+    ),
+    "command": (
+        *(b"replay", b"stop", b"pause", b"resume", b"mute", b"unmute", b"skip", b"reload", b"history"),
+        b'{"command": "cancel", "author": "Bob"}',
+        b'{"command": "cancel", "id": "tea"}',
+    ),
+}
+"""Inputs that do something, beside the seeds."""
 _HEAD_BYTES = {"line": 1, "text": 3, "policies": 1}
 """So many bytes of an input are for the target and not for the text."""
 _LARGE = 4000
@@ -64,7 +77,10 @@ def hostile_messages(
     Args:
         corpora: The inputs of each target of `CORPORA`. Seeds and known inputs are added.
     """
-    all_inputs = {name: [*TARGETS[name].seeds, *known_inputs(name), *corpora.get(name, ())] for name in CORPORA}
+    all_inputs = {
+        name: [*_VALID.get(name, ()), *TARGETS[name].seeds, *known_inputs(name), *corpora.get(name, ())]
+        for name in CORPORA
+    }
     topics = [(kind, topic) for kind, each in _TOPICS.items() for topic, weight in each for _ in range(weight)]
     first = [(kind, name, data) for kind, names in _FROM.items() for name in {*names} for data in all_inputs[name]]
     chance.shuffle(first)

@@ -14,12 +14,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ishowtts.mqtt.command_payload import BadCommand, parse_command, parse_voice, parse_volume
 from support import mqtt_packets as mqtt
 from support.appliance import FINAL, Appliance
 from support.broker import Broker
@@ -37,8 +38,9 @@ _SETTLE_S = 90.0
 _ALONE = 5
 """The payloads of so many slow windows are published again, one by one."""
 _MOST_GROWTH_MB = 100.0
-"""Arrivals that wait for the disk take 48 MiB at most (docs/durability.md), and SQLite and the caches have bounds too."""
+"""Arrivals that wait for the disk take 48 MiB at most (docs/durability.md). SQLite and the caches have bounds too."""
 _WARM = 0.1
+_COUNTED = re.compile(r"of more such commands within 10 s, (.*);")
 _SETTINGS = {
     "mqtt": {"groups": ["all"]},
     # Lines come faster than they are spoken: those that wait for longer than this expire, so that the queue has room.
@@ -63,6 +65,8 @@ class Figures:
         unaccounted: Lines that no event says anything of; below 0: events of lines that nobody published.
         untold, told_twice: Ids of accepted lines without a final event, and with more of these than lines.
         open: Lines of the queue's file without an outcome.
+        commands_unread: Payloads that are no command, volume or voice.
+        commands_unanswered: How many of these no event tells of.
         renders_open, renders_told_twice: Requests for sound without a last part, and with several.
         first_mb, peak_mb: The most resident memory that the daemon had taken after a tenth of the payloads, and at the
             end. `last_mb`: what it had at the end.
@@ -89,6 +93,8 @@ class Figures:
     untold: list[str] = field(default_factory=list)
     told_twice: list[str] = field(default_factory=list)
     open: int = 0
+    commands_unread: int = 0
+    commands_unanswered: int = 0
     renders: int = 0
     renders_open: int = 0
     renders_told_twice: int = 0
@@ -102,7 +108,7 @@ class Figures:
     def faults(self) -> dict[str, Any]:
         """What should not be, by name; empty if all is well."""
         names = ("fuzz_faults", "slow", "unaccounted", "untold", "told_twice", "open", "renders_open")
-        names += ("renders_told_twice", "tracebacks", "another_process")
+        names += ("renders_told_twice", "commands_unanswered", "tracebacks", "another_process")
         found = {name: value for name in names if (value := getattr(self, name))}
         grown_mb = self.peak_mb - self.first_mb
         return {**found, "memory": f"{grown_mb:.0f} MB"} if grown_mb > _MOST_GROWTH_MB else found
@@ -192,6 +198,7 @@ class _Flood:
             else f"{self._appliance.root}/{message.topic}"
         )
         self._published[message.kind] += 1
+        self._figures.commands_unread += message.kind == "command" and _is_unreadable(message)
         if message.topic == "render" and (correlation := _correlation(message.properties)) is not None:
             self._tally.renders.add(correlation)
         self._client.publish(topic, message.payload, message.properties)
@@ -223,10 +230,8 @@ class _Flood:
 
     def _settle(self) -> None:
         """Waits until everything is accounted for. What is then missing is a fault."""
-        try:
+        with suppress(AssertionError):
             self._until(self._is_settled, "everything is accounted for", _SETTLE_S)
-        except AssertionError:
-            pass
         tally, figures = self._tally, self._figures
         counts = tally.events
         figures.accepted, figures.replayed = counts["accepted"], tally.replayed
@@ -235,12 +240,15 @@ class _Flood:
         figures.unaccounted = self._missing()
         figures.untold = [name for name, balance in tally.balance.items() if balance > 0][:20]
         figures.told_twice = [name for name, balance in tally.balance.items() if balance < 0][:20]
+        figures.commands_unanswered = figures.commands_unread - tally.commands_unread
         figures.renders = len(tally.renders)
         figures.renders_open = len(tally.renders - tally.renders_ended.keys())
         figures.renders_told_twice = sum(count > 1 for count in tally.renders_ended.values())
 
     def _is_settled(self) -> bool:
         tally = self._tally
+        if tally.commands_unread != self._figures.commands_unread:
+            return False
         return not self._missing() and not tally.balance and tally.renders <= tally.renders_ended.keys()
 
     def _missing(self) -> int:
@@ -272,6 +280,7 @@ class _Tally:
         self.events: Counter[str] = Counter()
         self.balance: dict[str, int] = {}
         self.replayed = 0
+        self.commands_unread = 0
         self.renders: set[bytes] = set()
         self.renders_ended: Counter[bytes] = Counter()
 
@@ -300,9 +309,16 @@ class _Tally:
             self._change(line_id, -1)
 
     def _command(self, event: dict[str, Any]) -> None:
+        counted = _COUNTED.match(event["detail"])
+        told = dict.fromkeys(("executed", "refused"), 0)
+        if counted is None:
+            told["executed" if event["ok"] else "refused"] = 1
+        else:
+            told |= {what: int(count) for count, what in re.findall(r"(\d+) (executed|refused)", counted[1])}
         if event["command"] == "replay":
-            summed = re.search(r"(\d+) executed", event["detail"])
-            self.replayed += int(summed[1]) if summed else int(event["ok"])
+            self.replayed += told["executed"]
+        elif event["command"] == "":
+            self.commands_unread += told["refused"]
 
     def _change(self, line_id: str, by: int) -> None:
         balance = self.balance.get(line_id, 0) + by
@@ -318,12 +334,22 @@ def _fuzzed(figures: Figures, folder: Path, name: str, seconds: float) -> list[b
     place.mkdir()
     command = [sys.executable, "-m", "support.fuzzing", name, "--seconds", str(seconds), "--folder", str(place)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
-    told = json.loads(done.stdout)
-    figures.fuzzed[name] = f"{told['executions']} executions, {told['covered']} edges"
+    told = json.loads(done.stdout or "{}")
+    figures.fuzzed[name] = f"{told.get('executions')} executions, {told.get('covered')} edges"
     if done.returncode != 0:
-        figures.fuzz_faults[name] = str(told["fault"])
+        figures.fuzz_faults[name] = str(told.get("fault", done.stderr[-1000:]))
     kept = sorted((place / CORPUS_FOLDER).glob("*")) if name in CORPORA else []
     return [path.read_bytes() for path in kept]
+
+
+def _is_unreadable(message: HostileMessage) -> bool:
+    """Whether a payload on a topic of commands is none at all, by the daemon's own parsers."""
+    read = {"volume/set": parse_volume, "voice/set": parse_voice}.get(message.topic, parse_command)
+    try:
+        read(message.payload)
+    except BadCommand as error:
+        return error.command == ""
+    return False
 
 
 def _correlation(properties: bytes) -> bytes | None:
