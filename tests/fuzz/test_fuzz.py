@@ -1,4 +1,4 @@
-"""Each input that ever failed passes, and half a second of random ones does; `scripts/endure --runs fuzz` takes longer."""
+"""Each known input passes, and half a second of random ones does; `scripts/endure --runs fuzz` takes longer."""
 
 from __future__ import annotations
 

@@ -13,10 +13,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass, field, replace
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,7 @@ class Figures:
         first_mb, peak_mb: The most resident memory that the daemon had taken after a tenth of the payloads, and at the
             end. `last_mb`: what it had at the end.
         tracebacks: In the daemon's log.
+        died: Whether the daemon's process did not end as it should at a SIGTERM, after the last payload.
     """
 
     seed: int
@@ -102,25 +103,25 @@ class Figures:
     last_mb: float = 0.0
     peak_mb: float = 0.0
     tracebacks: int = 0
-    another_process: bool = False
+    died: bool = False
 
     @property
     def faults(self) -> dict[str, Any]:
         """What should not be, by name; empty if all is well."""
         names = ("fuzz_faults", "slow", "unaccounted", "untold", "told_twice", "open", "renders_open")
-        names += ("renders_told_twice", "commands_unanswered", "tracebacks", "another_process")
+        names += ("renders_told_twice", "commands_unanswered", "tracebacks", "died")
         found = {name: value for name in names if (value := getattr(self, name))}
         grown_mb = self.peak_mb - self.first_mb
         return {**found, "memory": f"{grown_mb:.0f} MB"} if grown_mb > _MOST_GROWTH_MB else found
 
 
 def send_hostile_payloads(
-    folder: Path, count: int, seed: int, targets: Sequence[str] = (), seconds: float = 0
+    folder: Path, most: int, seed: int, targets: Sequence[str] = (), seconds: float = 0
 ) -> Figures:
     """Fuzzes targets, and publishes what was found.
 
     Args:
-        count: How many payloads.
+        most: How many payloads.
         targets: What is fuzzed first, each for `seconds`.
     """
     figures = Figures(seed)
@@ -131,8 +132,8 @@ def send_hostile_payloads(
         settings = {**_SETTINGS, "mqtt": {**_SETTINGS["mqtt"], "host": broker.host, "port": broker.port}}
         with Appliance(folder, broker, settings, quick_s=0.005) as appliance:
             flood = _Flood(figures, folder, appliance, broker)
-            flood.run(hostile_messages(corpora, random.Random(seed), count), count)
-            figures.open, figures.another_process = _open_lines(folder), appliance.stop() != 0
+            flood.run(hostile_messages(corpora, random.Random(seed), most), most)
+            figures.open, figures.died = _open_lines(folder), appliance.stop() != 0
         figures.tracebacks = _count(appliance.folder / "daemon.log", "Traceback")
     return figures
 
@@ -151,7 +152,7 @@ class _Flood:
         self._latencies: list[float] = []
         self._probes = 0
 
-    def run(self, messages: Any, count: int) -> None:
+    def run(self, messages: Iterator[HostileMessage], most: int) -> None:
         """Publishes all, waits until each has been answered for, and fills in the figures."""
         figures = self._figures
         self._until(lambda: self._tally.ready, "the daemon is ready")
@@ -165,7 +166,7 @@ class _Flood:
                 slow.append(before[1])
             before = probe, window
             done += len(window)
-            if not figures.first_mb and done >= _WARM * count:
+            if not figures.first_mb and done >= _WARM * most:
                 figures.first_mb = _memory_mb(pid, "VmHWM")
         if before is not None and self._answered(*before) > _MOST_S:
             slow.append(before[1])
@@ -175,7 +176,6 @@ class _Flood:
         self._settle()
         figures.published = dict(self._published)
         figures.last_mb, figures.peak_mb = _memory_mb(pid, "VmRSS"), _memory_mb(pid, "VmHWM")
-        figures.another_process = self._appliance.pid != pid
         self._client.close()
 
     def _measure(self, slow: list[list[HostileMessage]]) -> None:
@@ -185,9 +185,10 @@ class _Flood:
         figures.answer_median_s = round(found[len(found) // 2], 3)
         figures.answer_99_s = round(found[len(found) * 99 // 100], 3)
         figures.answer_longest_s = round(found[-1], 3)
+        again = count(1 << 40)
         for window in slow[:_ALONE]:
             for message in window:
-                self._publish(message)
+                self._publish(_renumbered(message, next(again)))
                 if self._answered(self._probe(), [message]) > _MOST_S:
                     figures.slow.append(self._keep([message]))
 
@@ -243,7 +244,7 @@ class _Flood:
         figures.commands_unanswered = figures.commands_unread - tally.commands_unread
         figures.renders = len(tally.renders)
         figures.renders_open = len(tally.renders - tally.renders_ended.keys())
-        figures.renders_told_twice = sum(count > 1 for count in tally.renders_ended.values())
+        figures.renders_told_twice = sum(ends > 1 for ends in tally.renders_ended.values())
 
     def _is_settled(self) -> bool:
         tally = self._tally
@@ -256,7 +257,7 @@ class _Flood:
         told = counts["accepted"] - self._tally.replayed + counts["rejected"] + counts["duplicate"]
         return self._published["line"] - told
 
-    def _until(self, holds: Any, what: str, timeout_s: float = 30.0) -> None:
+    def _until(self, holds: Callable[[], object], what: str, timeout_s: float = 30.0) -> None:
         deadline = time.monotonic() + timeout_s
         while not holds():
             assert time.monotonic() < deadline, f"not within {timeout_s:.0f} s: {what}"
@@ -357,6 +358,14 @@ def _correlation(properties: bytes) -> bytes | None:
     marker = f"{REPLIES}/render".encode() + b"\x09\0\x08"
     at = properties.find(marker)
     return None if at < 0 else properties[at + len(marker) :][:8]
+
+
+def _renumbered(message: HostileMessage, number: int) -> HostileMessage:
+    """The same message. A request for sound has another number, because each has one last part."""
+    former = _correlation(message.properties)
+    if former is None:
+        return message
+    return replace(message, properties=message.properties.replace(former, number.to_bytes(8, "big")))
 
 
 def _memory_mb(pid: int, name: str) -> float:
