@@ -26,6 +26,12 @@ from pathlib import Path
 CORPUS = Path(__file__).resolve().parents[1] / "fuzz/corpus"
 CORPUS_FOLDER = "corpus"
 """Below the folder of a guided run: seeds, and each input that found new code."""
+_GATEWAY, _YAML = ("ishowtts_gateway",), ("yaml",)
+_ALSO_COUNTED = {
+    **dict.fromkeys(("http", "wyoming", "openai", "published"), _GATEWAY),
+    **dict.fromkeys(("yaml", "config", "checkpoint"), _YAML),
+}
+"""Packages beside `ishowtts` whose code guides a target. To prepare all of them for each target takes seconds."""
 _MAX_BYTES = 4096
 _MOST_S = 1.0  # of CPU time, for one input
 _GRACE_S = 180.0  # a machine under load takes a minute to import what is fuzzed
@@ -144,7 +150,7 @@ def _last(pattern: str, text: str) -> str | None:
 def _be_the_child(name: str, seconds: float, folder: Path) -> None:
     import atheris
 
-    with atheris.instrument_imports(include=["ishowtts", "ishowtts_gateway", "yaml"]):
+    with atheris.instrument_imports(include=["ishowtts", *_ALSO_COUNTED.get(name, ())]):
         from support.fuzz_targets import TARGETS
     target = TARGETS[name]
     seeds = folder / CORPUS_FOLDER
