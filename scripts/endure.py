@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from support import chromium, home_assistant
 from support.appliance import Appliance
 from support.endurance.day_of_use import Plan as DayPlan
+from support.endurance.hostile_payloads import send_hostile_payloads
 from support.endurance.kills import Plan, endure
 from support.endurance.open_page import keep_page_open
 from support.endurance.resources import spend_day
@@ -135,8 +136,15 @@ RUNS = {
         10_000,
         _resources,
     ),
+    "payloads": Run(
+        "fuzz the targets, and publish what that found and changes of it on all topics of a daemon",
+        1_000_000,
+        lambda folder, options: send_hostile_payloads(
+            folder, options.count, options.seed, options.targets, options.seconds
+        ),
+    ),
 }
-LONG: tuple[str, ...] = ("resources",)
+LONG = ("resources", "payloads")
 
 
 def main() -> int:

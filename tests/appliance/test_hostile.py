@@ -8,12 +8,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.appliance import FINAL, Appliance
 from support.client import Client
+from support.endurance.hostile_payloads import send_hostile_payloads
 from support.waiting import eventually
 
 LINES, COMMANDS = 900, 100
@@ -153,3 +155,14 @@ def commands(appliance: Appliance, client: Client) -> int:
     together = [re.fullmatch(r"of more such commands within 10 s, (\d+) refused; .*", e["detail"]) for e in events]
     assert sum(one is None for one in together) < COMMANDS
     return sum(1 if one is None else int(one[1]) for one in together)
+
+
+@pytest.mark.slow
+def test_hostile_payloads_on_all_topics_are_accounted_for(tmp_path: Path) -> None:
+    """The short form of `scripts/endure --runs payloads`."""
+    figures = send_hostile_payloads(tmp_path, 500, seed=1)
+    assert figures.faults == {}
+    assert figures.accepted > 20
+    assert figures.rejected > 100
+    assert figures.renders > 10
+    assert figures.commands_unread > 20

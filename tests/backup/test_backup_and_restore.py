@@ -424,7 +424,7 @@ def test_root_trusts_no_journal_of_another_user(board: FilledAppliance, archive:
 
 
 def test_a_journal_that_cannot_be_read(board: FilledAppliance, archive: Path, capsys: Capture) -> None:
-    for content in ("{", "[]", '{"archive": "", "queue": "", "replacements": [{}]}'):
+    for content in ("{", "[]", "[" * 5000, '{"archive": "", "queue": "", "replacements": [{}]}'):
         board.write(JOURNAL, content)
         assert main(board.arguments("restore", str(archive))) == 1
         assert "is damaged; move it away" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Each input that ever failed passes, and a second of random ones does; `scripts/endure --runs fuzz` takes longer."""
+"""Each known input passes, and half a second of random ones does; `scripts/endure --runs fuzz` takes longer."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def test_an_input_that_is_known_passes(name: str, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_a_second_of_random_inputs_passes(name: str) -> None:
-    figures = fuzz(name, 1.0, seed=1)
+def test_half_a_second_of_random_inputs_passes(name: str) -> None:
+    figures = fuzz(name, 0.5, seed=1)
     assert figures.fault is None
     assert figures.executions > 0
 

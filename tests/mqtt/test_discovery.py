@@ -217,7 +217,7 @@ class TestRefusals:
         assert "ACL" in message
 
 
-@pytest.mark.parametrize("setting", [None, "", "no JSON", "[]", "7", '{"": "x", "a": 7}'])
+@pytest.mark.parametrize("setting", [None, "", "no JSON", "[]", "[" * 5000, "7", '{"": "x", "a": 7}'])
 def test_a_damaged_setting_names_no_topic(setting: str | None) -> None:
     assert stored_topics(setting) == {}
 

@@ -26,7 +26,7 @@ from ishowtts.errors import SynthesisError
 from ishowtts.limits import VOICE_PART_BYTES, VOICE_PARTS
 from ishowtts.model import BadVoiceRequest, Event, Line, Rejection, RenderRequest, SoundFormat, VoicePart
 from ishowtts.mqtt import strict_json
-from ishowtts.mqtt.command_payload import BadCommand, parse_command, parse_volume
+from ishowtts.mqtt.command_payload import BadCommand, parse_command, parse_voice, parse_volume
 from ishowtts.mqtt.event_sender import event_payload
 from ishowtts.mqtt.history_payload import HistoryRequest
 from ishowtts.mqtt.line_payload import LineLimits, parse_line
@@ -41,7 +41,7 @@ from ishowtts.text.languages import language_runs
 from ishowtts.text.reader import TextReader
 from ishowtts.text.scripts import canonical_language
 from ishowtts.util.rate_limit import RateLimit
-from support import damaged_rows, hostile_files, hostile_frames
+from support import damaged_rows, hostile_clients, hostile_files, hostile_frames, hostile_settings
 
 ROOT, REPLY = "ishowtts/t/", "ishowtts/reply/"
 LIMITS = LineLimits(200, lambda: ["anna", "bob"], REPLY, lambda: ["bell"], 200, warnings=RateLimit(0))
@@ -122,6 +122,14 @@ def check_command(data: bytes) -> None:
             _check_name(command.line_id or "a")
     try:
         assert 0 <= parse_volume(data) <= 100
+    except BadCommand as error:
+        _check_sentence(str(error))
+
+
+def check_voice(data: bytes) -> None:
+    """A part of a recording for a voice, the removal of one, the choice of one, or a sentence about what is wrong."""
+    try:
+        assert len(parse_voice(data) or "a") <= 128
     except BadCommand as error:
         _check_sentence(str(error))
     request = parse_voice_request("anna", data)
@@ -267,6 +275,23 @@ def _string(text: bytes) -> bytes:
     return len(text).to_bytes(2, "big") + text
 
 
+_DESCRIPTIONS = (
+    b"name: a\ntokenizer: char\narch: {dim: 64, depth: 2, heads: 1, ff_mult: 2, text_dim: 64, conv_layers: 1}\n"
+    b"languages: [en]\nlicence: MIT\n",
+    b"feature_extractor: {class_path: vocos.feature_extractors.MelSpectrogramFeatures}\n"
+    b"backbone: {class_path: vocos.models.VocosBackbone,\n"
+    b"  init_args: {input_channels: 100, dim: 8, intermediate_dim: 8, num_layers: 1}}\n"
+    b"head: {class_path: vocos.heads.ISTFTHead, init_args: {dim: 8, n_fft: 1024, hop_length: 256}}\n",
+    b"speed: 1.0\nnfe_step: 32\ngain_db: -3\nlanguage: pt-BR\n",
+    b'{"model": "m", "repo": "r", "revision": null, "verified_by": "hub", "sha256": {"a": "b"}}',
+)
+_CONFIGS = (
+    b"device: {name: t}\nmqtt: {host: localhost, groups: [all]}\nengine: {kind: espeak, fallback: []}\n",
+    b"limits: {max_chars: 200, too_long: cut}\nqueue: {max_lines: 5, history_days: 1}\nlog: {private: true}\n",
+    b"policies: {blocked: {words: [a], action: mask}, quiet: {from: 22:00, to: 07:00, action: wait}}\n",
+    b"audio: {device: 'wav:/tmp/a', volume: 50, loudness_lufs: -16}\ntelemetry: {interval_s: 5}\nalerts: {hot_c: 80}\n",
+)
+_KEYS = tuple(name.encode() for name in config.Config.model_fields)
 _HEAD = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
 _HEAD = len(_HEAD).to_bytes(8, "little") + _HEAD + bytes(4)
 
@@ -326,10 +351,21 @@ TARGETS: dict[str, Target] = {
             b'{"command": "history", "limit": 5, "before": "1042"}',
             b"60",
             b"60.0",
-            b'{"upload": "u", "part": 0, "parts": 2, "data": "aGk=", "text": "Hi.", "consent": true, "replace": false}',
-            b'{"remove": true, "transaction": "t-18"}',
+            b'{"command": "cancel", "author": "Bob"}',
+            b'{"volume": 60}',
         ),
         (*_JSON, b'"command"', b'"transaction"', b"stop"),
+    ),
+    "voice": Target(
+        check_voice,
+        (
+            b'{"upload": "u", "part": 0, "parts": 2, "data": "aGk=", "text": "Hi.", "consent": true, "replace": false}',
+            b'{"upload": "u", "part": 1, "parts": 2, "data": "aGk="}',
+            b'{"remove": true, "transaction": "t-18"}',
+            b'{"voice": "anna"}',
+            b"default",
+        ),
+        (*_JSON, b'"part"', b'"parts"', b'"upload"', b'"data"', b'"consent"', b'"replace"', b'"remove"', b"===="),
     ),
     "event": Target(
         check_event,
@@ -373,6 +409,60 @@ TARGETS: dict[str, Target] = {
         hostile_files.check_weights_head,
         (_HEAD, _HEAD[8:]),
         (*_JSON, b'"data_offsets"', b'"dtype"', b'"shape"', b'"F16"', b"[0,1e999]"),
+    ),
+    "checkpoint": Target(hostile_settings.check_checkpoint, (*_DESCRIPTIONS, b" \na\nb\n"), (*_JSON, b": ", b"\n  ")),
+    "config": Target(
+        hostile_settings.check_config, _CONFIGS, (*_KEYS, b": ", b"\n  ", b"[", b"{", b"&a", b"*a", b"!!")
+    ),
+    "discovery": Target(
+        hostile_settings.check_discovery,
+        (b"Orin\0JetPack 6.2\0144\0anna\0bob", b"\0\0\0"),
+        (*_WORDS, b"{{", b"%}"),
+    ),
+    "stored": Target(
+        hostile_settings.check_stored,
+        (
+            b'{"ishowtts/t": null, "ishowtts/u": "144"}',
+            b'{"too_big": 5, "duplicate": 7}',
+            b"60",
+            b'{"archive": "a", "queue": "q", "replacements": []}',
+            b'{"samples": 0, "rate_hz": 24000}\n\0\0',
+        ),
+        _JSON,
+    ),
+    "http": Target(
+        hostile_clients.check_http,
+        tuple(hostile_clients.http_seeds()),
+        (*_JSON, b"\0\0", b"\r\n", b"Host: ", b"Cookie: ", b"Content-Length: ", b"chunked", b"%00", b"..", b"?limit="),
+    ),
+    "wyoming": Target(
+        hostile_clients.check_wyoming,
+        (
+            b'{"type": "describe"}\n',
+            b'{"type": "synthesize", "data": {"a": 1}, "data_length": 13, "payload_length": 2}\n{"text": "c"}ab',
+            b'{"type": "x", "data_length": null}\n{"type": "y", "payload_length": 0}\n',
+        ),
+        (*_JSON, b'"type"', b'"data"', b'"data_length"', b'"payload_length"', b"\n", b"1000000000000000000000"),
+    ),
+    "openai": Target(
+        hostile_clients.check_openai,
+        (
+            b'{"model": "ishowtts:kitchen", "input": "Hi.", "voice": "nova", "response_format": "wav", "speed": 1.5}',
+            b'{"input": "Hi.", "voice": {"id": "anna"}, "stream_format": "sse"}',
+            b"1700000000.00112233445566778899aabbccddeeff."
+            b"0011223344556677889900112233445566778899001122334455667788990011",
+        ),
+        (*_JSON, b'"input"', b'"model"', b'"response_format"', b'"stream_format"', b'"speed"', b'"aac"'),
+    ),
+    "published": Target(
+        hostile_clients.check_published,
+        (
+            b'\0{"state": "ready", "queue": 2, "current": {"id": "a"}}\0{"voices": ["a"], "limits": {"renders": 3}}',
+            b'\2{"gpu": {"temp_c": 50.5}, "lines": {"rtf": 0.1}}\0'
+            b'{"id": "a", "event": "finished", "ts": "2026-12-01T00:00:00.000Z", "rtf": 0.1, "audio_s": 1.5}',
+            b'\4online\x0055\0true\0"anna"\0{"active": true, "since": null}',
+        ),
+        (*_JSON, b"\0", b'"event"', b'"ts"', b'"rtf"', b'"state"'),
     ),
     # A file of the queue is changed at random, by a seed: an input is a number.
     "rows": Target(lambda data: damaged_rows.check_hostile_rows(int.from_bytes(data[:8], "big")), (b"\0", bytes(8))),

@@ -81,7 +81,7 @@ def unfinished(journal: Path) -> tuple[str, str, list[Replacement]] | None:
         return str(content["archive"]), str(content["queue"]), [Replacement(**each) for each in content["replacements"]]
     except OSError as error:
         raise BackupError(f"{journal} cannot be read ({error.strerror}); move it away") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BackupError(f"{journal} is damaged; move it away, and restore the backup again") from error
 
 

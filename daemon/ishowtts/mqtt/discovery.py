@@ -210,7 +210,7 @@ def stored_topics(setting: str | None) -> dict[str, str | None]:
     """The topics in the setting, each with the serial number of the board that published there."""
     try:
         topics = json.loads(setting or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if not isinstance(topics, dict):
         return {}

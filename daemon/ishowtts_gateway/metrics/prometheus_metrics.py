@@ -6,7 +6,8 @@ sets of values. Nothing else that came in a payload is in a label.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
@@ -32,6 +33,7 @@ _DEFAULT_TELEMETRY_S = 5.0
 _MISSED_MESSAGES = 3
 _LEAST_AGE_S = 30.0
 _MAX_TELEMETRY_S = 3600.0
+_ODD_VERSION = re.compile(r"version=(?!\d{1,3}(\.\d{1,3}){0,3} *([;,]|$))")
 _UNITS = ("seconds", "bytes", "celsius", "hertz", "ratio", "watts")
 
 _TOTALS = {
@@ -72,7 +74,7 @@ class Metrics(Collector):
         Args:
             accept: The header. OpenMetrics is used only if it is named.
         """
-        encoder, _ = choose_encoder(accept)
+        encoder, _ = _encoding(accept)
         return encoder(self._registry)
 
     def collect(self) -> Iterable[Metric]:
@@ -138,8 +140,14 @@ class Metrics(Collector):
 
 def content_type(accept: str = "") -> str:
     """The Content-Type of what `Metrics.render` makes of a header Accept."""
-    _, found = choose_encoder(accept)
+    _, found = _encoding(accept)
     return found
+
+
+def _encoding(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:
+    """The function that writes all metrics, and its Content-Type."""
+    # prometheus_client would compare the words of a version such as `1.0.x` with numbers, and raise.
+    return choose_encoder("" if _ODD_VERSION.search(accept) else accept)
 
 
 def _max_age_s(record: ApplianceRecord) -> float:

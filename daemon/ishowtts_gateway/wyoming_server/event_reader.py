@@ -8,6 +8,7 @@ from typing import Any
 from wyoming.event import Event
 
 from ishowtts.errors import IShowError
+from ishowtts.mqtt.strict_json import clip, loads
 from ishowtts_gateway.appliances.published_value import parse_object
 
 HEADER_BYTES = 65_536
@@ -76,10 +77,11 @@ class EventReader:
         if not isinstance(name, str) or not 1 <= len(name) <= _TYPE_CHARS:
             raise WyomingProtocolError("an event needs a `type`, which is a text")
         fields: dict[str, Any] = dict(data) if isinstance(data, dict) else {}
-        data_bytes = _length(header, "data_length", DATA_BYTES)
+        lengths = loads(header_bytes.decode("utf-8"))  # `header` has `None` for numbers that are too large
+        data_bytes = _length(lengths, "data_length", DATA_BYTES)
         if data_bytes:
             fields.update(await self._parse(await self._reader.readexactly(data_bytes), DATA_BYTES, "data"))
-        left = _length(header, "payload_length", PAYLOAD_BYTES)
+        left = _length(lengths, "payload_length", PAYLOAD_BYTES)
         await self._reader.readexactly(left)
         # Without a pause, a client that floods would keep the loop from all others.
         await asyncio.sleep(max(self._event_pace.take(1), self._byte_pace.take(len(header_bytes) + data_bytes + left)))
@@ -121,5 +123,5 @@ def _length(header: dict[str, Any], name: str, max_bytes: int) -> int:
     if type(value) is not int or value < 0:
         raise WyomingProtocolError(f"`{name}` of an event must be a whole number from 0")
     if value > max_bytes:
-        raise WyomingProtocolError(f"`{name}` of an event is {value:,}; at most {max_bytes:,} bytes are read")
+        raise WyomingProtocolError(f"`{name}` of an event is {clip(value)}; at most {max_bytes:,} bytes are read")
     return value

@@ -270,7 +270,14 @@ def test_openmetrics_only_if_the_scraper_asks_for_it(gateway: Gateway) -> None:
     families = {family.name: family for family in parse_openmetrics(text)}
     assert families["ishowtts_lines"].type == "counter"
     assert families["ishowtts_gpu_clock_hertz"].unit == "hertz"
-    for accept in ("", "*/*", "text/html", "application/json", "\x00;;,=q"):
+    for accept in (
+        "",
+        "*/*",
+        "text/html",
+        "application/json",
+        "\x00;;,=q",
+        "application/openmetrics-text; version=1.0.x",
+    ):
         assert content_type(accept).startswith("text/plain; version=0.0.4")
         assert b"# EOF" not in gateway.metrics.render(accept)
 
