@@ -309,11 +309,13 @@ class LineSynthesis:
     ) -> Iterator[LateCheck]:
         """Yields the `cancelled` of one call of an engine, and raises EngineLate if the engine was late.
 
-        The last engine that can speak is waited for. So is one whose cost is unknown.
+        The last engine that can speak is waited for. So is one whose cost is unknown, and so are other appliances:
+        after a deadline of their own another one of them is asked.
         """
         costs, voice = self._settings.cost_model, self._voices.get(candidate.name)
         expected_s = math.inf
-        if voice is not None and self._has_deputy(candidate, base_language(run[0].language)):
+        waits = candidate.comes_and_goes or not self._has_deputy(candidate, base_language(run[0].language))
+        if voice is not None and not waits:
             each_s = [costs.synthesis_s(candidate.name, segment, voice) for segment in run]
             expected_s = sum(math.inf if one_s is None else one_s for one_s in each_s)
         check = LateCheck(cancelled, silent_s, self._settings.late_s, expected_s)

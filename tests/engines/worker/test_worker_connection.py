@@ -154,6 +154,45 @@ def test_a_worker_with_nothing_to_do_has_no_deadline() -> None:
         assert not link.exits
 
 
+def test_a_worker_that_answers_pings_may_work_for_longer_than_one_that_does_not() -> None:
+    with connect(Deadlines(answer_s=0.6)) as link:
+        request = link.daemon.render(SEGMENTS[:1])
+        assert link.worker.receive(10).kind is FrameKind.RENDER
+        for _ in range(3):  # 0.25 s after the last frame each
+            assert link.worker.receive(10).kind is FrameKind.PING
+            link.send(FrameKind.PONG)
+        assert not link.exits
+        assert link.daemon.lateness(30) is None
+        assert link.worker.receive(10).kind is FrameKind.PING
+        assert link.worker.receive(0.1) is None, "only one ping waits for an answer"
+        assert link.daemon.lateness(0.3) == "does not answer"
+        link.thread.join(10)
+        reason = "the f5 worker did not answer for 0.6 s while speaking a segment"
+        assert [(one.reason, one.hung) for one in link.exits] == [(reason, True)]
+        with pytest.raises(WorkerDied, match="did not answer"):
+            request.future.result(10)
+
+
+def test_a_worker_that_answers_what_nobody_wants_any_more_is_not_late() -> None:
+    with connect() as link:
+        request = link.daemon.render(SEGMENTS[:1])
+        link.daemon.cancel(request)
+        assert link.daemon.lateness(30) is None, "it gets a moment to stop"
+        assert link.daemon.lateness(0) is not None
+        link.send_sound(request.seq, 0, SOUNDS[0])
+        link.send(FrameKind.DONE, seq=request.seq, **STATS)
+        assert len(request.future.result(10)) == 1
+        assert link.daemon.lateness(1e-9) is None, "it owes nothing"
+
+
+def test_a_pong_that_nobody_asked_for_breaks_the_protocol() -> None:
+    with connect() as link:
+        link.daemon.render(SEGMENTS[:1])
+        link.send(FrameKind.PONG)
+        link.thread.join(10)
+        assert "broke the protocol" in link.exits[0].reason
+
+
 def test_a_step_of_warming_has_its_own_deadline() -> None:
     with connect(Deadlines(load_s=60.0, warm_step_s=0.2), warms=True) as link:
         link.thread.join(10)
