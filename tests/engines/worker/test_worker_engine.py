@@ -64,13 +64,15 @@ def speaks(engine: WorkerEngine, say: Say) -> bool:
 
 
 # The same faults strike F5 in tests/appliance/test_worker_faults.py, through the whole appliance.
-@pytest.mark.parametrize("fault", ["hang", "kill", "stop"])
+@pytest.mark.parametrize(
+    ("fault", "reason"), [("hang", "made no progress in time"), ("kill", "ended"), ("stop", "did not answer for 3 s")]
+)
 def test_a_fault_while_speaking_fails_the_segment_and_the_next_worker_speaks(
-    fault: str, make_worker: MakeWorker, say: Say
+    fault: str, reason: str, make_worker: MakeWorker, say: Say
 ) -> None:
-    # The socket must show a death; the deadline must show a hang.
-    engine = load(make_worker(segment_s=3600.0 if fault == "kill" else 2.0))
-    with pytest.raises(WorkerDied):
+    # The socket must show a death, the deadline an engine that hangs while its worker answers, and pings a stop.
+    engine = load(make_worker(segment_s=4.0 if fault == "hang" else 3600.0, answer_s=3.0))
+    with pytest.raises(WorkerDied, match=reason):
         engine.synthesize(say(fault), never)
     assert engine.status().state is not EngineState.READY
     await_state(engine, EngineState.READY, after_restarts=1)
