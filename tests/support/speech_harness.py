@@ -56,7 +56,7 @@ class ToneEngine:
         self.errors: list[Exception] = []
         self.errors_at: dict[str, Exception] = {}
         self.endless: set[str] = set()
-        self.cancelled_at_s: float | None = None
+        self.cancelled_at_s: list[float] = []
         self.batch_errors: list[Exception] = []
         self.batches_blocked = False
         self.prepare_error: Exception | None = None
@@ -87,7 +87,7 @@ class ToneEngine:
             raise error
         while segment.text in self.endless:
             if cancelled():
-                self.cancelled_at_s = time.monotonic()
+                self.cancelled_at_s.append(time.monotonic())
                 raise Cancelled
             time.sleep(0.01)
         self.spoken.append(segment.text)

@@ -165,7 +165,7 @@ def test_a_worker_that_answers_pings_may_work_for_longer_than_one_that_does_not(
         assert not link.exits
         assert link.daemon.lateness(30) is None
         assert link.worker.receive(10).kind is FrameKind.PING
-        assert link.daemon.lateness(0.3) == "does not answer"
+        assert link.daemon.lateness(0.2) == "does not answer"
         link.thread.join(10)
         reason = "the f5 worker did not answer for 0.6 s while speaking a segment"
         assert [(one.reason, one.hung) for one in link.exits] == [(reason, True)]
