@@ -9,6 +9,7 @@ IShowError
 │   ├── PackageError           a package that is missing or does not load
 │   ├── VoiceError             a voice that cannot be read or prepared
 │   ├── EngineUnavailable      not ready, restarting or parked
+│   │   └── EngineLate         it has kept a listener waiting for too long
 │   └── WorkerDied             the worker ended or had to be killed
 ├── OperatorFileError          an operator's file cannot be used; the last good content stays in force
 ├── SpeakerError               the sound device is absent, busy or lost
@@ -80,6 +81,10 @@ class VoiceError(EngineError):
 
 class EngineUnavailable(EngineError):
     """The engine is not ready, restarting or parked."""
+
+
+class EngineLate(EngineUnavailable):
+    """The engine has kept a listener waiting for too long. It may answer later."""
 
 
 class WorkerDied(EngineError):

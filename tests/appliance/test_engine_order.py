@@ -1,4 +1,4 @@
-"""hibari and espeak-ng in the real daemon: a mixed line at the sink, and the death of the natural voice."""
+"""hibari and espeak-ng in the real daemon: a mixed line at the sink, the natural voice dead and stopped."""
 
 from __future__ import annotations
 
@@ -94,4 +94,18 @@ def test_a_mixed_line_reaches_the_sink_in_order_and_a_dead_natural_voice_costs_n
     mqtt_client.forget()
     assert engine_state(appliance, mqtt_client, "hibari", "ready") != worker
     assert appliance.final(mqtt_client, appliance.say(mqtt_client, "It is back."))["engine"] == "hibari"
+
+    worker = engine_state(appliance, mqtt_client, "hibari", "ready")
+    os.kill(worker, signal.SIGSTOP)
+    late, after = (
+        appliance.final(mqtt_client, appliance.say(mqtt_client, text)) for text in ("It stands.", "It still stands.")
+    )
+    told = {"engine": "espeak", "substituted_for": "hibari", "substitute_reason": "the engine hibari does not answer"}
+    assert [{key: event[key] for key in told} for event in (late, after)] == [told] * 2
+    assert late["ttfa_s"] < 5, "2 s on an idle machine, not the 20 s of its deadline"
+    assert after["ttfa_s"] < 1.5, "it is not waited for again"
+    mqtt_client.forget()
+    os.kill(worker, signal.SIGCONT)
+    engine_state(appliance, mqtt_client, "hibari", "ready")
+    assert appliance.final(mqtt_client, appliance.say(mqtt_client, "It goes on."))["engine"] == "hibari"
     assert "Traceback" not in appliance.log

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from support.appliance import Appliance
-from support.client import Client
+from support.client import Client, Message
 
 pytestmark = [pytest.mark.f5, pytest.mark.timeout(600), pytest.mark.xdist_group("chaos")]
 
@@ -63,12 +63,15 @@ def f5_appliance(make_appliance: Callable[..., Appliance], tiny_checkpoint: Path
     return make_appliance(settings={"engine": engine}, site=RAISES)
 
 
-def worker_pid(appliance: Appliance, client: Client) -> int:
-    """The pid of a worker that is ready."""
+def worker_pid(appliance: Appliance, client: Client, deaths: int) -> int:
+    """The pid of a worker that is ready, after so many others died. A stopped one is killed after its deadline."""
     client.forget()
-    telemetry = client.wait_for(
-        f"{appliance.root}/telemetry", lambda message: message.json["engine"]["state"] == "ready", timeout_s=120
-    )
+
+    def is_ready(message: Message) -> bool:
+        engine = message.json["engine"]
+        return bool(engine["state"] == "ready" and engine["restarts"] >= deaths)
+
+    telemetry = client.wait_for(f"{appliance.root}/telemetry", is_ready, timeout_s=120)
     return int(telemetry.json["engine"]["pid"])
 
 
@@ -88,8 +91,9 @@ def test_twenty_faults_lose_no_line(f5_appliance: Appliance, mqtt_client: Client
     appliance, client = f5_appliance, mqtt_client
     appliance.wait_ready(client, timeout_s=180)
     pid, spoken = appliance.pid, 0
-    for fault, long in FAULTS:
-        line_id = cause_fault(appliance, client, fault, worker_pid(appliance, client), long)
+    for n, (fault, long) in enumerate(FAULTS):
+        deaths = sum(earlier != "raise" for earlier, _ in FAULTS[:n])
+        line_id = cause_fault(appliance, client, fault, worker_pid(appliance, client, deaths), long)
         final = appliance.final(client, line_id, 120)
         assert final["event"] == "finished", (fault, final)
         assert final["engine"] == "espeak", "the spare voice goes on from the segment that failed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -202,9 +203,15 @@ def make_worker() -> Iterator[Callable[..., WorkerEngine]]:
 
         def make(kind: str = "espeak", options: dict[str, Any] | None = None, **changes: Any) -> WorkerEngine:
             backoff = changes.pop("backoff", QUICK)
-            on_change = changes.pop("on_change", lambda: None)
+            on_change, late_s = changes.pop("on_change", lambda: None), changes.pop("late_s", math.inf)
             engine = BoundedEngine(
-                kind, options or {}, Deadlines(**changes), backoff=backoff, shutdown_timeouts=SHORT, on_change=on_change
+                kind,
+                options or {},
+                Deadlines(**changes),
+                backoff=backoff,
+                shutdown_timeouts=SHORT,
+                on_change=on_change,
+                late_s=late_s,
             )
             stack.callback(engine.close)
             return engine

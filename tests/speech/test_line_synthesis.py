@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from ishowtts.archive import ArchiveWriter, SpeechCache
+from ishowtts.engines import VoiceInfo
 from ishowtts.engines.candidates import EngineCandidate
-from ishowtts.errors import EngineUnavailable, SynthesisError, VoiceError, WorkerDied
+from ishowtts.errors import Cancelled, EngineUnavailable, SynthesisError, VoiceError, WorkerDied
 from ishowtts.model import IsCancelled, Line, Segment, Utterance
-from ishowtts.speech import FallbackSynthesizer
+from ishowtts.speech import FallbackSynthesizer, late_engine
 from ishowtts.speech.line_notes import Substitution
-from support.engine_order import speak_planned
+from support.engine_order import engine_order, speak_planned
 from support.speech_harness import ToneEngine
 
 ENGLISH, RUSSIAN, CHINESE = "Here is one sentence.", "Привет, как у тебя дела?", "你好吗？"
@@ -72,6 +73,81 @@ class Rig:
             self.synthesis.substitution(engine.segments[-1], engine.name) if engine.segments else None
             for engine in (self.f5, self.hibari, self.espeak)
         ]
+
+
+class SlowEngine(Spoken):
+    """Needs so many seconds for a segment, by the clock of the test. Its cost was measured as 0.1."""
+
+    def __init__(self, clock: SteppedClock, takes_s: float) -> None:
+        super().__init__("f5")
+        self.voice = VoiceInfo("any", 60, reference_s=0.0, bytes_per_s=40.0, cost=0.1)
+        self.clock, self.takes_s = clock, takes_s
+
+    def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
+        began_s = self.clock.now_s
+        while self.clock.now_s < began_s + self.takes_s:
+            self.clock.now_s += 0.01
+            if cancelled():
+                raise Cancelled
+        return replace(super().synthesize(segment, cancelled), synth_s=self.takes_s)
+
+
+class SteppedClock:
+    """A monotonic clock that only the test moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+class LateRig:
+    """A slow F5 with a measured cost, and hibari, with a listener who waits from the start of each line."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, takes_s: float, deputy: bool = True, **fields: object) -> None:
+        self.clock = SteppedClock()
+        monkeypatch.setattr(late_engine, "time", self.clock)
+        self.f5, self.hibari = SlowEngine(self.clock, takes_s), Spoken("hibari")
+        order = engine_order(self.f5, self.hibari if deputy else None, **fields)
+        self.synthesizer = FallbackSynthesizer(order, late_s=1.5)
+
+    def say(self, *, listener: bool = True) -> tuple[str, float]:
+        """The engine of a line, and how long it took."""
+        self.synthesis, began_s = self.synthesizer.begin_line(), self.clock.now_s
+        planned = self.synthesis.plan(Line("line", ENGLISH), ENGLISH)
+        self.segment = planned[0].segment
+        silent = (lambda: self.clock.now_s - began_s) if listener else (lambda: 0.0)
+        run = self.synthesis.synthesize_next(planned, 0.0, lambda: False, silent)
+        return run.utterances[0].engine, round(self.clock.now_s - began_s, 1)
+
+
+def test_an_engine_that_keeps_a_listener_waiting_gives_way_to_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = LateRig(monkeypatch, takes_s=60.0)
+    assert rig.say() == ("hibari", 1.5)
+    assert rig.synthesis.substitution(rig.segment, "hibari") == Substitution("f5", "f5 had not spoken after 1.5 s")
+    assert rig.synthesis.engine_error is None, "the line is not at fault"
+
+
+def test_an_engine_that_became_slow_for_good_is_soon_waited_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = LateRig(monkeypatch, takes_s=4.0)
+    spoken = [rig.say() for _ in range(9)]
+    assert spoken[0] == ("hibari", 1.5)
+    assert spoken[-1] == ("f5", 4.0)
+    assert sum(engine == "hibari" for engine, _ in spoken) <= 5
+
+
+@pytest.mark.parametrize(
+    "reason", ["nobody listens", "no deputy", "slow by nature", "cost unknown", "other appliances"]
+)
+def test_an_engine_is_waited_for(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = {"comes_and_goes": True} if reason == "other appliances" else {}
+    rig = LateRig(monkeypatch, 4.0, deputy=reason != "no deputy", **fields)
+    if reason == "slow by nature":
+        rig.f5.voice = replace(rig.f5.voice, cost=3.0)
+    if reason == "cost unknown":
+        rig.f5.voice = replace(rig.f5.voice, cost=None)
+    assert rig.say(listener=reason != "nobody listens") == ("f5", 4.0)
 
 
 @pytest.fixture

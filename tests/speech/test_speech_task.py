@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -162,6 +163,23 @@ def test_of_a_prefetched_line_one_segment_is_made_and_no_run_of_several(batched:
     assert batched.primary.runs == []
     assert batched.await_outcome("b") == "finished"
     assert batched.primary.spoken == [LONG, *NUMBERED]
+
+
+def test_an_engine_is_late_once_its_line_has_its_turn_and_not_while_another_one_plays(
+    make_harness: MakeHarness,
+) -> None:
+    harness = make_harness(paced=True, fallback=ToneEngine("espeak"), late_s=0.4)
+    harness.primary.voice = VoiceInfo("any", 60, reference_s=0.0, bytes_per_s=40.0, cost=0.001)
+    harness.primary.endless = {SENTENCES[1]}
+    harness.say(Line("a", SENTENCES[0]))
+    harness.say(Line("b", SENTENCES[1]))
+    assert harness.await_outcome("a") == "finished"
+    heard_s = time.monotonic()
+    assert harness.await_outcome("b") == "finished"
+    assert [report.engine for report in harness.reports] == ["primary", "espeak"]
+    assert harness.primary.spoken == SENTENCES[:1]
+    (cancelled_at_s,) = harness.primary.cancelled_at_s
+    assert cancelled_at_s > heard_s + 0.3, "prefetched for the second that the first line played"
 
 
 def test_a_line_interrupted_within_a_run_goes_on_from_the_segment_that_was_cut_off(

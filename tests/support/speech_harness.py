@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -36,6 +37,8 @@ class ToneEngine:
         ready: Whether it can speak now; if not, it is not asked.
         errors: Raised by the next calls of `synthesize`, one each.
         errors_at: Raised once, at these texts.
+        endless: Texts whose synthesis only ends if it is cancelled.
+        cancelled_at_s: When such a synthesis was cancelled.
         batch_errors: Raised by the next calls of `synthesize_batch`.
         batches_blocked: A batch waits until it is cancelled, or until this is false.
         prepare_error: Raised by `prepare`.
@@ -52,6 +55,8 @@ class ToneEngine:
         self.voice = VoiceInfo("any", 60)
         self.errors: list[Exception] = []
         self.errors_at: dict[str, Exception] = {}
+        self.endless: set[str] = set()
+        self.cancelled_at_s: list[float] = []
         self.batch_errors: list[Exception] = []
         self.batches_blocked = False
         self.prepare_error: Exception | None = None
@@ -80,6 +85,11 @@ class ToneEngine:
             raise self.errors.pop(0)
         if error := self.errors_at.pop(segment.text, None):
             raise error
+        while segment.text in self.endless:
+            if cancelled():
+                self.cancelled_at_s.append(time.monotonic())
+                raise Cancelled
+            time.sleep(0.01)
         self.spoken.append(segment.text)
         return Utterance(tone(segment.text), RATE_HZ, 0.001, self.name, self.voice.name)
 
@@ -139,6 +149,7 @@ class Harness:
         limits: InboxLimits | None = None,
         post_processor: PostProcessor = UNCHANGED,
         next_render: NextRender = lambda _spare_s: None,
+        late_s: float = math.inf,
     ) -> None:
         self.primary = ToneEngine()
         self.speaker = RemovableSpeaker(folder / "sound.wav", paced=paced)
@@ -162,7 +173,7 @@ class Harness:
             )
             for engine, known in zip(engines, spoken, strict=False)
         ]
-        synthesizer = FallbackSynthesizer(lambda: order)
+        synthesizer = FallbackSynthesizer(lambda: order, late_s=late_s)
         self.resources = SpeechResources(
             synthesizer, self.player, self.policy, post_processor, default_voice=lambda: self.default_voice
         )

@@ -107,6 +107,7 @@ class DeadlinesSection(_Section):
     load_s: float = Field(300, gt=0)
     warm_step_s: float = Field(300, gt=0)
     segment_s: float = Field(120, gt=0)
+    answer_s: float = Field(10, gt=0)
 
 
 class RestartSection(_Section):
@@ -134,6 +135,7 @@ class EngineSection(_Section):
 
     kind: Literal["auto", "f5", "hibari", "espeak", "remote"] = "auto"
     fallback: Annotated[bool | list[str], BeforeValidator(_fallback)] = True
+    late_s: float = Field(1.2, gt=0)
     espeak_voice: str = Field("en-us", pattern=r"^[A-Za-z0-9+_][A-Za-z0-9+_-]{0,31}$")
     f5: F5Section = F5Section()
     remote: RemoteSection = RemoteSection()

@@ -356,4 +356,5 @@ def _worker(
     deadlines = Deadlines(**config.engine.deadlines.model_dump())
     deadlines = replace(deadlines, segment_s=min(deadlines.segment_s, longest_segment_s))
     backoff = RestartBackoff(**config.engine.restart.model_dump())
-    return WorkerEngine(kind, options, deadlines, backoff=backoff, on_change=on_change)
+    late_s = config.engine.late_s
+    return WorkerEngine(kind, options, deadlines, backoff=backoff, on_change=on_change, late_s=late_s)

@@ -108,6 +108,6 @@ def worker_problem(worker: WorkerEngine) -> str | None:
     """Returns why an engine in a worker cannot speak now; `None` if it can."""
     status = worker.status()
     if status.state is EngineState.READY:
-        return None
+        return worker.lateness()
     detail = f": {status.detail}" if status.detail else ""
     return f"the engine {status.name} is {status.state.value}{detail}"

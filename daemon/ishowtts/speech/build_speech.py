@@ -89,6 +89,7 @@ def build_speech(
         batching=switches.batching,
         language_of=language_of,
         cache=archives.cache,
+        late_s=config.engine.late_s,
     )
     resources = SpeechResources(
         synthesizer,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -29,6 +30,7 @@ class FallbackSynthesizer:
         local_engine: An engine that is prepared for its first line in this process; `None` if there is none.
         language_of: Returns the language of a voice; `None` from it means English.
         substitution: Returns why the engine that a voice needs is none of these; `None` if it is, or needs none.
+        late_s: After so long without sound an engine is late that takes much longer than expected.
     """
 
     def __init__(
@@ -41,10 +43,11 @@ class FallbackSynthesizer:
         local_engine: EngineCandidate | None = None,
         language_of: Callable[[str | None], str | None] = lambda _voice: None,
         substitution: Callable[[str | None], Substitution | None] = lambda _voice: None,
+        late_s: float = math.inf,
     ) -> None:
         self._order = order
         self._local_engine = local_engine
-        self.settings = SpeechSettings(streaming, batching, cache, language_of, substitution)
+        self.settings = SpeechSettings(streaming, batching, cache, language_of, substitution, late_s)
 
     @classmethod
     def from_engines(
@@ -55,6 +58,7 @@ class FallbackSynthesizer:
         batching: bool,
         language_of: Callable[[str | None], str | None],
         cache: SpeechCache | None = None,
+        late_s: float = math.inf,
     ) -> FallbackSynthesizer:
         """Build it from the engines of the daemon."""
         return cls(
@@ -65,6 +69,7 @@ class FallbackSynthesizer:
             local_engine=next((each for each in engines.order if each.engine is engines.espeak), None),
             language_of=language_of,
             substitution=lambda voice: _substitution(engines, voice),
+            late_s=late_s,
         )
 
     def begin_line(self) -> LineSynthesis:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
@@ -11,10 +13,11 @@ from ishowtts import text
 from ishowtts.archive import SpeechCache
 from ishowtts.engines import VoiceInfo
 from ishowtts.engines.candidates import EngineCandidate
-from ishowtts.errors import EngineError, EngineUnavailable, SynthesisError, VoiceError
+from ishowtts.errors import Cancelled, EngineError, EngineLate, EngineUnavailable, SynthesisError, VoiceError
 from ishowtts.model import IsCancelled, Line, Segment, Utterance
 from ishowtts.speech import segment_planner
 from ishowtts.speech.cached_speech import CachedSpeech, synthesize, synthesize_batch
+from ishowtts.speech.late_engine import LateCheck, SilentS
 from ishowtts.speech.line_notes import Substitution
 from ishowtts.speech.line_parts import LinePart, line_parts
 from ishowtts.speech.segment_planner import CostModel
@@ -33,6 +36,7 @@ class SpeechSettings:
     cache: SpeechCache | None = None
     language_of: Callable[[str | None], str | None] = lambda _voice: None
     substitution: Callable[[str | None], Substitution | None] = lambda _voice: None
+    late_s: float = math.inf
     cost_model: CostModel = field(default_factory=CostModel)
 
 
@@ -147,7 +151,11 @@ class LineSynthesis:
         return self._plan(position, 0)
 
     def synthesize_next(
-        self, coming: Sequence[PlannedSegment], unplayed_s: float, cancelled: IsCancelled
+        self,
+        coming: Sequence[PlannedSegment],
+        unplayed_s: float,
+        cancelled: IsCancelled,
+        silent_s: SilentS = lambda: 0.0,
     ) -> SynthesizedRun:
         """Synthesise the first of the coming segments: one, or as many as go into one run.
 
@@ -157,6 +165,7 @@ class LineSynthesis:
         Args:
             coming: Segments that are not synthesised yet, in order; at least one.
             unplayed_s: Seconds of sound that is made and not yet heard.
+            silent_s: For how long a listener has heard nothing. An engine that is late then fails at this line.
 
         Raises:
             EngineUnavailable: No engine can speak now; the line must wait.
@@ -168,7 +177,7 @@ class LineSynthesis:
             candidate = self._engine_for(base_language(first.segment.language))
             segments = self._segments_for(candidate, coming)
             try:
-                utterances = self._synthesize_run(candidate, segments, unplayed_s, cancelled)
+                utterances = self._synthesize_run(candidate, segments, unplayed_s, cancelled, silent_s)
             except (SynthesisError, EngineError) as error:
                 self._failed(candidate, error)
                 coming = self._plan(first.position, first.segment.index)
@@ -268,7 +277,12 @@ class LineSynthesis:
         return voice
 
     def _synthesize_run(
-        self, candidate: EngineCandidate, coming: Sequence[Segment], unplayed_s: float, cancelled: IsCancelled
+        self,
+        candidate: EngineCandidate,
+        coming: Sequence[Segment],
+        unplayed_s: float,
+        cancelled: IsCancelled,
+        silent_s: SilentS,
     ) -> list[Utterance]:
         """Synthesises one segment, or as many as go into one run.
 
@@ -279,12 +293,50 @@ class LineSynthesis:
         if len(run) > 1:
             try:
                 own = [replace(one, voice=self._voice_for(candidate)) for one in run]
+                cache = self._cached_speech(candidate)
                 # A run teaches the cost model nothing, since it does not show what one segment costs alone.
-                return synthesize_batch(candidate.engine, self._cached_speech(candidate), own, cancelled)
+                with self._in_time(candidate, run, cancelled, silent_s) as check:
+                    return synthesize_batch(candidate.engine, cache, own, check)
             except SynthesisError as error:
                 log.warning("%d segments could not be spoken in one run, each is spoken alone: %s", len(run), error)
                 self._batch_failed = True
-        return [self._synthesize(candidate, coming[0], cancelled)]
+        with self._in_time(candidate, coming[:1], cancelled, silent_s) as check:
+            return [self._synthesize(candidate, coming[0], check)]
+
+    @contextmanager
+    def _in_time(
+        self, candidate: EngineCandidate, run: Sequence[Segment], cancelled: IsCancelled, silent_s: SilentS
+    ) -> Iterator[LateCheck]:
+        """Yields the `cancelled` of one call of an engine, and raises EngineLate if the engine was late.
+
+        The last engine that can speak is waited for. So is one whose cost is unknown, and so are other appliances:
+        after a deadline of their own another one of them is asked.
+        """
+        costs, voice = self._settings.cost_model, self._voices.get(candidate.name)
+        expected_s = math.inf
+        waits = candidate.comes_and_goes or not self._has_deputy(candidate, base_language(run[0].language))
+        if voice is not None and not waits:
+            each_s = [costs.synthesis_s(candidate.name, segment, voice) for segment in run]
+            expected_s = sum(math.inf if one_s is None else one_s for one_s in each_s)
+        check = LateCheck(cancelled, silent_s, self._settings.late_s, expected_s)
+        try:
+            yield check
+        except Cancelled:
+            if not check.is_late or voice is None:
+                raise
+            # Else an engine that became slow for good would be given up at every line.
+            costs.learn_late(candidate.name, run, check.took_s, voice)
+            raise EngineLate(f"{candidate.name} had not spoken after {check.took_s:.1f} s") from None
+
+    def _has_deputy(self, candidate: EngineCandidate, language: str) -> bool:
+        """Whether another engine can speak a language now."""
+        return any(
+            each.name not in self._failures
+            and each.name != candidate.name
+            and each.speaks(language)
+            and each.problem() is None
+            for each in self._order
+        )
 
     def _synthesize(self, candidate: EngineCandidate, segment: Segment, cancelled: IsCancelled) -> Utterance:
         segment, cache = replace(segment, voice=self._voice_for(candidate)), self._cached_speech(candidate)
@@ -349,11 +401,13 @@ class LineSynthesis:
         """Notes that an engine cannot speak the rest of this line."""
         self._failures[candidate.name] = error
         self._engines.clear()
-        if isinstance(error, EngineUnavailable):
+        if isinstance(error, EngineUnavailable) and not isinstance(error, EngineLate):
             # While an engine is unavailable every line comes here: its own state has told why, once.
             log.debug("another engine speaks: %s", error)
             return
         log.warning("%s does not speak this line, the next engine does: %s", candidate.name, error)
+        if isinstance(error, EngineLate):
+            return
         self.voice_unusable |= isinstance(error, VoiceError)
         if not isinstance(error, VoiceError) or self._voice_named:
             self.engine_error = self.engine_error or str(error)

@@ -52,6 +52,14 @@ class CostModel:
         costs = self._costs.setdefault((engine, nfe_step), deque(maxlen=_COSTS_KEPT))
         costs.append(utterance.synth_s / (voice.reference_s + utterance.audio_s))
 
+    def learn_late(self, engine: str, run: Sequence[Segment], took_s: float, voice: VoiceInfo) -> None:
+        """Count a call that was given up after `took_s`: it costs at least so much."""
+        if voice.reference_s is None or voice.bytes_per_s is None:
+            return
+        lengths_s = sound_s([segment.text for segment in run], voice, run[0].speed or voice.speed)
+        costs = self._costs.setdefault((engine, run[0].nfe_step or voice.nfe_step), deque(maxlen=_COSTS_KEPT))
+        costs.append(took_s / sum(voice.reference_s + length_s for length_s in lengths_s))
+
     def estimate(self, engine: str, nfe_step: int | None, voice: VoiceInfo) -> float | None:
         """Cost of the next segment; `None` if nothing is known yet.
 

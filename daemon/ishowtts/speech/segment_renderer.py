@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -83,6 +84,8 @@ class SegmentRenderer:
         spoken_text: The text as it is read aloud; `None` before it was read.
         line_synthesis: The engines that speak the line.
         default_voice: The voice that the line uses if it names none; `None`: as the engine is configured.
+        silent_from_s: When the listener began or begins to hear nothing, in monotonic seconds; infinity before the line
+            is heard.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class SegmentRenderer:
         self.spoken_text = dequeued.spoken
         self.line_synthesis = resources.synthesizer.begin_line()
         self.default_voice = resources.default_voice()
+        self.silent_from_s = math.inf
         self._dequeued = dequeued
         self._resources = resources
         self._synthesis = synthesis
@@ -128,10 +132,14 @@ class SegmentRenderer:
 
     def _render(self, coming: Sequence[PlannedSegment], played_until_s: float) -> RenderedRun:
         unplayed_s = played_until_s - time.monotonic()
-        run = self.line_synthesis.synthesize_next(coming, unplayed_s, self._cancelled.is_set)
+        run = self.line_synthesis.synthesize_next(coming, unplayed_s, self._cancelled.is_set, self._silent_s)
         sounds = zip(run.coming, run.utterances, strict=False)
         rendered = [self._post_process(planned.segment, utterance) for planned, utterance in sounds]
         return RenderedRun(run.coming, rendered, self.line_synthesis.expected_s(run.coming[len(rendered) :]))
+
+    def _silent_s(self) -> float:
+        """How long the listener has heard nothing, in seconds."""
+        return max(0.0, time.monotonic() - self.silent_from_s)
 
     def _post_process(self, segment: Segment, utterance: Utterance) -> RenderedSegment:
         """The sound of a segment as it is played. The first segment of a line follows its chime."""

@@ -187,6 +187,7 @@ class SpeechTask:
         self.dequeued = dequeued
         self.volume = self._resources.policy.volume(dequeued.line, self._resources.player.volume)
         self._stats = LineStats()
+        self._renderer.silent_from_s = time.monotonic()
 
     def finished_data(self) -> dict[str, object]:
         """The fields of the `finished` event, once `step` returned `True`."""
@@ -260,7 +261,10 @@ class SpeechTask:
         if self._state is not TaskState.SYNTHESIZING or self._job is not None or len(self._playing) >= _MAX_PLAYING:
             return
         coming = self._segments[self._next :]
-        self._job = self._renderer.render(coming, self.played_until_s(time.monotonic()))
+        played_until_s = self.played_until_s(time.monotonic())
+        if self._playing:
+            self._renderer.silent_from_s = played_until_s
+        self._job = self._renderer.render(coming, played_until_s)
 
     def _follow_playback(self) -> None:
         """SYNTHESIZING, DRAINING: forget the segments that were heard to their end; finish after the last one."""

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ishowtts.engines import EngineStats, VoiceInfo
 from ishowtts.engines.worker.frame_headers import write_voice_info
+from ishowtts.engines.worker.liveness import Liveness
 from ishowtts.engines.worker.waker import Waker
 from ishowtts.engines.worker.wire import VERSION, Channel, Frame, FrameKind
 from ishowtts.engines.worker.worker_connection import Deadlines, WorkerConnection, WorkerExit
@@ -152,6 +153,53 @@ def test_a_worker_with_nothing_to_do_has_no_deadline() -> None:
         assert len(request.future.result(10)) == 1
         link.thread.join(0.6)
         assert not link.exits
+
+
+def test_a_worker_that_answers_pings_may_work_for_longer_than_one_that_does_not() -> None:
+    with connect(Deadlines(answer_s=0.6)) as link:
+        request = link.daemon.render(SEGMENTS[:1])
+        assert link.worker.receive(10).kind is FrameKind.RENDER
+        for _ in range(3):  # 0.25 s after the last frame each
+            assert link.worker.receive(10).kind is FrameKind.PING
+            link.send(FrameKind.PONG)
+        assert not link.exits
+        assert link.daemon.lateness(30) is None
+        assert link.worker.receive(10).kind is FrameKind.PING
+        assert link.daemon.lateness(0.2) == "does not answer"
+        link.thread.join(10)
+        reason = "the f5 worker did not answer for 0.6 s while speaking a segment"
+        assert [(one.reason, one.hung) for one in link.exits] == [(reason, True)]
+        with pytest.raises(WorkerDied, match="did not answer"):
+            request.future.result(10)
+
+
+def test_one_ping_at_a_time_waits_for_an_answer() -> None:
+    liveness = Liveness()
+    assert not liveness.ping_due(9.0), "it owes nothing"
+    liveness.owes_answers(9.0)
+    assert [liveness.ping_due(at_s) for at_s in (9.1, 9.3, 9.9)] == [False, True, False]
+    assert (liveness.pong(), liveness.pong()) == (True, False)
+    assert liveness.ping_due(10.0)
+
+
+def test_a_worker_that_answers_what_nobody_wants_any_more_is_not_late() -> None:
+    with connect() as link:
+        request = link.daemon.render(SEGMENTS[:1])
+        link.daemon.cancel(request)
+        assert link.daemon.lateness(30) is None, "it gets a moment to stop"
+        assert link.daemon.lateness(0) is not None
+        link.send_sound(request.seq, 0, SOUNDS[0])
+        link.send(FrameKind.DONE, seq=request.seq, **STATS)
+        assert len(request.future.result(10)) == 1
+        assert link.daemon.lateness(1e-9) is None, "it owes nothing"
+
+
+def test_a_pong_that_nobody_asked_for_breaks_the_protocol() -> None:
+    with connect() as link:
+        link.daemon.render(SEGMENTS[:1])
+        link.send(FrameKind.PONG)
+        link.thread.join(10)
+        assert "broke the protocol" in link.exits[0].reason
 
 
 def test_a_step_of_warming_has_its_own_deadline() -> None:

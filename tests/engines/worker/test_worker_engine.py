@@ -14,6 +14,7 @@ import psutil
 import pytest
 import soundfile
 
+from ishowtts.engines.candidates import worker_problem
 from ishowtts.engines.worker.restart_policy import RestartBackoff
 from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
 from ishowtts.engines.worker.worker_engine import WorkerEngine
@@ -21,6 +22,7 @@ from ishowtts.engines.worker.worker_process import WorkerProcess
 from ishowtts.errors import (
     Cancelled,
     EngineError,
+    EngineLate,
     EngineUnavailable,
     PackageError,
     SynthesisError,
@@ -62,13 +64,15 @@ def speaks(engine: WorkerEngine, say: Say) -> bool:
 
 
 # The same faults strike F5 in tests/appliance/test_worker_faults.py, through the whole appliance.
-@pytest.mark.parametrize("fault", ["hang", "kill", "stop"])
+@pytest.mark.parametrize(
+    ("fault", "reason"), [("hang", "made no progress in time"), ("kill", "ended"), ("stop", "did not answer for 3 s")]
+)
 def test_a_fault_while_speaking_fails_the_segment_and_the_next_worker_speaks(
-    fault: str, make_worker: MakeWorker, say: Say
+    fault: str, reason: str, make_worker: MakeWorker, say: Say
 ) -> None:
-    # The socket must show a death; the deadline must show a hang.
-    engine = load(make_worker(segment_s=3600.0 if fault == "kill" else 2.0))
-    with pytest.raises(WorkerDied):
+    # The socket must show a death, the deadline an engine that hangs while its worker answers, and pings a stop.
+    engine = load(make_worker(segment_s=4.0 if fault == "hang" else 3600.0, answer_s=3.0))
+    with pytest.raises(WorkerDied, match=reason):
         engine.synthesize(say(fault), never)
     assert engine.status().state is not EngineState.READY
     await_state(engine, EngineState.READY, after_restarts=1)
@@ -407,6 +411,19 @@ def test_no_second_worker_is_started_while_the_first_cannot_be_killed(
     os.kill(pid, signal.SIGKILL)
     await_state(engine, EngineState.READY)
     assert speaks(engine, say)
+
+
+def test_a_stopped_worker_is_not_waited_for_and_leads_again_once_it_answers(make_worker: MakeWorker, say: Say) -> None:
+    engine = load(make_worker(late_s=0.6, segment_s=3600, answer_s=3600))
+    worker = psutil.Process(engine.status().pid)
+    with pytest.raises(EngineLate, match="espeak does not answer"):
+        engine.synthesize(say("stop"), never)
+    assert worker_problem(engine) == "the engine espeak does not answer", "the next lines do not wait for it at all"
+    assert engine.status().state is EngineState.READY
+    worker.resume()
+    eventually(lambda: worker_problem(engine) is None, "an answer", 60)
+    assert speaks(engine, say)
+    assert engine.status().pid == worker.pid
 
 
 def test_closing_fails_a_segment_that_is_being_spoken(make_worker: MakeWorker, say: Say) -> None:

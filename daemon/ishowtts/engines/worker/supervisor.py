@@ -175,6 +175,13 @@ class Supervisor:
                 raise EngineUnavailable(f"the engine {self._kind} is {self._status.state.value}{detail}")
             return self._connection
 
+    def lateness(self, late_s: float) -> str | None:
+        """Returns a sentence if the worker has owed an answer for `late_s` or longer; else `None`."""
+        with self._lock:
+            connection = self._connection
+        owes = None if connection is None else connection.lateness(late_s)
+        return None if owes is None else f"the engine {self._kind} {owes}"
+
     def quarantine(self, voice: str | None, reason: str) -> None:
         """Stops the use of a voice until its files change."""
         with self._lock:

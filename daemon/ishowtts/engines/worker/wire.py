@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 
 from ishowtts.errors import EngineError
 
-VERSION = 1
+VERSION = 2
 MAX_FRAME_BYTES = 8 << 20
 MAX_HEADER_BYTES = 1 << 20
 MAX_TEXT_CHARS = 1000
@@ -66,6 +66,10 @@ class FrameKind(IntEnum):
     """< seq or null, class, message, fatal: whether the worker ends after it."""
     LOG = 12
     """> private: whether the log hides from now on what publishers wrote."""
+    PING = 13
+    """> The worker's reading thread answers it at once, also while the engine works."""
+    PONG = 14
+    """< The answer."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from typing import Any
 from ishowtts.engines import EngineStats, Progress, VoiceInfo
 from ishowtts.engines.durations import longest_plausible_s
 from ishowtts.engines.worker.frame_headers import read_engine_stats, read_voice_info
+from ishowtts.engines.worker.liveness import Liveness
 from ishowtts.engines.worker.waker import Waker
 from ishowtts.engines.worker.wire import VERSION, Channel, Frame, FrameKind, WireClosed, WireError
 from ishowtts.engines.worker.worker_request import WorkerRequest
@@ -49,12 +50,17 @@ _PERMANENT = (WeightsError, PackageError, VoiceError)
 
 @dataclass(frozen=True)
 class Deadlines:
-    """How long the worker may take without progress before it is ended, in seconds, by what it does."""
+    """How long the worker may take without progress before it is ended, in seconds, by what it does.
+
+    Attributes:
+        answer_s: how long a worker that has something to do may leave a ping unanswered.
+    """
 
     hello_s: float = 60.0
     load_s: float = 300.0
     warm_step_s: float = 300.0
     segment_s: float = 120.0
+    answer_s: float = 10.0
 
 
 @dataclass(frozen=True)
@@ -129,6 +135,7 @@ class WorkerConnection:
         self._deadline_at_s = time.monotonic() + deadlines.hello_s
         self._hello_received = False
         self._lock = threading.Lock()
+        self._liveness = Liveness()
         self._requests: deque[WorkerRequest[Any]] = deque()
         self._voice_infos: dict[str | None, VoiceInfo] = {}
         self._last_seq = 0
@@ -172,10 +179,22 @@ class WorkerConnection:
 
     def cancel(self, request: WorkerRequest[Any]) -> None:
         """Tells the worker that the answer is no longer wanted. The worker still answers; nobody uses it."""
+        with self._lock:
+            request.cancelled_at_s = time.monotonic()
         try:
             self._channel.send(Frame(FrameKind.CANCEL, {"seq": request.seq}), _SEND_TIMEOUT_S)
         except WireError:
             return  # the worker is gone or goes; `run` notices it
+
+    def lateness(self, late_s: float) -> str | None:
+        """Returns what the worker has owed for `late_s` or longer, as the end of a sentence; `None` if nothing."""
+        now_s = time.monotonic()
+        with self._lock:
+            if self._liveness.quiet_s(now_s) >= late_s:
+                return "does not answer"
+            if self._requests and now_s - self._requests[0].cancelled_at_s >= late_s:
+                return "still works on something that is no longer wanted"
+        return None
 
     def set_log_private(self, private: bool) -> None:
         """Tells the worker whether its log hides what publishers wrote."""
@@ -191,6 +210,7 @@ class WorkerConnection:
             self._last_seq += 1
             request: WorkerRequest[Any] = WorkerRequest(self._last_seq, kind, voice, longest_s)
             self._requests.append(request)
+            self._liveness.owes_answers(time.monotonic())
             self._start_first_request()
             try:
                 # Under the lock, so that the worker gets requests in the order in which answers are awaited.
@@ -210,11 +230,20 @@ class WorkerConnection:
                 if worker_exit is not None:
                     return worker_exit
                 continue
+            now_s, answer_s = time.monotonic(), self._deadlines.answer_s
             with self._lock:
-                late_s = time.monotonic() - self._deadline_at_s
-            if late_s >= 0:
+                deadline_at_s, quiet_s = self._deadline_at_s, self._liveness.quiet_s(now_s)
+                ping_due = self._liveness.ping_due(now_s)
+                wait_s = min(deadline_at_s - now_s, self._liveness.wait_s(now_s, answer_s))
+            if now_s >= deadline_at_s:
                 return WorkerExit(f"{self._worker} made no progress in time while {self._activity()}", hung=True)
-            poller.poll(None if math.isinf(late_s) else -late_s * 1000 + 1)
+            if quiet_s >= answer_s:
+                return WorkerExit(
+                    f"{self._worker} did not answer for {answer_s:g} s while {self._activity()}", hung=True
+                )
+            if ping_due:
+                self._channel.send(Frame(FrameKind.PING), _SEND_TIMEOUT_S)
+            poller.poll(None if math.isinf(wait_s) else wait_s * 1000 + 1)
             self._waker.clear()
         return WorkerExit("the engine is stopped")
 
@@ -239,6 +268,11 @@ class WorkerConnection:
         return "preparing a voice" if request and request.kind is FrameKind.PREPARE else "speaking a segment"
 
     def _handle(self, frame: Frame) -> WorkerExit | None:
+        with self._lock:
+            self._liveness.heard(time.monotonic())
+            answers_ping = frame.kind is FrameKind.PONG and self._liveness.pong()
+        if answers_ping:
+            return None
         if not self._hello_received:
             self._handle_hello(frame)
         elif frame.kind is FrameKind.ERROR:
@@ -319,6 +353,8 @@ class WorkerConnection:
     def _finish_first_request(self) -> Future[Any]:
         with self._lock:
             request = self._requests.popleft()
+            if not self._requests:
+                self._liveness.owes_nothing()
             self._deadline_at_s = math.inf
             self._start_first_request()
         return request.future

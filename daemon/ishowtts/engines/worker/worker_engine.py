@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as NotYet
 from typing import Any
@@ -13,7 +14,7 @@ from ishowtts.engines.worker.supervisor import EngineState, EngineStatus, Superv
 from ishowtts.engines.worker.worker_connection import Deadlines, WorkerConnection
 from ishowtts.engines.worker.worker_process import ShutdownTimeouts
 from ishowtts.engines.worker.worker_request import WorkerRequest
-from ishowtts.errors import Cancelled, EngineUnavailable, VoiceError
+from ishowtts.errors import Cancelled, EngineLate, EngineUnavailable, VoiceError
 from ishowtts.model import IsCancelled, Segment, Utterance
 
 _CANCEL_POLL_S = 0.01
@@ -29,6 +30,7 @@ class WorkerEngine:
         backoff: when the worker is started again.
         shutdown_timeouts: how the worker is ended.
         on_change: called after each change of `status()`, from the supervisor's thread; it must not raise.
+        late_s: a worker that shows no sign of life for so long is not waited for; infinity: until its deadline.
     """
 
     def __init__(
@@ -40,7 +42,9 @@ class WorkerEngine:
         backoff: RestartBackoff = RestartBackoff(),  # noqa: B008 - frozen
         shutdown_timeouts: ShutdownTimeouts = ShutdownTimeouts(),  # noqa: B008 - frozen
         on_change: Callable[[], None] = lambda: None,
+        late_s: float = math.inf,
     ) -> None:
+        self._late_s = late_s
         self._supervisor = Supervisor(
             kind,
             options,
@@ -68,6 +72,10 @@ class WorkerEngine:
     def status(self) -> EngineStatus:
         """Returns the status of the engine."""
         return self._supervisor.status()
+
+    def lateness(self) -> str | None:
+        """Returns why a warm worker would keep a line waiting, in a sentence; `None` if it would not."""
+        return self._supervisor.lateness(self._late_s)
 
     def alive(self) -> bool:
         """Returns whether the supervisor's thread runs, or need not run."""
@@ -125,6 +133,7 @@ class WorkerEngine:
         Raises:
             VoiceError: it cannot be read, or preparing it ended an earlier worker.
             EngineUnavailable: there is no warm worker now.
+            EngineLate: the worker shows no sign of life.
             WorkerDied: preparing it ended the worker.
         """
         return self._prepare(self._supervisor.connection(voice), voice, lambda: False)
@@ -137,6 +146,7 @@ class WorkerEngine:
             VoiceError: the voice cannot be prepared, or its sound is longer than any text of this length can be. In
                 the second case the voice is quarantined.
             EngineUnavailable: there is no warm worker now.
+            EngineLate: the worker shows no sign of life.
             WorkerDied: the worker ended, or had to be ended.
             Cancelled: `cancelled()` turned true; the worker may go on for a while, and its sound is discarded.
         """
@@ -150,7 +160,7 @@ class WorkerEngine:
         self._prepare(connection, voice, cancelled)
         request = connection.render(segments)
         try:
-            utterances: list[Utterance] = _await(connection, request, cancelled)
+            utterances: list[Utterance] = self._await(connection, request, cancelled)
         except VoiceError:
             if request.implausible is not None:
                 self._supervisor.quarantine(voice, request.implausible)
@@ -165,17 +175,18 @@ class WorkerEngine:
     def _prepare(self, connection: WorkerConnection, voice: str | None, cancelled: IsCancelled) -> VoiceInfo:
         info = connection.voice_info(voice)
         if info is None:
-            info = _await(connection, connection.prepare(voice), cancelled)
+            info = self._await(connection, connection.prepare(voice), cancelled)
         return info
 
-
-def _await(connection: WorkerConnection, request: WorkerRequest[Any], cancelled: IsCancelled) -> Any:
-    """Waits for the answer to a request. This ends: every request has a deadline."""
-    while True:
-        if cancelled():
-            connection.cancel(request)
-            raise Cancelled
-        try:
-            return request.future.result(timeout=_CANCEL_POLL_S)
-        except NotYet:
-            continue
+    def _await(self, connection: WorkerConnection, request: WorkerRequest[Any], cancelled: IsCancelled) -> Any:
+        """Waits for the answer to a request. This ends: every request has a deadline."""
+        while True:
+            if cancelled():
+                connection.cancel(request)
+                raise Cancelled
+            try:
+                return request.future.result(timeout=_CANCEL_POLL_S)
+            except NotYet:
+                if (reason := self.lateness()) is not None:
+                    connection.cancel(request)
+                    raise EngineLate(reason) from None

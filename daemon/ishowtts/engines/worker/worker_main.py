@@ -3,7 +3,8 @@
 The daemon starts it as `child_process.py ishowtts.engines.worker.worker_main FD KIND`. KIND is for the log only.
 
 The main thread builds, loads, warms, runs and closes the engine: CUDA graphs are bound to their thread. A second
-thread reads frames, so that the worker notices a cancel or the end of the daemon while the engine works.
+thread reads frames, so that the worker answers pings, and notices a cancel or the end of the daemon, while the
+engine works.
 """
 
 from __future__ import annotations
@@ -85,6 +86,8 @@ class Worker:
                     self._cancel(frame.integer("seq"))
                 elif frame is not None and frame.kind is FrameKind.LOG:
                     logs.set_private(frame.header.get("private") is True)
+                elif frame is not None and frame.kind is FrameKind.PING:
+                    self._send(FrameKind.PONG)
                 elif frame is not None:
                     self._jobs.put(frame)
         except WireClosed:

@@ -28,6 +28,7 @@ class WorkerRequest(Generic[Answer]):
         longest_s: longest plausible duration of each segment's sound; empty if the request asks for no sound.
         future: takes the answer, or the reason why there is none.
         started_at_s: monotonic time at which the worker began with it; infinity while it waits.
+        cancelled_at_s: monotonic time at which nobody wanted the answer any more; infinity while it is wanted.
         sounds: sounds received so far, in order.
         implausible: why one of the sounds cannot belong to its segment; `None` if all are plausible.
     """
@@ -38,6 +39,7 @@ class WorkerRequest(Generic[Answer]):
     longest_s: tuple[float, ...] = ()
     future: Future[Answer] = field(default_factory=Future)
     started_at_s: float = math.inf
+    cancelled_at_s: float = math.inf
     sounds: list[Utterance] = field(default_factory=list)
     implausible: str | None = None
 
