@@ -23,6 +23,7 @@ from support import chromium, home_assistant
 from support.appliance import Appliance
 from support.endurance.kills import Plan, endure
 from support.endurance.open_page import keep_page_open
+from support.endurance.power_cut import cut_power
 from support.endurance.resources import drift
 from support.endurance.worker_faults import harm_worker, speak_with_absent_engines
 from support.fuzz_targets import TARGETS
@@ -128,8 +129,14 @@ RUNS = {
         lambda folder, options: keep_page_open(folder, options.count, options.seed),
         chromium.missing,
     ),
+    "power-cut": Run(
+        "cut the power of a daemon on paper, and start another on what the disk may hold then",
+        200,
+        lambda folder, options: cut_power(folder, options.count, options.seed),
+        lambda: None if shutil.which("strace") else "strace is not installed",
+    ),
 }
-LONG: tuple[str, ...] = ()
+LONG: tuple[str, ...] = ("power-cut",)
 
 
 def main() -> int:

@@ -185,7 +185,7 @@ class CutDisk:
             old, new = names
             # A folder takes all that is in it along.
             inside = [name for name in self._files if name == old or name.startswith(f"{old}/")]
-            changes: dict[str, _File | None] = {name: None for name in inside}
+            changes: dict[str, _File | None] = dict.fromkeys(inside)
             changes |= {new + name.removeprefix(old): self._files.pop(name) for name in inside}
             self._files |= {name: file for name, file in changes.items() if file is not None}
             self._journal.append(_Naming(call.returned, changes))

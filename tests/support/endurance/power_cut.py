@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -131,15 +131,29 @@ class Known:
     volume: int
 
 
-def cut_power(folder: Path, cuts: int, seed: int, *, lines: int = 160) -> Figures:
-    """Cut the power of two daemons, one that makes its file and one that upgrades an older one."""
+def cut_power(
+    folder: Path,
+    cuts: int,
+    seed: int,
+    *,
+    lines: int = 160,
+    upgrade: bool = True,
+    daemon_every: int | None = _DAEMON_EVERY,
+) -> Figures:
+    """Cut the power of two daemons, one that makes its file and one that upgrades an older one.
+
+    Args:
+        lines: How many lines the first of them gets.
+        upgrade: Whether there is the second one.
+        daemon_every: One cut in so many is given to a whole daemon, and not only to the storage; `None`: none is.
+    """
     began_s, chance, figures = time.monotonic(), random.Random(seed), Figures()
-    old = cuts // 4
+    old = cuts // 4 if upgrade else 0
     for name, count, lines_of_run in (("fresh", cuts - old, lines), ("old", old, lines // 4)):
         if count:
             (folder / name).mkdir()
             run = record(folder / name, lines_of_run, old=name == "old")
-            _cut(run, count, chance, figures, folder / name / "cut")
+            _cut(run, count, chance, figures, folder / name / "cut", daemon_every=daemon_every)
     figures.acknowledged = round(figures.acknowledged / max(1, figures.cuts), 1)
     figures.told = round(figures.told / max(1, figures.cuts), 1)
     figures.seconds = round(time.monotonic() - began_s, 1)
@@ -167,7 +181,10 @@ def record(folder: Path, lines: int, *, old: bool) -> Run:
         for number in range(lines):
             publisher.publish(number, _payload(number))
             publisher.step(0.02 if number % 20 < 12 else 0.0)
-            if number % 20 == 18:
+            if number % 10 == 9:
+                publisher.finish(30)
+                eventually(lambda: not _open_rows(state / "inbox.sqlite"), "a rest", 30)
+            if number % 20 == 19:
                 client.publish(f"{appliance.root}/command", {"command": "stop"})
             if number % 8 == 5:
                 client.publish(f"{appliance.root}/volume/set", 1 + number // 8)
@@ -191,7 +208,7 @@ def _settings() -> dict[str, Any]:
 
 
 def _payload(number: int) -> bytes:
-    text = f"number {number} is kept" + " and so on" * (200 if number % 5 == 0 else 0)
+    text = f"number {number} is kept" + " and so on" * (80 if number % 5 == 0 else 0)
     return json.dumps({"text": text, "ttl_s": 0.01}).encode() if number % 7 == 3 else text.encode()
 
 
@@ -207,16 +224,18 @@ def _write_old_file(path: Path) -> dict[int, str | None]:
             file.execute(
                 "INSERT INTO lines (id, text, priority, details, ts, born_s, deadline_s, state, ended_n, ended_wall_s)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*values, *((number, 0.0) if ended else (None, None))),
+                (*values, *((number, time.time()) if ended else (None, None))),
             )
         file.execute(f"PRAGMA user_version = {migrations.OLDEST}")
         file.commit()
     return known
 
 
-def _cut(run: Run, count: int, chance: random.Random, figures: Figures, into: Path) -> None:
+def _cut(
+    run: Run, count: int, chance: random.Random, figures: Figures, into: Path, *, daemon_every: int | None
+) -> None:
     """Choose the moments, follow the calls, and cut at each of them."""
-    disk = CutDisk(run.state, run.content, ext4=chance.random() < 0.5)
+    disk = CutDisk(run.state, run.content)
     own = [call for call in run.calls if disk.concerns(call)]
     figures.calls += len(own)
     figures.checkpoints += sum(call.name in ("fsync", "fdatasync") and call.what.endswith(".sqlite") for call in own)
@@ -239,7 +258,8 @@ def _cut(run: Run, count: int, chance: random.Random, figures: Figures, into: Pa
                 (into / "state" / name).write_bytes(content)
             figures.cuts += 1
             name = f"{run.state.parent.name} {moment}"
-            _examine(name, run, moment, figures, into, whole=figures.cuts % _DAEMON_EVERY == 0)
+            whole = daemon_every is not None and figures.cuts % daemon_every == 0
+            _examine(name, run, moment, figures, into, whole=whole)
 
 
 def _moments(own: Sequence[Call], run: Run, count: int, chance: random.Random) -> list[int]:
@@ -248,7 +268,8 @@ def _moments(own: Sequence[Call], run: Run, count: int, chance: random.Random) -
     database = [call for call in own if call.what.endswith(".sqlite") and call.name != "lseek"]
     syncs = [call for call in own if call.name in ("fsync", "fdatasync")]
     sends = [call for call in run.calls if run.broker in call.what and call.name != "recvfrom"]
-    kinds = [kind for kind in (names, database, own, syncs, sends) if kind]
+    told = [call for call in sends if _VOLUME.search(call.data) or b'"event":"cancelled"' in call.data]
+    kinds = [kind for kind in (names, database, own, syncs, sends, told) if kind]
     found = []
     for _ in range(count):
         call = chance.choice(chance.choice(kinds))
@@ -258,7 +279,7 @@ def _moments(own: Sequence[Call], run: Run, count: int, chance: random.Random) -
 
 def known_at(run: Run, moment: int) -> Known:
     """What the broker and the subscribers knew at a moment."""
-    acknowledged, told = {number: 0 for number in run.old}, dict[str, str]()
+    acknowledged, told = set(run.old), dict[str, str]()
     told |= {str(number): outcome for number, outcome in run.old.items() if outcome}
     messages: dict[tuple[str, int], Arrival] = {}
     last: list[Arrival] = []
@@ -275,7 +296,7 @@ def known_at(run: Run, moment: int) -> Known:
             key = packet.connection, struct.unpack(">H", body[:2])[0]
             if key in messages:
                 last.append(messages.pop(key))
-                acknowledged[_number(last[-1])] = packet.at
+                acknowledged.add(_number(last[-1]))
         elif kind == _PUBLISH:
             told |= _told(body, f"{run.root}/event")
             volume = max([volume, *(int(found) for found in _VOLUME.findall(body))])
