@@ -180,14 +180,12 @@ def record(folder: Path, lines: int, *, old: bool) -> Run:
         appliance.wait_ready(client)
         for number in range(lines):
             publisher.publish(number, _payload(number))
-            publisher.step(0.02 if number % 20 < 12 else 0.0)
+            publisher.step(0.02 if number % 10 < 6 else 0.0)
+            if number % 10 == 6:
+                client.publish(f"{appliance.root}/command", {"command": "pause"})
             if number % 10 == 9:
                 publisher.finish(30)
-                eventually(lambda: not _open_rows(state / "inbox.sqlite"), "a rest", 30)
-            if number % 20 == 19:
-                client.publish(f"{appliance.root}/command", {"command": "stop"})
-            if number % 8 == 5:
-                client.publish(f"{appliance.root}/volume/set", 1 + number // 8)
+                _cancel_and_rest(appliance, client, volume=1 + number // 10)
         publisher.finish(60)
         eventually(lambda: not _open_rows(state / "inbox.sqlite"), "the outcomes of all lines", 60)
         appliance.stop()
@@ -195,6 +193,16 @@ def record(folder: Path, lines: int, *, old: bool) -> Run:
     found = [call for call in calls(trace) if call.result >= 0]
     trace.unlink()
     return Run(state, content, known, found, f":{broker.port}]", appliance.root)
+
+
+def _cancel_and_rest(appliance: Appliance, client: Client, volume: int) -> None:
+    """Cancel what waits, and change the volume while nothing else writes: no later commit syncs these two."""
+    event = f"{appliance.root}/event"
+    client.publish(f"{appliance.root}/command", {"command": "stop"})
+    eventually(lambda: not _open_rows(appliance.folder / "state" / "inbox.sqlite"), "the outcomes", 60)
+    client.publish(f"{appliance.root}/volume/set", volume)
+    client.wait_for(event, lambda message: f"the volume is {volume}" in message.text, timeout_s=60)
+    client.publish(f"{appliance.root}/command", {"command": "resume"})
 
 
 def _broker(folder: Path) -> Broker:
