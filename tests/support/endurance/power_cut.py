@@ -36,7 +36,6 @@ HISTORY_LINES = 40
 _OLD_LINES = 20
 _OLD_NUMBER = 100_000
 _DAEMON_EVERY = 10  # one cut in so many is given to a whole daemon
-_AGAIN = 3  # acknowledgements that the broker may have missed, since they were sent last
 _PUBLISH, _PUBACK, _DUP = 0x30, 0x40, 0x08
 _TEXT = re.compile(r"number (\d+) is kept")
 _VOLUME = re.compile(rb"the volume is (\d+)")
@@ -184,7 +183,8 @@ def record(folder: Path, lines: int, *, old: bool) -> Run:
             if number % 10 == 6:
                 client.publish(f"{appliance.root}/command", {"command": "pause"})
             if number % 10 == 9:
-                publisher.finish(30)
+                publisher.finish(60)
+                eventually(lambda: _has_come(appliance, number), "the line that was published last", 60)  # noqa: B023
                 _cancel_and_rest(appliance, client, volume=1 + number // 10)
         publisher.finish(60)
         eventually(lambda: not _open_rows(state / "inbox.sqlite"), "the outcomes of all lines", 60)
@@ -203,6 +203,10 @@ def _cancel_and_rest(appliance: Appliance, client: Client, volume: int) -> None:
     client.publish(f"{appliance.root}/volume/set", volume)
     client.wait_for(event, lambda message: f"the volume is {volume}" in message.text, timeout_s=60)
     client.publish(f"{appliance.root}/command", {"command": "resume"})
+
+
+def _has_come(appliance: Appliance, number: int) -> bool:
+    return any(_number_of(row["text"]) == number for row in _rows(appliance.folder / "state" / "inbox.sqlite"))
 
 
 def _broker(folder: Path) -> Broker:
@@ -290,7 +294,8 @@ def known_at(run: Run, moment: int) -> Known:
     acknowledged, told = set(run.old), dict[str, str]()
     told |= {str(number): outcome for number, outcome in run.old.items() if outcome}
     messages: dict[tuple[str, int], Arrival] = {}
-    last: list[Arrival] = []
+    answered: dict[str, list[Arrival]] = {}  # by connection: those whose acknowledgement the broker may have missed
+    before: dict[tuple[str, int], list[Arrival]] = {}  # by packet of ours: those acknowledged before it
     volume = 0
     for packet in packets((call for call in run.calls if call.began <= moment), run.broker):
         if packet.at > moment:
@@ -303,12 +308,27 @@ def known_at(run: Run, moment: int) -> Known:
         elif kind == _PUBACK and not packet.received:
             key = packet.connection, struct.unpack(">H", body[:2])[0]
             if key in messages:
-                last.append(messages.pop(key))
-                acknowledged.add(_number(last[-1]))
+                answered.setdefault(packet.connection, []).append(messages[key])
+                acknowledged.add(_number(messages.pop(key)))
+        elif kind == _PUBACK:
+            # The broker has taken this packet of ours, so also each that was sent before it.
+            for arrival in before.pop((packet.connection, struct.unpack(">H", body[:2])[0]), []):
+                answered[packet.connection].remove(arrival)
         elif kind == _PUBLISH:
+            if packet.first & 0x06:
+                start = 2 + struct.unpack(">H", body[:2])[0]
+                number = struct.unpack(">H", body[start : start + 2])[0]
+                sent = answered.get(packet.connection, [])
+                unanswered = [each for each in sent if not any(each in others for others in before.values())]
+                before[packet.connection, number] = unanswered
             told |= _told(body, f"{run.root}/event")
             volume = max([volume, *(int(found) for found in _VOLUME.findall(body))])
-    return Known(frozenset(acknowledged), told, [*last[-_AGAIN:], *messages.values()], volume)
+    return Known(
+        frozenset(acknowledged),
+        told,
+        [*(each for sent in answered.values() for each in sent), *messages.values()],
+        volume,
+    )
 
 
 def _arrival(first: int, body: bytes, topic: str) -> Arrival | None:
