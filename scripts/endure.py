@@ -25,6 +25,7 @@ from support.endurance.day_of_use import Plan as DayPlan
 from support.endurance.hostile_payloads import send_hostile_payloads
 from support.endurance.kills import Plan, endure
 from support.endurance.open_page import keep_page_open
+from support.endurance.power_cut import cut_power
 from support.endurance.resources import spend_day
 from support.endurance.worker_faults import harm_worker, speak_with_absent_engines
 from support.fuzz_targets import TARGETS
@@ -143,8 +144,14 @@ RUNS = {
             folder, options.count, options.seed, options.targets, options.seconds
         ),
     ),
+    "power-cut": Run(
+        "cut the power of a daemon on paper, and start another on what the disk may hold then",
+        200,
+        lambda folder, options: cut_power(folder, options.count, options.seed),
+        lambda: None if shutil.which("strace") else "strace is not installed",
+    ),
 }
-LONG = ("resources", "payloads")
+LONG = ("resources", "payloads", "power-cut")
 
 
 def main() -> int:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from ishowtts.errors import InboxError
 from ishowtts.inbox import Inbox, InboxLimits, read_history, wait_for
 from ishowtts.model import Arrival, Event, Line, Outcome, Priority, Reason, Rejection, ReplyTo
+from support.waiting import eventually
 
 Queue = Any  # of conftest.py
 
@@ -507,6 +509,36 @@ def test_each_commit_reaches_the_disk_before_it_returns(queue: Queue) -> None:
     writer = queue.inbox.plain._writer
     assert wait_for(writer.submit(look, durable=True)) == [2, "wal"]
     assert wait_for(writer.submit(look)) == [1, "wal"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda inbox: inbox.finish(1, Outcome.FINISHED, {}),
+        lambda inbox: inbox.cancel_waiting("stop"),
+        lambda inbox: inbox.cancel_author("cancel", lambda _: True),
+        lambda inbox: inbox.remember("muted", "1"),
+    ],
+)
+def test_an_outcome_and_a_setting_are_on_disk_before_others_are_told(
+    queue: Queue, change: Callable[[Any], Future[Any]]
+) -> None:
+    queue.inbox.accept([line("a")])
+    statements: list[str] = []
+    queue.inbox.plain._storage.connection.set_trace_callback(statements.append)
+    wait_for(change(queue.inbox.plain))
+    assert "PRAGMA synchronous = FULL" in statements
+    assert "PRAGMA synchronous = NORMAL" not in statements
+
+
+def test_an_expiry_is_on_disk_before_others_are_told(queue: Queue) -> None:
+    queue.inbox.accept([line("a")])
+    statements: list[str] = []
+    queue.inbox.plain._storage.connection.set_trace_callback(statements.append)
+    queue.clock.pass_s(1000)
+    queue.inbox.plain.expire()
+    eventually(lambda: queue.inbox.depth() == 0, "the expiry")
+    assert "PRAGMA synchronous = NORMAL" not in statements[: statements.index("COMMIT")]
 
 
 @pytest.mark.parametrize("damage", ["all", "a page", "version"])

@@ -34,8 +34,9 @@ class Inbox:
     """A durable priority queue of lines, and the outbox of their events. Any thread may call any method.
 
     No method blocks unless it says so. Changes go to one thread, which commits them in groups, in the order in which
-    they came. Arrivals and attempts are on disk when their futures are done. Later changes of a line survive the end of
-    the daemon, and a power cut may lose them. If the disk refuses, all goes on in memory (`durable`, `problem`).
+    they came. Arrivals, attempts, outcomes and settings are on disk when their futures are done, and before others are
+    told of them. Other changes of a line survive the end of the daemon, and a power cut may lose them. If the disk
+    refuses, all goes on in memory (`durable`, `problem`).
 
     Args:
         path: The SQLite file, or `None` for memory only.
@@ -211,13 +212,17 @@ class Inbox:
             data: What its event has.
             spoken: The text as it was read aloud, for the history.
         """
-        return self._writer.submit(lambda transaction: line_states.finish(transaction, seq, outcome, data, spoken))
+        return self._writer.submit(
+            lambda transaction: line_states.finish(transaction, seq, outcome, data, spoken), durable=True
+        )
 
     # The lines waiting
 
     def cancel_waiting(self, by: str, line_id: str | None = None) -> Future[int]:
         """Cancel all waiting lines, or those with one id. The future gives how many there were."""
-        return self._writer.submit(lambda transaction: line_states.cancel_waiting(transaction, by, line_id))
+        return self._writer.submit(
+            lambda transaction: line_states.cancel_waiting(transaction, by, line_id), durable=True
+        )
 
     def cancel_author(
         self, by: str, is_author: Callable[[str | None], bool], line_id: str | None = None
@@ -230,7 +235,9 @@ class Inbox:
         Args:
             is_author: Returns whether a name is that of the author. Called on the thread `inbox`; it must not raise.
         """
-        return self._writer.submit(lambda transaction: line_states.cancel_author(transaction, by, is_author, line_id))
+        return self._writer.submit(
+            lambda transaction: line_states.cancel_author(transaction, by, is_author, line_id), durable=True
+        )
 
     def replay(self, new_id: str) -> Future[Line | None]:
         """Queue the last line that was heard and has ended again, with a new id.
@@ -252,7 +259,7 @@ class Inbox:
         aging = self.depth() or now_s - self._last_arrival_s <= self._limits.dedup_s + _MARK_EVERY_S
         if stale or (aging and now_s - self._marked_s > _MARK_EVERY_S):
             self._marked_s = now_s
-            self._writer.submit(_expire_and_mark)
+            self._writer.submit(_expire_and_mark, durable=True)
 
     def urgent_waiting(self, held: Collection[HeldKey] = ()) -> bool:
         """Whether a line waits that interrupts the one being spoken. `held`: as for `take`."""
@@ -312,7 +319,7 @@ class Inbox:
         """Send one event for each kind of lines that a flood left without one. To be called every few seconds."""
         if self._has_counts:
             self._has_counts = False
-            self._writer.submit(lambda transaction: transaction.outbox.sum_up())
+            self._writer.submit(lambda transaction: transaction.outbox.sum_up(), durable=True)
 
     def unsent(self, limit: int = 100) -> Future[list[tuple[int, Event]]]:
         """The oldest events that the broker has not confirmed, each with its number, in order."""

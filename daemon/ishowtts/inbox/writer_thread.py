@@ -240,7 +240,7 @@ class SettingWrites:
         with self._lock:
             self._newest[key] = value
             if key not in self._waiting:
-                self._waiting[key] = self._writer.submit(write)
+                self._waiting[key] = self._writer.submit(write, durable=True)
             return self._waiting[key]
 
 
