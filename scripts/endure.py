@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from support import chromium, home_assistant
+from support import pulse as sound_server
 from support.appliance import Appliance
+from support.endurance.all_faults import all_faults, long_plan
 from support.endurance.kills import Plan, endure
 from support.endurance.open_page import keep_page_open
 from support.endurance.resources import drift
@@ -128,8 +130,14 @@ RUNS = {
         lambda folder, options: keep_page_open(folder, options.count, options.seed),
         chromium.missing,
     ),
+    "all-faults": Run(
+        "harm everything at once while lines are spoken on a sound device: no line is lost, doubled or late",
+        10_000,
+        lambda folder, options: all_faults(folder, long_plan(folder, options.count, options.seed)),
+        sound_server.missing,
+    ),
 }
-LONG: tuple[str, ...] = ()
+LONG: tuple[str, ...] = ("all-faults",)
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -112,7 +112,7 @@ def endure(folder: Path, plan: Plan) -> Figures:
         mqtt = {"host": broker.host, "port": broker.port, "protocol": plan.protocol}
         with (
             Appliance(folder, broker, {**settings, "mqtt": mqtt}, quick_s=plan.sound_s) as appliance,
-            _Audience(broker, appliance.root) as audience,
+            Audience(broker, appliance.root) as audience,
         ):
             with Client(broker.host, broker.port) as client:
                 appliance.wait_ready(client)
@@ -233,16 +233,9 @@ class _Killers:
         killed_s = time.monotonic()
         self._out.kills_of_broker += 1
         time.sleep(self._chance.uniform(0.1, 0.4))
-        # What the daemon had received is in its file by now, also where it could not say so any more.
-        saved = self._broker.database.read_bytes()
-        known = {row["text"] for row in _rows(self._appliance.folder)}
-        self._gone |= {
-            text_of(number)
-            for number, at_s in list(self._publisher.published_at.items())
-            if killed_s - _SAVED_WITHIN_S < at_s <= killed_s
-            and (text := text_of(number)) not in known
-            and text.encode() not in saved
-        }
+        texts = {number: text_of(number) for number in list(self._publisher.published)}
+        lost = lost_with_broker(self._appliance.folder, self._broker, self._publisher, killed_s, texts)
+        self._gone |= {texts[number] for number in lost}
         self._broker.start()
 
     def gone(self) -> set[str]:
@@ -250,7 +243,27 @@ class _Killers:
         return self._gone
 
 
-class _Audience:
+def lost_with_broker(
+    folder: Path, broker: Broker, publisher: Publisher, killed_s: float, texts: Mapping[int, str]
+) -> set[int]:
+    """The lines that a broker took with it when it was killed: confirmed just before, and neither saved nor passed on.
+
+    Args:
+        texts: The text of each line, by its number.
+    """
+    # What the daemon had received is in its file by now, also where it could not say so any more.
+    saved = broker.database.read_bytes()
+    known = "\n".join(row["text"] for row in rows_of(folder))
+    return {
+        number
+        for number, at_s in list(publisher.published_at.items())
+        if killed_s - _SAVED_WITHIN_S < at_s <= killed_s
+        and texts[number] not in known
+        and texts[number].encode() not in saved
+    }
+
+
+class Audience:
     """Hears the final events on a persistent session, over every end of the broker."""
 
     def __init__(self, broker: Broker, root: str) -> None:
@@ -265,7 +278,7 @@ class _Audience:
         self._paho.on_subscribe = lambda *_: self._subscribed.set()
         self._paho.on_message = self._heard
 
-    def __enter__(self) -> _Audience:
+    def __enter__(self) -> Audience:
         self._paho.connect(self._broker.host, self._broker.port)
         self._paho.loop_start()
         assert self._subscribed.wait(20), "the subscription to the events"
@@ -281,11 +294,11 @@ class _Audience:
         if event["event"] in FINAL:
             self.finals.setdefault(event["id"], Counter())[event["event"]] += 1
 
-    def settle(self, folder: Path) -> None:
+    def settle(self, folder: Path, timeout_s: float = 5) -> None:
         """Until every row's final event has come; one that the broker lost is found missing by the audit."""
-        rows = _rows(folder)
+        rows = rows_of(folder)
         try:
-            eventually(lambda: len(self.finals) >= len(rows), "the final events", 5)
+            eventually(lambda: all(row["id"] in self.finals for row in rows), "the final events", timeout_s)
         except AssertionError:
             return
 
@@ -294,8 +307,8 @@ def _settle(appliance: Appliance, plan: Plan, gone: set[str]) -> None:
     """Until every row has its outcome; no row comes any more once the broker has nothing left."""
 
     def settled() -> bool:
-        rows = _rows(appliance.folder)
-        return len({row["text"] for row in rows} | gone) >= plan.lines and not _open(rows)
+        rows = rows_of(appliance.folder)
+        return len({row["text"] for row in rows} | gone) >= plan.lines and not open_texts(rows)
 
     try:
         eventually(settled, "the outcomes", 30 + plan.lines * (plan.sound_s + 0.05))
@@ -303,18 +316,20 @@ def _settle(appliance: Appliance, plan: Plan, gone: set[str]) -> None:
         return  # the audit says what is missing
 
 
-def _rows(folder: Path) -> list[sqlite3.Row]:
+def rows_of(folder: Path) -> list[sqlite3.Row]:
+    """All lines in the queue's file, in the order of their arrival."""
     with closing(sqlite3.connect(folder / "state" / "inbox.sqlite", timeout=10)) as connection:
         connection.row_factory = sqlite3.Row
         return connection.execute("SELECT seq, id, text, state, data FROM lines ORDER BY seq").fetchall()
 
 
-def _open(rows: list[sqlite3.Row]) -> list[str]:
+def open_texts(rows: list[sqlite3.Row]) -> list[str]:
+    """The texts of lines that have no outcome yet."""
     return [row["text"] for row in rows if row["state"] not in FINAL]
 
 
-def _audit(figures: Figures, appliance: Appliance, publisher: Publisher, audience: _Audience, gone: set[str]) -> None:
-    rows = _rows(appliance.folder)
+def _audit(figures: Figures, appliance: Appliance, publisher: Publisher, audience: Audience, gone: set[str]) -> None:
+    rows = rows_of(appliance.folder)
     each = Counter(row["text"] for row in rows)
     texts = {text_of(number): number for number in publisher.published}
     figures.published = len(publisher.published)
@@ -326,7 +341,7 @@ def _audit(figures: Figures, appliance: Appliance, publisher: Publisher, audienc
     missing = texts.keys() - each.keys()
     figures.lost, figures.lost_at_broker = sorted(missing - gone), sorted(missing & gone)
     figures.doubled = [text for text, count in each.items() if count > publisher.published[texts[text]]]
-    figures.open = _open(rows)
+    figures.open = open_texts(rows)
     figures.told_otherwise = [row["id"] for row in rows if set(audience.finals.get(row["id"], ())) - {row["state"]}]
     untold = [row["id"] for row in rows if row["id"] not in audience.finals]
     if figures.kills_of_broker:

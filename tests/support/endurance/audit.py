@@ -1,0 +1,199 @@
+"""Compares the queue's file, the events and what was heard after a run with many faults."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+from support.appliance import FINAL
+from support.client import Client
+from support.endurance.fault_injection import Injected, faults_between
+from support.endurance.kills import open_texts
+from support.endurance.mixed_lines import number_of, words_of
+from support.endurance.silences import Silence, Span, common, silences, union
+
+_NOTED_S = 0.5  # silences from this length on are counted
+
+FAULTS = ("lost", "doubled", "open", "told_otherwise", "untold", "heard_again_wrongly", "mute")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is known after a run.
+
+    Attributes:
+        rows: All lines of the queue's file.
+        finals: The final events that were published, by id, with their number.
+        notes: Of `support.heard_notes`.
+        published: How often each line was published.
+        lost_at_broker: Lines that a broker confirmed and lost when it was killed.
+        daemon, device: When the daemon's processes ran, and when the sound device was there.
+    """
+
+    rows: list[sqlite3.Row]
+    finals: Mapping[str, Counter[str]]
+    notes: list[dict[str, Any]]
+    published: Counter[int]
+    lost_at_broker: set[int]
+    daemon: list[Span]
+    device: list[Span]
+    injected: list[Injected]
+
+
+@dataclass
+class Audit:
+    """What a run did. The lists of `FAULTS` are empty if all is well.
+
+    Attributes:
+        lost: Lines without a row. `lost_in_memory`: lines that were in memory only, because the disk was full, when the
+            daemon was killed; their publisher was told (`durable: false`).
+        doubled: Lines with more rows than publishes. `open`: lines without an outcome.
+        told_otherwise: Ids with a final event that is not the outcome in the file, or with two different ones.
+        untold: Ids without a final event, unless a broker was killed, which may have lost it (`untold_by_broker`).
+        heard_again: Segments that went to the player twice, after a kill, an interruption or a loss of the device.
+        heard_again_wrongly: Lines of which a segment was played again without such a reason.
+        engines: How many segments each engine spoke.
+        silences: How many silences of 0.5 s or more there were while the daemon ran, a line waited and the device was
+            there; by the faults of then: their number, and the longest in seconds.
+        starts_s: From the start of a daemon's process to its first sound, if a line waited: median and longest.
+        mute: Silences that are too long.
+    """
+
+    lines: int = 0
+    republished: int = 0
+    outcomes: dict[str, int] = field(default_factory=dict)
+    repeated: int = 0
+    heard_again: int = 0
+    engines: dict[str, int] = field(default_factory=dict)
+    silences: dict[str, tuple[int, float]] = field(default_factory=dict)
+    starts_s: dict[str, float] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
+    lost_at_broker: list[str] = field(default_factory=list)
+    lost_in_memory: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+    told_otherwise: list[str] = field(default_factory=list)
+    untold: list[str] = field(default_factory=list)
+    untold_by_broker: list[str] = field(default_factory=list)
+    heard_again_wrongly: list[str] = field(default_factory=list)
+    mute: list[Silence] = field(default_factory=list)
+
+
+def audit(out: Audit, seen: Seen, most_silent_s: float) -> None:
+    """Fills in the figures."""
+    _audit_rows(out, seen)
+    _audit_events(out, seen)
+    _audit_repeats(out, seen)
+    _audit_silences(out, seen, most_silent_s)
+
+
+def _audit_rows(out: Audit, seen: Seen) -> None:
+    each = Counter(number for row in seen.rows if (number := number_of(row["text"])) is not None)
+    out.lines = len(seen.published)
+    out.republished = sum(seen.published.values()) - out.lines
+    out.outcomes = dict(Counter(row["state"] for row in seen.rows))
+    out.repeated = sum(count - 1 for count in each.values())
+    missing = seen.published.keys() - each.keys()
+    in_memory = missing - seen.lost_at_broker if any(note.get("durable") is False for note in seen.notes) else set()
+    out.lost_at_broker = sorted(words_of(number) for number in missing & seen.lost_at_broker)
+    out.lost_in_memory = sorted(words_of(number) for number in in_memory)
+    out.lost = sorted(words_of(number) for number in missing - seen.lost_at_broker - in_memory)
+    out.doubled = [words_of(number) for number, count in each.items() if count > seen.published[number]]
+    out.open = open_texts(seen.rows)
+
+
+def _audit_events(out: Audit, seen: Seen) -> None:
+    for row in seen.rows:
+        told = set(seen.finals.get(row["id"], ()))
+        if told - {row["state"]}:
+            out.told_otherwise.append(row["id"])
+        elif not told:
+            killed = any(each.kind == "broker" for each in seen.injected)
+            (out.untold_by_broker if killed else out.untold).append(row["id"])
+
+
+def _audit_repeats(out: Audit, seen: Seen) -> None:
+    """A segment is played again only after a kill, an interruption, or a loss of the device."""
+    plays: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    last_of: dict[int, str] = {}
+    breaks: dict[str, list[float]] = defaultdict(list)
+    for note in seen.notes:
+        if "plays" in note:
+            plays[note["plays"]].append(note)
+            last_of[note["pid"]] = note["plays"]
+        elif note.get("event") == "interrupted":
+            breaks[note["id"]].append(note["at"])
+    losses = [end for _, end in seen.device]
+    ended = {note["id"]: note["at"] for note in seen.notes if note.get("event") in FINAL}
+    out.engines = dict(Counter(note["engine"] for notes in plays.values() for note in notes))
+    for line_id, notes in plays.items():
+        for before, note in pairwise(notes):
+            if note["position"] > before["position"]:
+                continue
+            out.heard_again += 1
+            between = [at for at in (*breaks[line_id], *losses) if before["at"] <= at <= note["at"]]
+            killed = before["pid"] != note["pid"] and last_of[before["pid"]] == line_id
+            if not (between or killed):
+                out.heard_again_wrongly.append(line_id)
+        if line_id in ended and notes[-1]["at"] > ended[line_id]:
+            out.heard_again_wrongly.append(line_id)
+
+
+def _audit_silences(out: Audit, seen: Seen, most_silent_s: float) -> None:
+    audible_s = [note["at"] for note in seen.notes if "audible" in note]
+    ready_s = [note["at"] for note in seen.notes if "ready" in note]
+    due = common(common(union(_waiting_spans(seen)), union(seen.device)), union(seen.daemon))
+    runs = union((next((at for at in ready_s if begin <= at < end), end), end) for begin, end in seen.daemon)
+    found = [
+        replace(each, causes=faults_between(seen.injected, each.began_s - 1, each.began_s + each.length_s))
+        for each in silences(common(due, runs), audible_s, _NOTED_S)
+    ]
+    by_causes: dict[str, list[float]] = defaultdict(list)
+    for each in found:
+        by_causes[" + ".join(each.causes) or "none"].append(each.length_s)
+    order = sorted(by_causes, key=lambda causes: -max(by_causes[causes]))
+    out.silences = {causes: (len(by_causes[causes]), round(max(by_causes[causes]), 2)) for causes in order}
+    out.mute = [each for each in found if each.length_s > most_silent_s]
+    starts = {begin for begin, _ in seen.daemon[1:]}
+    lengths = [each.length_s for each in silences(due, audible_s, 0.0) if each.began_s in starts]
+    if lengths:
+        out.starts_s = {"median": round(statistics.median(lengths), 2), "longest": round(max(lengths), 2)}
+
+
+def _waiting_spans(seen: Seen) -> list[Span]:
+    """When each line waited or was spoken, as the daemon noted it. A line that was never stored is left out."""
+    ids = {row["id"] for row in seen.rows}
+    began: dict[str, float] = {}
+    spans = []
+    for note in seen.notes:
+        if note.get("event") == "accepted":
+            began.setdefault(note["id"], note["at"])
+        elif note.get("event") in FINAL and note["id"] in began and note["id"] in ids:
+            spans.append((began.pop(note["id"]), note["at"]))
+    return spans
+
+
+def discovery_faults(client: Client, root: str) -> list[str]:
+    """What is wrong with the message by which Home Assistant finds the appliance."""
+    client.subscribe("homeassistant/#")
+    found = client.wait_for(where=lambda message: message.topic.startswith("homeassistant/") and bool(message.payload))
+    messages = {each.topic: each for each in client.messages if each.payload}
+    faults = [] if len(messages) == 1 else [f"{len(messages)} messages: {', '.join(messages)}"]
+    if not found.retain:
+        faults.append("it is not retained")
+    if root not in found.text or not found.json.get("components"):
+        faults.append(f"it is not that of {root}: {found.text[:200]}")
+    return faults
+
+
+def tracebacks(log: str) -> Sequence[str]:
+    """The last line of each traceback in a log."""
+    return [
+        found[0].strip()[-300:] for found in re.finditer(r"Traceback \(most recent call last\):\n(?:[ ].*\n)*.*", log)
+    ]
