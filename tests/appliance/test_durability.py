@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from support import pulse
+from support.endurance import all_faults
 from support.endurance.kills import Plan, endure
 
 
@@ -28,3 +30,16 @@ def test_each_text_has_one_row_and_one_outcome_over_every_kill(plan: Plan, tmp_p
     assert figures.kills_of_broker == plan.broker_kills
     assert figures.published == plan.lines
     assert figures.heard_again <= plan.daemon_kills
+
+
+@pytest.mark.slow
+def test_no_line_is_lost_or_doubled_while_everything_around_the_daemon_fails(tmp_path: Path) -> None:
+    if reason := pulse.missing():
+        pytest.skip(reason)
+    kinds = ("daemon", "broker", "gateway", "device", "full disk", "hibari kill", "hibari no_memory")
+    plan = all_faults.Plan(lines=40, counts=dict.fromkeys(kinds, 1), clock_jumps=False, most_silent_s=20)
+    figures = all_faults.all_faults(tmp_path, plan)
+    assert figures.faults == {}, figures
+    assert figures.injected.keys() | figures.skipped.keys() == set(kinds)
+    assert figures.lines == plan.lines
+    assert figures.engines["hibari"] > 0

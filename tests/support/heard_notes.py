@@ -2,15 +2,14 @@
 
 Each note has the monotonic time and the pid (`support.quick_daemon.Notes`):
 
-- `ready`: the daemon has started all of its parts.
-- `event` and `id`: it stores an event. `durable` is false if the event says so.
+- `ready`: the daemon reports to systemd that it is ready.
+- `event`, `id` and `text`: it stores an event. `durable` is false if the event says that it is in memory only.
 - `plays`: the id of a line; the segment at `position` goes to the player, spoken by `engine`.
 - `audible`: the device has taken sound that can be heard. Noted once in `AUDIBLE_EVERY_S` while there is sound.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,6 +24,7 @@ from ishowtts.playback.alsa.alsa_speaker import AlsaSpeaker
 from ishowtts.playback.build_player import ChosenSpeaker
 from ishowtts.speech.segment_renderer import RenderedSegment
 from ishowtts.speech.speech_task import SpeechTask
+from ishowtts.systemd import Notifier
 
 AUDIBLE_EVERY_S = 0.1
 _AUDIBLE_PEAK = 100  # of 32768: -50 dB; pauses within speech are below it
@@ -48,10 +48,10 @@ class _NotingAlsaSpeaker(AlsaSpeaker):
 
 def install(take: Take, factories: app.Factories) -> app.Factories:
     """Has this process take notes; returns the factories with a speaker that does so too."""
-    store, play, watch = OutboxTable.store, SpeechTask._play, app.Daemon.watch
+    store, play, ready = OutboxTable.store, SpeechTask._play, Notifier.ready
 
     def noting_store(self: OutboxTable, event: Event) -> None:
-        take(event=event.event, id=event.id, durable=event.data.get("durable", True))
+        take(event=event.event, id=event.id, text=event.data.get("text"), durable=event.data.get("durable", True))
         store(self, event)
 
     def noting_play(self: SpeechTask, rendered: RenderedSegment) -> None:
@@ -59,14 +59,14 @@ def install(take: Take, factories: app.Factories) -> app.Factories:
         take(plays=self.dequeued.line.id, position=planned.position, engine=rendered.utterance.engine)
         play(self, rendered)
 
-    def noting_watch(self: app.Daemon, stop_requested: threading.Event) -> None:
+    def noting_ready(self: Notifier, status: str) -> None:
         take(ready=True)
-        watch(self, stop_requested)
+        ready(self, status)
 
     patches: list[tuple[Any, str, Any]] = [
         (OutboxTable, "store", noting_store),
         (SpeechTask, "_play", noting_play),
-        (app.Daemon, "watch", noting_watch),
+        (Notifier, "ready", noting_ready),
     ]
     for owner, name, noting in patches:
         setattr(owner, name, noting)

@@ -37,6 +37,7 @@ from support.endurance.fault_injection import (
     harm_workers,
     jump,
     kill_broker,
+    left_over,
     lose_device,
     restart_gateway,
     small_disk,
@@ -52,8 +53,9 @@ from support.wall_clock import WallClock
 
 MOST_SILENT_S = 2.0
 _GATEWAY_WITHIN_S = 10.0
-_WAITING = 30  # lines in the queue, at most, while the daemon takes them
-_LINES_PER_S = 20.0  # at most; while the daemon is away, they wait at the broker
+_WAITING = 10  # lines in the queue, at most, while the daemon takes them
+_LINES_PER_S = 8.0  # at most; while the daemon is away, they wait at the broker
+_SEGMENT_S = 20  # hibari's deadline. With F5's default of 120 s, 34 stopped workers would take an hour
 _DISK_MB = 64
 _SETTLE_S = 120.0
 
@@ -98,7 +100,8 @@ class AllFaults(audit.Audit):
         gateway_answered_s: The longest time from a start of the gateway to its first answer.
         gateway_requests: Answers of the gateway by status while it ran. `gateway_faults`: what it should not answer.
         discovery: What is wrong with the message for Home Assistant at the end.
-        daemon: What is wrong with the daemon's processes: a traceback, an end that nobody asked for.
+        daemon: What is wrong with the daemon's processes: a traceback, an end that nobody asked for, a worker that is
+            left over.
     """
 
     seed: int = 0
@@ -159,8 +162,10 @@ class _Run:
         stack.enter_context(gateway)
         self._gateway = restart_gateway(gateway)
         self._clients = stack.enter_context(_GatewayClients(gateway.url, self._gateway))
-        topic = f"{self._appliance.root}/say"
-        self._publishers = [stack.enter_context(closing(Publisher(*address, topic))) for _ in range(2)]
+        self._publishers = [
+            stack.enter_context(closing(Publisher(*address, f"{self._appliance.root}/{topic}")))
+            for topic in ("say", "say", "urgent")
+        ]
         self._lost_at_broker: set[int] = set()
 
     def _mount(self) -> None:
@@ -179,13 +184,18 @@ class _Run:
         return {
             "engine": self._engine("hibari"),
             "audio": {"device": self._pulse.pcm},
-            "queue": {"max_lines": 10 * lines, "history_days": 10_000, "history_mb": 48},
+            "queue": {"max_lines": 10 * lines, "dedup_s": 86_400, "history_days": 10_000, "history_mb": 48},
             "limits": {"min_free_mb": 4},
             "text": {"normalise": False},
         }
 
     def _engine(self, kind: str) -> dict[str, Any]:
-        engine = {"kind": kind, "fallback": True, "restart": {"park_deaths": 10_000}}
+        engine: dict[str, Any] = {
+            "kind": kind,
+            "fallback": True,
+            "restart": {"park_deaths": 10_000},
+            "deadlines": {"segment_s": _SEGMENT_S},
+        }
         if self._plan.f5 is not None:
             engine["f5"] = {"weights": str(self._plan.f5), "device": "cpu", "nfe_step": 4}
         return engine
@@ -211,7 +221,7 @@ class _Run:
 
     def _broker_was_killed(self, killed_s: float) -> None:
         for publisher in self._publishers:
-            texts = {number: mixed_lines.words_of(number) for number in list(publisher.published)}
+            texts = {number: mixed_lines.word_of(number) for number in list(publisher.published)}
             self._lost_at_broker |= lost_with_broker(self._appliance.folder, self._broker, publisher, killed_s, texts)
 
     def speak(self) -> None:
@@ -238,7 +248,7 @@ class _Run:
             if number < self._plan.lines and waiting < _WAITING and now_s >= next_s:
                 kind = self._chance.choices(kinds, shares)[0]
                 payload = mixed_lines.payload_of(number, kind, self._chance)
-                self._publishers[number % len(self._publishers)].publish(number, payload)
+                self._publishers[2 if kind == "urgent" else number % 2].publish(number, payload)
                 number, next_s, waiting = number + 1, now_s + 1 / _LINES_PER_S, waiting + 1
                 threads.progress = min(0.999, number / self._plan.lines)
             elif number == self._plan.lines:
@@ -270,6 +280,7 @@ class _Run:
         self._clients.stop()
         ended = self._appliance.process is None or self._appliance.process.poll() is not None
         self._appliance.stop()
+        left = left_over(*next(iter(self._pulse.environment.items())))
         published: Counter[int] = sum((each.published for each in self._publishers), Counter())
         seen = audit.Seen(
             rows_of(self._folder),
@@ -288,7 +299,11 @@ class _Run:
         out.gateway_faults = self._clients.faults
         if out.gateway_answered_s > _GATEWAY_WITHIN_S:
             out.gateway_faults.append(f"it answered after {out.gateway_answered_s} s")
-        out.daemon = [*(["it ended"] if ended else []), *audit.tracebacks(self._appliance.log)]
+        out.daemon = [
+            *(["it ended"] if ended else []),
+            *(f"left over: {each}" for each in left),
+            *audit.tracebacks(self._appliance.log),
+        ]
         out.seconds = round(time.monotonic() - self._began_s, 1)
         return out
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import sqlite3
 import statistics
+from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -15,10 +16,13 @@ from support.appliance import FINAL
 from support.client import Client
 from support.endurance.fault_injection import Injected, faults_between
 from support.endurance.kills import open_texts
-from support.endurance.mixed_lines import number_of, words_of
+from support.endurance.mixed_lines import number_of, word_of
 from support.endurance.silences import Silence, Span, common, silences, union
 
 _NOTED_S = 0.5  # silences from this length on are counted
+_TOLD_WITHIN_S = 30.0  # an event is published, by far, after it was stored, if a broker is there
+_IN_FILE_WITHIN_S = 15.0  # the queue is in its file again after a full disk, which the daemon looks for every 10 s
+_NO_MEMORY = "MemoryError|failed to map segment|[Cc]annot allocate memory|bad_alloc"
 
 FAULTS = ("lost", "doubled", "open", "told_otherwise", "untold", "heard_again_wrongly", "mute")
 
@@ -51,16 +55,20 @@ class Audit:
     """What a run did. The lists of `FAULTS` are empty if all is well.
 
     Attributes:
-        lost: Lines without a row. `lost_in_memory`: lines that were in memory only, because the disk was full, when the
+        lost: Lines without a row. `pruned`: lines that were rejected, of which the row was deleted because the disk was
+            short of room. `lost_in_memory`: lines that were in memory only, because the disk was full, when the
             daemon was killed; their publisher was told (`durable: false`).
         doubled: Lines with more rows than publishes. `open`: lines without an outcome.
         told_otherwise: Ids with a final event that is not the outcome in the file, or with two different ones.
-        untold: Ids without a final event, unless a broker was killed, which may have lost it (`untold_by_broker`).
+        untold: Ids without a final event. `untold_by_broker`: a broker was killed soon after, and may have lost it.
         heard_again: Segments that went to the player twice, after a kill, an interruption or a loss of the device.
+        again_from_file: Lines that ended while the queue was in memory because of a full disk, and that the file still
+            had as waiting after a kill of the daemon.
         heard_again_wrongly: Lines of which a segment was played again without such a reason.
         engines: How many segments each engine spoke.
         silences: How many silences of 0.5 s or more there were while the daemon ran, a line waited and the device was
-            there; by the faults of then: their number, and the longest in seconds.
+            there; by the faults of then: their number, and the longest in seconds. A daemon runs once it has told
+            systemd that it is ready, or was heard.
         starts_s: From the start of a daemon's process to its first sound, if a line waited: median and longest.
         mute: Silences that are too long.
     """
@@ -70,10 +78,12 @@ class Audit:
     outcomes: dict[str, int] = field(default_factory=dict)
     repeated: int = 0
     heard_again: int = 0
+    again_from_file: list[str] = field(default_factory=list)
     engines: dict[str, int] = field(default_factory=dict)
     silences: dict[str, tuple[int, float]] = field(default_factory=dict)
     starts_s: dict[str, float] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
+    pruned: list[str] = field(default_factory=list)
     lost_at_broker: list[str] = field(default_factory=list)
     lost_in_memory: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
@@ -99,22 +109,27 @@ def _audit_rows(out: Audit, seen: Seen) -> None:
     out.republished = sum(seen.published.values()) - out.lines
     out.outcomes = dict(Counter(row["state"] for row in seen.rows))
     out.repeated = sum(count - 1 for count in each.values())
-    missing = seen.published.keys() - each.keys()
-    in_memory = missing - seen.lost_at_broker if any(note.get("durable") is False for note in seen.notes) else set()
-    out.lost_at_broker = sorted(words_of(number) for number in missing & seen.lost_at_broker)
-    out.lost_in_memory = sorted(words_of(number) for number in in_memory)
-    out.lost = sorted(words_of(number) for number in missing - seen.lost_at_broker - in_memory)
-    out.doubled = [words_of(number) for number, count in each.items() if count > seen.published[number]]
+    rejected = {number_of(note["text"] or "") for note in seen.notes if note.get("event") == "rejected"}
+    missing = seen.published.keys() - each.keys() - rejected
+    out.pruned = sorted(word_of(number) for number in seen.published.keys() & rejected - each.keys())
+    in_memory = missing & {number_of(note["text"] or "") for note in seen.notes if note.get("durable") is False}
+    out.lost_at_broker = sorted(word_of(number) for number in missing & seen.lost_at_broker)
+    out.lost_in_memory = sorted(word_of(number) for number in in_memory)
+    out.lost = sorted(word_of(number) for number in missing - seen.lost_at_broker - in_memory)
+    out.doubled = [word_of(number) for number, count in each.items() if count > seen.published[number]]
     out.open = open_texts(seen.rows)
 
 
 def _audit_events(out: Audit, seen: Seen) -> None:
+    ended_s = {note["id"]: note["at"] for note in seen.notes if note.get("event") in FINAL}
+    kills = [each for each in seen.injected if each.kind == "broker"]
     for row in seen.rows:
         told = set(seen.finals.get(row["id"], ()))
         if told - {row["state"]}:
             out.told_otherwise.append(row["id"])
         elif not told:
-            killed = any(each.kind == "broker" for each in seen.injected)
+            at_s = ended_s.get(row["id"], 0.0)
+            killed = any(each.ended_s > at_s and each.began_s < at_s + _TOLD_WITHIN_S for each in kills)
             (out.untold_by_broker if killed else out.untold).append(row["id"])
 
 
@@ -130,7 +145,11 @@ def _audit_repeats(out: Audit, seen: Seen) -> None:
         elif note.get("event") == "interrupted":
             breaks[note["id"]].append(note["at"])
     losses = [end for _, end in seen.device]
-    ended = {note["id"]: note["at"] for note in seen.notes if note.get("event") in FINAL}
+    ended: dict[str, float] = {}
+    for note in seen.notes:
+        if note.get("event") in FINAL:
+            ended.setdefault(note["id"], note["at"])
+    full = [(each.began_s, each.ended_s + _IN_FILE_WITHIN_S) for each in seen.injected if each.kind == "full disk"]
     out.engines = dict(Counter(note["engine"] for notes in plays.values() for note in notes))
     for line_id, notes in plays.items():
         for before, note in pairwise(notes):
@@ -139,17 +158,18 @@ def _audit_repeats(out: Audit, seen: Seen) -> None:
             out.heard_again += 1
             between = [at for at in (*breaks[line_id], *losses) if before["at"] <= at <= note["at"]]
             killed = before["pid"] != note["pid"] and last_of[before["pid"]] == line_id
-            if not (between or killed):
+            if not (between or killed or note["at"] > ended.get(line_id, note["at"])):
                 out.heard_again_wrongly.append(line_id)
         if line_id in ended and notes[-1]["at"] > ended[line_id]:
-            out.heard_again_wrongly.append(line_id)
+            in_memory = any(begin <= ended[line_id] <= end for begin, end in full)
+            (out.again_from_file if in_memory else out.heard_again_wrongly).append(line_id)
 
 
 def _audit_silences(out: Audit, seen: Seen, most_silent_s: float) -> None:
     audible_s = [note["at"] for note in seen.notes if "audible" in note]
-    ready_s = [note["at"] for note in seen.notes if "ready" in note]
+    works_s = sorted(note["at"] for note in seen.notes if "ready" in note or "audible" in note)
     due = common(common(union(_waiting_spans(seen)), union(seen.device)), union(seen.daemon))
-    runs = union((next((at for at in ready_s if begin <= at < end), end), end) for begin, end in seen.daemon)
+    runs = union((works_s[at], end) for begin, end in seen.daemon if (at := bisect_left(works_s, begin)) < len(works_s))
     found = [
         replace(each, causes=faults_between(seen.injected, each.began_s - 1, each.began_s + each.length_s))
         for each in silences(common(due, runs), audible_s, _NOTED_S)
@@ -192,8 +212,7 @@ def discovery_faults(client: Client, root: str) -> list[str]:
     return faults
 
 
-def tracebacks(log: str) -> Sequence[str]:
-    """The last line of each traceback in a log."""
-    return [
-        found[0].strip()[-300:] for found in re.finditer(r"Traceback \(most recent call last\):\n(?:[ ].*\n)*.*", log)
-    ]
+def tracebacks(log: str) -> list[str]:
+    """The end of each traceback in a log, except those of workers that were left without memory while they started."""
+    found = re.finditer(r"Traceback \(most recent call last\):\n(?:[ ].*\n)*.*", log)
+    return [each[0][-300:] for each in found if not re.search(_NO_MEMORY, each[0])]

@@ -21,12 +21,11 @@ from support.appliance import Appliance
 from support.broker import Broker
 from support.gateway_process import GatewayProcess
 from support.pulse import Pulse
-from support.waiting import eventually
 from support.wall_clock import WallClock
 
 WORKER_FAULTS = ("kill", "stop", "no_memory")
-Inject = Callable[[random.Random], object]
-"""Injects a fault and returns when it is over; `False` if there was nothing to harm."""
+Inject = Callable[[random.Random], float | None]
+"""Injects a fault, and returns once it is over. Gives its beginning in monotonic seconds; `None` without a victim."""
 _YEAR_S = 365 * 86_400
 _POLL_S = 0.03
 
@@ -86,8 +85,7 @@ class FaultThreads:
                     time.sleep(_POLL_S)
                 if self._errors:
                     return
-                began_s = time.monotonic()
-                if self._inject[kind](chance) is not False:
+                if (began_s := self._inject[kind](chance)) is not None:
                     self.injected.append(Injected(kind, began_s, time.monotonic()))
         except BaseException as error:
             self._errors.append(error)
@@ -107,18 +105,20 @@ class Lives:
         self.ends_s: list[float] = []
         self.answered_after_s: list[float] = []
 
-    def kill(self, chance: random.Random) -> None:
+    def kill(self, chance: random.Random) -> float:
         """Kills it, and starts it again up to half a second later."""
-        self._kill()
         self.ends_s.append(time.monotonic())
+        self._kill()
         time.sleep(chance.uniform(0, 0.5))
         self.starts_s.append(time.monotonic())
         self._start()
         self.answered_after_s.append(time.monotonic() - self.starts_s[-1])
+        return self.ends_s[-1]
 
     def is_up_since(self, moment_s: float) -> bool:
         """Whether the process of now was there at that moment."""
-        return len(self.starts_s) == len(self.answered_after_s) + 1 and self.starts_s[-1] < moment_s
+        is_up = len(self.ends_s) == len(self.answered_after_s)
+        return is_up and self.starts_s[-1] + (self.answered_after_s or [0.0])[-1] <= moment_s
 
     def spans(self, until_s: float) -> list[tuple[float, float]]:
         """When the processes ran, each from its start to its kill."""
@@ -128,15 +128,16 @@ class Lives:
 def harm_workers(kind: str, fault: str, appliance: Appliance, timeout_s: float = 90) -> Inject:
     """Returns a fault of one kind of worker. It waits until such a worker runs; without one it is not injected."""
 
-    def harm(chance: random.Random) -> bool:
+    def harm(chance: random.Random) -> float | None:
         deadline = time.monotonic() + timeout_s
         while (worker := worker_of(appliance, kind)) is None:
             if time.monotonic() > deadline:
-                return False
+                return None
             time.sleep(0.05)
+        began_s = time.monotonic()
         with suppress(psutil.Error, ProcessLookupError):
             _harm(fault, worker, chance)
-        return True
+        return began_s
 
     return harm
 
@@ -170,12 +171,13 @@ def _harm(fault: str, worker: psutil.Process, chance: random.Random) -> None:
 def lose_device(pulse: Pulse, spans: list[tuple[float, float]]) -> Inject:
     """Returns a fault: the sound server is killed, and is there again after up to 3 s. Adds to `spans` when it ran."""
 
-    def lose(chance: random.Random) -> None:
-        up_s = pulse.up_at
+    def lose(chance: random.Random) -> float:
+        lost_s = time.monotonic()
+        spans.append((pulse.up_at, lost_s))
         pulse.kill()
-        spans.append((up_s, time.monotonic()))
         time.sleep(chance.uniform(0.2, 3))
         pulse.start()
+        return lost_s
 
     return lose
 
@@ -183,31 +185,38 @@ def lose_device(pulse: Pulse, spans: list[tuple[float, float]]) -> Inject:
 def fill_disk(folder: Path) -> Inject:
     """Returns a fault: a file takes all room of a small disk for up to 8 s."""
 
-    def fill(chance: random.Random) -> None:
-        filler = folder / "filler"
+    def fill(chance: random.Random) -> float:
+        began_s, filler = time.monotonic(), folder / "filler"
         with filler.open("wb", buffering=0) as file, suppress(OSError):
             while file.write(bytes(65_536)):
                 pass
         time.sleep(chance.uniform(2, 8))
         filler.unlink()
+        return began_s
 
     return fill
 
 
 def jump(clock: WallClock) -> Inject:
     """Returns a fault: the wall clock jumps by up to a year, ahead or back."""
-    return lambda chance: clock.set_ahead(round(chance.uniform(-_YEAR_S, _YEAR_S)))
+
+    def jump_once(chance: random.Random) -> float:
+        clock.set_ahead(round(chance.uniform(-_YEAR_S, _YEAR_S)))
+        return time.monotonic()
+
+    return jump_once
 
 
 def kill_broker(broker: Broker, on_killed: Callable[[float], None]) -> Inject:
     """Returns a fault: the broker is killed. `on_killed` is called before it is started again."""
 
-    def kill(chance: random.Random) -> None:
+    def kill(chance: random.Random) -> float:
         broker.kill()
         killed_s = time.monotonic()
         time.sleep(chance.uniform(0.1, 0.5))
         on_killed(killed_s)
         broker.start()
+        return killed_s
 
     return kill
 
@@ -235,8 +244,11 @@ def faults_between(injected: list[Injected], began_s: float, ended_s: float) -> 
     return tuple(sorted(kinds))
 
 
-def wait_until_gone(pids: set[int], timeout_s: float = 20) -> set[int]:
-    """Waits until processes have ended; returns those that run on."""
-    with suppress(AssertionError):
-        eventually(lambda: not any(psutil.pid_exists(pid) for pid in pids), "their end", timeout_s)
-    return {pid for pid in pids if psutil.pid_exists(pid)}
+def left_over(variable: str, value: str) -> list[str]:
+    """The command lines of processes that have this in their environment."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get(variable) == value:
+                found.append(" ".join(process.cmdline()))
+    return found
