@@ -15,12 +15,10 @@ from support.endurance.kills import Plan, endure
 @pytest.mark.parametrize(
     "plan",
     [
-        Plan(daemon_kills=8, every_s=1.5),
-        Plan(broker_kills=4),
-        Plan(daemon_kills=5, broker_kills=3, every_s=1.5),
+        Plan(daemon_kills=5, every_s=1.5),
         Plan(daemon_kills=5, broker_kills=3, every_s=1.5, protocol="3.1.1"),
     ],
-    ids=["daemon", "broker", "both", "both-3.1.1"],
+    ids=["daemon", "both-3.1.1"],
 )
 def test_each_text_has_one_row_and_one_outcome_over_every_kill(plan: Plan, tmp_path: Path) -> None:
     figures = endure(tmp_path, plan)
@@ -36,10 +34,10 @@ def test_each_text_has_one_row_and_one_outcome_over_every_kill(plan: Plan, tmp_p
 def test_no_line_is_lost_or_doubled_while_everything_around_the_daemon_fails(tmp_path: Path) -> None:
     if reason := pulse.missing():
         pytest.skip(reason)
-    kinds = ("daemon", "broker", "gateway", "device", "full disk", "hibari kill", "hibari no_memory")
-    plan = all_faults.Plan(lines=40, counts=dict.fromkeys(kinds, 1), clock_jumps=False, most_silent_s=20)
+    counts = {"daemon": 1, "broker": 2, "gateway": 1, "device": 1, "full disk": 1, "hibari kill": 1}
+    plan = all_faults.Plan(lines=24, counts=counts, clock_jumps=False, most_silent_s=20)
     figures = all_faults.all_faults(tmp_path, plan)
     assert figures.faults == {}, figures
-    assert figures.injected.keys() | figures.skipped.keys() == set(kinds)
+    assert figures.injected | dict.fromkeys(figures.skipped, 1) == counts
     assert figures.lines == plan.lines
     assert figures.engines["hibari"] > 0

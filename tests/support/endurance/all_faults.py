@@ -1,9 +1,9 @@
 """Thousands of lines on a real sound device while everything around them fails at once.
 
-The natural voice leads, and in every third life of the daemon F5 with a tiny random checkpoint. A gateway with clients
-is attached, and Home Assistant's discovery is on. Daemon, workers, broker and gateway are killed, workers are stopped
-and starved, the sound device is lost, the disk is full, and the daemon's wall clock jumps. All of that happens at
-random moments and may overlap.
+The natural voice leads. In every third life of the daemon F5 does, with a tiny random checkpoint, until it is found to
+be too slow for the machine. A gateway with clients is attached, and Home Assistant's discovery is on. Daemon, workers,
+broker and gateway are killed, workers are stopped and starved, the sound device is lost, the disk is full, and the
+daemon's wall clock jumps. All of that happens at random moments and may overlap.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ class _Run:
 
     def _start_daemon(self) -> None:
         f5_leads = self._plan.f5 is not None and len(self._daemon.starts_s) % 3 == 2
-        self._appliance.configure(engine=self._engine("f5" if f5_leads else "hibari"))
+        self._appliance.configure(engine=self._engine("auto" if f5_leads else "hibari"))
         self._appliance.start()
 
     def _injections(self) -> dict[str, Inject]:

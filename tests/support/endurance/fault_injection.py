@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 import psutil
 
@@ -51,6 +52,7 @@ class FaultThreads:
         self.injected: list[Injected] = []
         self._inject = inject
         self._errors: list[BaseException] = []
+        self._stopped = False
         self._threads = [
             threading.Thread(
                 target=self._run, args=(kind, count, random.Random(f"{seed} {kind}")), name=f"fault {kind}"
@@ -73,7 +75,10 @@ class FaultThreads:
             thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopped = error is not None
         self.progress = 1.0
         for thread in self._threads:
             thread.join()
@@ -83,7 +88,7 @@ class FaultThreads:
             for moment in sorted(chance.random() for _ in range(count)):
                 while self.progress < moment and not self._errors:
                     time.sleep(_POLL_S)
-                if self._errors:
+                if self._errors or self._stopped:
                     return
                 if (began_s := self._inject[kind](chance)) is not None:
                     self.injected.append(Injected(kind, began_s, time.monotonic()))
