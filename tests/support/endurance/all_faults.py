@@ -8,14 +8,10 @@ daemon's wall clock jumps. All of that happens at random moments and may overlap
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 import tempfile
-import threading
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
@@ -43,7 +39,9 @@ from support.endurance.fault_injection import (
     small_disk,
     unmount,
 )
-from support.endurance.kills import Audience, lost_with_broker, open_texts, rows_of
+from support.endurance.final_events import FinalEvents
+from support.endurance.gateway_clients import GatewayClients
+from support.endurance.queue_file import lost_with_broker, open_texts, rows_of
 from support.gateway_process import GatewayProcess
 from support.publisher import Publisher
 from support.pulse import Pulse
@@ -153,7 +151,7 @@ class _Run:
         self._appliance = Appliance(folder, self._broker, self._settings(), environment, quick_s=0.1, quick=quick)
         self._daemon = Lives(lambda: self._appliance.stop(SIGKILL), self._start_daemon)
         stack.enter_context(self._appliance)
-        self._audience = stack.enter_context(Audience(self._broker, self._appliance.root))
+        self._events = stack.enter_context(FinalEvents(self._broker, self._appliance.root))
         with Client(self._broker.host, self._broker.port) as client:
             self._appliance.wait_ready(client, "ready", "degraded")
         self._broker.save()
@@ -161,7 +159,7 @@ class _Run:
         gateway = GatewayProcess(folder / "gateway", address, {"controls": "say"})
         stack.enter_context(gateway)
         self._gateway = restart_gateway(gateway)
-        self._clients = stack.enter_context(_GatewayClients(gateway.url, self._gateway))
+        self._clients = stack.enter_context(GatewayClients(gateway.url, self._gateway))
         self._publishers = [
             stack.enter_context(closing(Publisher(*address, f"{self._appliance.root}/{topic}")))
             for topic in ("say", "say", "urgent")
@@ -276,7 +274,7 @@ class _Run:
         out = self._out
         with Client(self._broker.host, self._broker.port) as client:
             out.discovery = audit.discovery_faults(client, self._appliance.root)
-        self._audience.settle(self._folder, 10)
+        self._events.settle(self._folder, 10)
         self._clients.stop()
         ended = self._appliance.process is None or self._appliance.process.poll() is not None
         self._appliance.stop()
@@ -284,7 +282,7 @@ class _Run:
         published: Counter[int] = sum((each.published for each in self._publishers), Counter())
         seen = audit.Seen(
             rows_of(self._folder),
-            self._audience.finals,
+            self._events.finals,
             read_notes(self._appliance.notes),
             published,
             self._lost_at_broker,
@@ -306,52 +304,3 @@ class _Run:
         ]
         out.seconds = round(time.monotonic() - self._began_s, 1)
         return out
-
-
-class _GatewayClients:
-    """A thread that asks the gateway for its appliances and now and then for speech, as pages and assistants do."""
-
-    def __init__(self, url: str, lives: Lives) -> None:
-        self.answers: Counter[str] = Counter()
-        self.faults: list[str] = []
-        self._url, self._lives = url, lives
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="gateway clients")
-
-    def __enter__(self) -> _GatewayClients:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """Ends the thread."""
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        number = 0
-        while not self._ended.wait(0.3):
-            number += 1
-            speech = {"model": "tts-1", "input": "kettle", "response_format": "wav"} if number % 10 == 0 else None
-            self._ask("/v1/audio/speech" if speech else "/api/devices", speech)
-
-    def _ask(self, path: str, body: dict[str, Any] | None) -> None:
-        began_s = time.monotonic()
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self._url + path, data, {"Content-Type": "application/json"})
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                answer.read()
-                status = str(answer.status)
-        except urllib.error.HTTPError as error:
-            error.close()
-            status = str(error.code)
-        except (OSError, EOFError) as error:
-            status = type(error).__name__
-        if self._lives.is_up_since(began_s):
-            self.answers[f"{path} {status}"] += 1
-            # 502 to 504: there is no appliance that can render now.
-            if status not in ("200", "502", "503", "504"):
-                self.faults.append(f"{path}: {status}")

@@ -15,8 +15,8 @@ from typing import Any
 from support.appliance import FINAL
 from support.client import Client
 from support.endurance.fault_injection import Injected, faults_between
-from support.endurance.kills import open_texts
 from support.endurance.mixed_lines import number_of, word_of
+from support.endurance.queue_file import open_texts
 from support.endurance.silences import Silence, Span, common, silences, union
 
 _NOTED_S = 0.5  # silences from this length on are counted
