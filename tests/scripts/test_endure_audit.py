@@ -32,6 +32,7 @@ def seen(**changes: Any) -> Seen:
         "notes": NOTES,
         "published": Counter({7: 1}),
         "lost_at_broker": set(),
+        "hostile": set(),
         "daemon": [(0.0, 100.0)],
         "device": [(0.0, 100.0)],
         "injected": [],
@@ -76,6 +77,16 @@ def test_a_run_without_faults_has_none() -> None:
 )
 def test_each_fault_is_found(fault: str, changes: dict[str, Any]) -> None:
     assert fault in faults(seen(**changes))
+
+
+def test_a_rejected_line_may_have_been_pruned_and_any_other_line_not() -> None:
+    two = Counter({7: 1, 8: 1})
+    unreadable = {"at": 5.0, "pid": 1, "event": "rejected", "id": "b", "text": None}
+    for note, hostile in ((unreadable, {8}), ({**unreadable, "text": word_of(8)}, set())):
+        run = seen(published=two, hostile=hostile, notes=[*NOTES, note])
+        assert (audited(run).pruned, faults(run)) == ([word_of(8)], set())
+    assert faults(seen(published=two, notes=[*NOTES, unreadable])) == {"lost"}
+    assert faults(seen(published=Counter({7: 1, 8: 1, 9: 1}), hostile={8, 9}, notes=[*NOTES, unreadable])) == {"lost"}
 
 
 def test_what_a_broker_or_a_full_disk_took_is_counted_apart() -> None:

@@ -165,6 +165,7 @@ class _Run:
             for topic in ("say", "say", "urgent")
         ]
         self._lost_at_broker: set[int] = set()
+        self._hostile: set[int] = set()
 
     def _mount(self) -> None:
         if not self._counts.get("full disk"):
@@ -246,6 +247,8 @@ class _Run:
             if number < self._plan.lines and waiting < _WAITING and now_s >= next_s:
                 kind = self._chance.choices(kinds, shares)[0]
                 payload = mixed_lines.payload_of(number, kind, self._chance)
+                if kind == "hostile":
+                    self._hostile.add(number)
                 self._publishers[2 if kind == "urgent" else number % 2].publish(number, payload)
                 number, next_s, waiting = number + 1, now_s + 1 / _LINES_PER_S, waiting + 1
                 threads.progress = min(0.999, number / self._plan.lines)
@@ -286,6 +289,7 @@ class _Run:
             read_notes(self._appliance.notes),
             published,
             self._lost_at_broker,
+            self._hostile,
             self._daemon.spans(self._spoken_s),
             [*self._device_spans, (self._pulse.up_at, self._spoken_s)],
             self._threads.injected,

@@ -37,6 +37,7 @@ class Seen:
         notes: Of `support.heard_notes`.
         published: How often each line was published.
         lost_at_broker: Lines that a broker confirmed and lost when it was killed.
+        hostile: Lines whose payload may not even be readable. A rejection of such a payload does not say which it was.
         daemon, device: When the daemon's processes ran, and when the sound device was there.
     """
 
@@ -45,6 +46,7 @@ class Seen:
     notes: list[dict[str, Any]]
     published: Counter[int]
     lost_at_broker: set[int]
+    hostile: set[int]
     daemon: list[Span]
     device: list[Span]
     injected: list[Injected]
@@ -110,8 +112,14 @@ def _audit_rows(out: Audit, seen: Seen) -> None:
     out.outcomes = dict(Counter(row["state"] for row in seen.rows))
     out.repeated = sum(count - 1 for count in each.values())
     rejected = {number_of(note["text"] or "") for note in seen.notes if note.get("event") == "rejected"}
-    missing = seen.published.keys() - each.keys() - rejected
-    out.pruned = sorted(word_of(number) for number in seen.published.keys() & rejected - each.keys())
+    pruned = seen.published.keys() & rejected - each.keys()
+    missing = seen.published.keys() - each.keys() - pruned
+    ids = {row["id"] for row in seen.rows}
+    unreadable = {note["id"] for note in seen.notes if note.get("event") == "rejected" and not note["text"]} - ids
+    if len(missing & seen.hostile) <= len(unreadable):
+        pruned |= missing & seen.hostile
+        missing -= pruned
+    out.pruned = sorted(word_of(number) for number in pruned)
     in_memory = missing & {number_of(note["text"] or "") for note in seen.notes if note.get("durable") is False}
     out.lost_at_broker = sorted(word_of(number) for number in missing & seen.lost_at_broker)
     out.lost_in_memory = sorted(word_of(number) for number in in_memory)
