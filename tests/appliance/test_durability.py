@@ -35,9 +35,9 @@ def test_no_line_is_lost_or_doubled_while_everything_around_the_daemon_fails(tmp
     if reason := pulse.missing():
         pytest.skip(reason)
     counts = {"daemon": 1, "broker": 2, "gateway": 1, "device": 1, "full disk": 1, "hibari kill": 1}
-    plan = all_faults.Plan(lines=24, counts=counts, clock_jumps=False, most_silent_s=20)
+    plan = all_faults.Plan(lines=24, counts=counts, seed=11, clock_jumps=False, most_silent_s=20)
     figures = all_faults.all_faults(tmp_path, plan)
     assert figures.faults == {}, figures
     assert figures.injected | dict.fromkeys(figures.skipped, 1) == counts
     assert figures.lines == plan.lines
-    assert figures.engines["hibari"] > 0
+    assert figures.engines.get("hibari"), "the natural voice leads until its worker is killed"

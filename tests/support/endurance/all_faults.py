@@ -153,7 +153,7 @@ class _Run:
         stack.enter_context(self._appliance)
         self._events = stack.enter_context(FinalEvents(self._broker, self._appliance.root))
         with Client(self._broker.host, self._broker.port) as client:
-            self._appliance.wait_ready(client, "ready", "degraded")
+            self._appliance.wait_ready(client)
         self._broker.save()
         address = (self._broker.host, self._broker.port)
         gateway = GatewayProcess(folder / "gateway", address, {"controls": "say"})

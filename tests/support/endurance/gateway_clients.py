@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import threading
 import time
@@ -53,7 +54,7 @@ class GatewayClients:
         except urllib.error.HTTPError as error:
             error.close()
             status = str(error.code)
-        except (OSError, EOFError) as error:
+        except (OSError, http.client.HTTPException) as error:
             status = type(error).__name__
         if self._lives.is_up_since(began_s):
             self.answers[f"{path} {status}"] += 1
