@@ -148,13 +148,21 @@ def harm_workers(kind: str, fault: str, appliance: Appliance, timeout_s: float =
 
 
 def worker_of(appliance: Appliance, kind: str) -> psutil.Process | None:
-    """The worker of one engine of the daemon that runs now; `None` if there is none, or it is stopped already."""
+    """The worker of one engine of the daemon that runs now; `None` if there is none, or it is stopped already.
+
+    Before a worker has threads, it has not asked the kernel yet to be killed with its daemon. Stopped then, it outlives a
+    daemon that is killed; of the installed service systemd kills all processes.
+    """
     process = appliance.process
     if process is None:
         return None
     with suppress(psutil.Error):
         for child in psutil.Process(process.pid).children():
-            if child.cmdline()[-1:] == [kind] and child.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE):
+            if (
+                child.cmdline()[-1:] == [kind]
+                and child.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
+                and child.num_threads() > 1
+            ):
                 return child
     return None
 
