@@ -150,8 +150,8 @@ def harm_workers(kind: str, fault: str, appliance: Appliance, timeout_s: float =
 def worker_of(appliance: Appliance, kind: str) -> psutil.Process | None:
     """The worker of one engine of the daemon that runs now; `None` if there is none, or it is stopped already.
 
-    Before a worker has threads, it has not asked the kernel yet to be killed with its daemon. Stopped then, it outlives a
-    daemon that is killed; of the installed service systemd kills all processes.
+    Before a worker has threads, it has not asked the kernel yet to be killed with its daemon. Stopped then, it outlives
+    a daemon that is killed. Of the installed service systemd kills all processes.
     """
     process = appliance.process
     if process is None:
