@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from support import chromium, home_assistant
+from support import pulse as sound_server
 from support.appliance import Appliance
+from support.endurance.all_faults import all_faults, long_plan
 from support.endurance.day_of_use import Plan as DayPlan
 from support.endurance.hostile_payloads import send_hostile_payloads
 from support.endurance.kills import Plan, endure
@@ -132,6 +134,12 @@ RUNS = {
         lambda folder, options: keep_page_open(folder, options.count, options.seed),
         chromium.missing,
     ),
+    "all-faults": Run(
+        "harm everything at once while lines are spoken on a sound device: no line is lost, doubled or late",
+        10_000,
+        lambda folder, options: all_faults(folder, long_plan(folder, options.count, options.seed)),
+        sound_server.missing,
+    ),
     "resources": Run(
         "use daemon, workers and gateway for a day; memory, threads, descriptors, disk and latency must not grow",
         10_000,
@@ -151,7 +159,7 @@ RUNS = {
         lambda: None if shutil.which("strace") else "strace is not installed",
     ),
 }
-LONG = ("resources", "payloads", "power-cut")
+LONG = ("all-faults", "power-cut", "payloads", "resources")
 
 
 def main() -> int:

@@ -36,7 +36,7 @@ class Appliance(ServiceProcess):
         site: Python that runs before the daemon does anything, and first in each of its workers. In a forked daemon
             the modules of the package are imported by then.
         wrap: a program and its arguments that the daemon is run under, such as strace. Such a daemon, and one with a
-            PYTHONPATH of its own, is never forked from the server.
+            PYTHONPATH or LD_PRELOAD of its own, is never forked from the server.
     """
 
     root = "ishowtts/test"
@@ -72,7 +72,7 @@ class Appliance(ServiceProcess):
             "engine": {"fallback": ["espeak"], **settings.get("engine", {"kind": "espeak"})},
             "audio": {"device": f"wav:{self.sound}", "volume": 100, **AS_IT_COMES, **settings.get("audio", {})},
         }
-        self._is_new = bool(wrap) or "PYTHONPATH" in (environment or {})
+        self._is_new = bool(wrap) or not {"PYTHONPATH", "LD_PRELOAD"}.isdisjoint(environment or {})
         self._payload_faults = folder / "payload-faults.txt"
         check = {FAULTS_FILE: str(self._payload_faults)} if self.checks_payloads else {}
         super().__init__(folder / "daemon.log", {**check, **self._site(site), **(environment or {})})
@@ -99,6 +99,10 @@ class Appliance(ServiceProcess):
         arguments += ["--config", str(self.config_file)]
         self.launch(module, arguments, wrap=self._wrap, forked=not self._is_new)
         return self
+
+    def configure(self, **sections: dict[str, Any]) -> None:
+        """Replace sections of the configuration for the next start."""
+        self._settings.update(sections)
 
     def _program(self) -> list[str]:
         if self._quick_s is None:

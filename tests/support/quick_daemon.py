@@ -3,6 +3,7 @@
 `python -m support.quick_daemon --config FILE --notes FILE [--sound-s SECONDS]`: all else is what `ishowtts run` starts.
 With `--aloud` it plays on `audio.device` as that does, and only what the engine does is noted. With
 `--engine-as-configured` the engines are those of the configuration, and only what the speaker does is noted.
+With `--heard` it plays on the ALSA device `audio.device`, and `support.heard_notes` notes what is heard.
 
 A note is an object on a line, written at once, with `at` (CLOCK_MONOTONIC) and `pid`: `spoke` is a text given to the
 engine, `cancelled` one that it did not finish, `wrote` the first and last sample of a block that goes to the device,
@@ -36,7 +37,7 @@ from ishowtts.model import IsCancelled, Samples, Segment, Utterance
 from ishowtts.playback.build_player import ChosenSpeaker
 from ishowtts.playback.silent_speaker import SilentSpeaker
 from ishowtts.util import logs
-from support import payload_check
+from support import heard_notes, payload_check
 
 RATE_HZ = 24_000
 TONE_HZ = 200
@@ -164,6 +165,7 @@ def main() -> int:
     parser.add_argument("--cost-s", type=float, default=0.0)
     parser.add_argument("--aloud", action="store_true")
     parser.add_argument("--engine-as-configured", action="store_true")
+    parser.add_argument("--heard", action="store_true")
     arguments = parser.parse_args()
     notes = Notes(arguments.notes)
 
@@ -181,7 +183,9 @@ def main() -> int:
     settings = config.load(arguments.config)
     logs.set_up(settings.log.level, private=settings.log.private)
     factories = app.Factories() if arguments.engine_as_configured else app.Factories(build_engines)
-    if not arguments.aloud:
+    if arguments.heard:
+        factories = heard_notes.install(notes.take, factories)
+    elif not arguments.aloud:
         factories = replace(factories, speaker=lambda _: ChosenSpeaker(NotingSpeaker(notes), "it takes notes"))
     return app.run(settings, factories, arguments.config)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import random
-import sqlite3
 import threading
 import time
 from collections import Counter
@@ -15,19 +13,17 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Any
 
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
-
-from support.appliance import FINAL, Appliance
+from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client
+from support.endurance.final_events import FinalEvents
+from support.endurance.queue_file import lost_with_broker, open_texts, rows_of
 from support.publisher import Publisher
 from support.quick_daemon import code, height, read_notes
 from support.waiting import eventually
 
 _START_S = 1.5  # about what a daemon takes to be connected
 _CONNECTED_WITHIN_S = 40.0
-_SAVED_WITHIN_S = 1.0  # a broker saves after every round of its loop; on a busy machine a round takes a while
 
 
 @dataclass(frozen=True)
@@ -112,7 +108,7 @@ def endure(folder: Path, plan: Plan) -> Figures:
         mqtt = {"host": broker.host, "port": broker.port, "protocol": plan.protocol}
         with (
             Appliance(folder, broker, {**settings, "mqtt": mqtt}, quick_s=plan.sound_s) as appliance,
-            _Audience(broker, appliance.root) as audience,
+            FinalEvents(broker, appliance.root) as events,
         ):
             with Client(broker.host, broker.port) as client:
                 appliance.wait_ready(client)
@@ -125,9 +121,9 @@ def endure(folder: Path, plan: Plan) -> Figures:
                 publisher.finish(60)
                 _settle(appliance, plan, killers.gone())
             appliance.stop()
-            audience.settle(folder)
+            events.settle(folder)
             figures.seconds = round(time.monotonic() - began_s, 1)
-            _audit(figures, appliance, publisher, audience, killers.gone())
+            _audit(figures, appliance, publisher, events, killers.gone())
     return figures
 
 
@@ -233,16 +229,9 @@ class _Killers:
         killed_s = time.monotonic()
         self._out.kills_of_broker += 1
         time.sleep(self._chance.uniform(0.1, 0.4))
-        # What the daemon had received is in its file by now, also where it could not say so any more.
-        saved = self._broker.database.read_bytes()
-        known = {row["text"] for row in _rows(self._appliance.folder)}
-        self._gone |= {
-            text_of(number)
-            for number, at_s in list(self._publisher.published_at.items())
-            if killed_s - _SAVED_WITHIN_S < at_s <= killed_s
-            and (text := text_of(number)) not in known
-            and text.encode() not in saved
-        }
+        texts = {number: text_of(number) for number in list(self._publisher.published)}
+        lost = lost_with_broker(self._appliance.folder, self._broker, self._publisher, killed_s, texts)
+        self._gone |= {texts[number] for number in lost}
         self._broker.start()
 
     def gone(self) -> set[str]:
@@ -250,52 +239,12 @@ class _Killers:
         return self._gone
 
 
-class _Audience:
-    """Hears the final events on a persistent session, over every end of the broker."""
-
-    def __init__(self, broker: Broker, root: str) -> None:
-        self.finals: dict[str, Counter[str]] = {}
-        self._broker, self._topic = broker, f"{root}/event"
-        self._subscribed = threading.Event()
-        self._paho = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id="audience", clean_session=False, protocol=paho.MQTTv311
-        )
-        self._paho.reconnect_delay_set(1, 1)
-        self._paho.on_connect = lambda *_: self._paho.subscribe(self._topic, 1)
-        self._paho.on_subscribe = lambda *_: self._subscribed.set()
-        self._paho.on_message = self._heard
-
-    def __enter__(self) -> _Audience:
-        self._paho.connect(self._broker.host, self._broker.port)
-        self._paho.loop_start()
-        assert self._subscribed.wait(20), "the subscription to the events"
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._paho.disconnect()
-        self._paho.loop_stop()
-        self._paho.on_connect = self._paho.on_subscribe = self._paho.on_message = None
-
-    def _heard(self, _client: Any, _data: Any, message: Any) -> None:
-        event = json.loads(message.payload)
-        if event["event"] in FINAL:
-            self.finals.setdefault(event["id"], Counter())[event["event"]] += 1
-
-    def settle(self, folder: Path) -> None:
-        """Until every row's final event has come; one that the broker lost is found missing by the audit."""
-        rows = _rows(folder)
-        try:
-            eventually(lambda: len(self.finals) >= len(rows), "the final events", 5)
-        except AssertionError:
-            return
-
-
 def _settle(appliance: Appliance, plan: Plan, gone: set[str]) -> None:
     """Until every row has its outcome; no row comes any more once the broker has nothing left."""
 
     def settled() -> bool:
-        rows = _rows(appliance.folder)
-        return len({row["text"] for row in rows} | gone) >= plan.lines and not _open(rows)
+        rows = rows_of(appliance.folder)
+        return len({row["text"] for row in rows} | gone) >= plan.lines and not open_texts(rows)
 
     try:
         eventually(settled, "the outcomes", 30 + plan.lines * (plan.sound_s + 0.05))
@@ -303,18 +252,8 @@ def _settle(appliance: Appliance, plan: Plan, gone: set[str]) -> None:
         return  # the audit says what is missing
 
 
-def _rows(folder: Path) -> list[sqlite3.Row]:
-    with closing(sqlite3.connect(folder / "state" / "inbox.sqlite", timeout=10)) as connection:
-        connection.row_factory = sqlite3.Row
-        return connection.execute("SELECT seq, id, text, state, data FROM lines ORDER BY seq").fetchall()
-
-
-def _open(rows: list[sqlite3.Row]) -> list[str]:
-    return [row["text"] for row in rows if row["state"] not in FINAL]
-
-
-def _audit(figures: Figures, appliance: Appliance, publisher: Publisher, audience: _Audience, gone: set[str]) -> None:
-    rows = _rows(appliance.folder)
+def _audit(figures: Figures, appliance: Appliance, publisher: Publisher, events: FinalEvents, gone: set[str]) -> None:
+    rows = rows_of(appliance.folder)
     each = Counter(row["text"] for row in rows)
     texts = {text_of(number): number for number in publisher.published}
     figures.published = len(publisher.published)
@@ -326,9 +265,9 @@ def _audit(figures: Figures, appliance: Appliance, publisher: Publisher, audienc
     missing = texts.keys() - each.keys()
     figures.lost, figures.lost_at_broker = sorted(missing - gone), sorted(missing & gone)
     figures.doubled = [text for text, count in each.items() if count > publisher.published[texts[text]]]
-    figures.open = _open(rows)
-    figures.told_otherwise = [row["id"] for row in rows if set(audience.finals.get(row["id"], ())) - {row["state"]}]
-    untold = [row["id"] for row in rows if row["id"] not in audience.finals]
+    figures.open = open_texts(rows)
+    figures.told_otherwise = [row["id"] for row in rows if set(events.finals.get(row["id"], ())) - {row["state"]}]
+    untold = [row["id"] for row in rows if row["id"] not in events.finals]
     if figures.kills_of_broker:
         figures.untold_by_broker = untold
     else:
