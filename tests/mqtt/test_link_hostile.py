@@ -21,8 +21,6 @@ from support.waiting import eventually
 
 SAY = "ishowtts/unit/say"
 OF_EACH_PROTOCOL = pytest.mark.parametrize("protocol", [5, 4])
-_DISCONNECT_CODES = [0x00, 0x04, *range(0x80, 0xA3), 0x55, 0xFF]
-_CONNACK_CODES = {5: [*range(0x80, 0xA0), 0x01, 0xFF], 4: [1, 2, 3, 4, 5, 6, 255]}
 
 
 @pytest.fixture
@@ -124,33 +122,6 @@ def test_a_packet_with_one_wrong_bit(hostile: HostileBroker, hostile_link: Any, 
         peer.close()
 
     disturb(hostile, hostile_link, flipped, 30)
-
-
-@OF_EACH_PROTOCOL
-def test_each_failure_code_of_a_connack(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
-    codes = _CONNACK_CODES[protocol]
-
-    def refused(peer: Peer, packet: Packet) -> None:
-        number = hostile.connections(packet.role)
-        peer.send(mqtt.connack(protocol, reason=codes[number % len(codes)]))
-        peer.close()
-
-    disturb(hostile, hostile_link, refused, len(codes))
-    sentences = [why for connected, why in hostile_link.recorder.connection if not connected]
-    assert all(str(hostile.port) in why for why in sentences)
-
-
-@OF_EACH_PROTOCOL
-def test_a_disconnect_with_each_code_right_after_the_connect(
-    hostile: HostileBroker, hostile_link: Any, protocol: int
-) -> None:
-    def thrown_out(peer: Peer, packet: Packet) -> None:
-        number = hostile.connections(packet.role)
-        peer.serve(packet)
-        peer.send(mqtt.disconnect(_DISCONNECT_CODES[number % len(_DISCONNECT_CODES)]))
-        peer.close()
-
-    disturb(hostile, hostile_link, thrown_out, len(_DISCONNECT_CODES))
 
 
 @OF_EACH_PROTOCOL

@@ -24,6 +24,26 @@ def refuse(code: int, *filters: str) -> Script:
     return script
 
 
+def refuse_connect(code: int, properties: bytes = b"\0") -> Script:
+    """Answer CONNECT with a reason code, and close the connection."""
+
+    def script(peer: Peer, packet: Packet) -> None:
+        peer.send(mqtt.connack(packet.protocol, reason=code, properties=properties))
+        peer.close()
+
+    return script
+
+
+def end_with(code: int, properties: bytes | None = None) -> Script:
+    """Accept CONNECT, then send a DISCONNECT. The client closes: a reset of ours could overtake the packet."""
+
+    def script(peer: Peer, packet: Packet) -> None:
+        peer.serve(packet)
+        peer.send(mqtt.frame(mqtt.DISCONNECT << 4, bytes([code]) + (properties or b"\0")))
+
+    return script
+
+
 def confirm_with(code: int | None, *topics: str) -> Script:
     """Answer PUBLISH on the topics (on all if none is named) with this reason code; `None` never answers.
 

@@ -26,6 +26,7 @@ class Requester:
     def __init__(self, number: int, client: str = "ishow/reply/a", *, room: int = 10_000) -> None:
         self.key = RenderKey(client, str(number).encode())
         self.gone: str | None = None
+        self.part_bytes = RENDER_PART_BYTES
         self.wake = lambda: None
         self.room = room
         self.sound: list[bytes] = []

@@ -6,22 +6,27 @@ import json
 import queue
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from types import TracebackType
 from typing import Any
 
 import paho.mqtt.client as paho
+from paho.mqtt.reasoncodes import ReasonCode
 
 from ishowtts.errors import BrokerError
-from ishowtts.mqtt import connection_faults, tls
+from ishowtts.mqtt import connection_faults, reason_codes, tls
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.paho_client import TolerantClient
 from ishowtts.mqtt.publish_packet import NO_PROPERTIES, MessageProperties, PublishPacket
-from ishowtts.mqtt.publisher import NO_SUBSCRIBERS, paho_properties
+from ishowtts.mqtt.publisher import NO_SUBSCRIBERS, packet_bytes, paho_properties
 
 _CONNECT_S = 10.0
+_WAIT_SLICE_S = 0.2
+_CREDENTIALS = "mqtt.username and mqtt.password_file"
 
 
 @dataclass(frozen=True)
@@ -57,20 +62,22 @@ class ShortLivedClient:
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         protocol = paho.MQTTv5 if options.protocol == 5 else paho.MQTTv311
-        self._paho = TolerantClient(options.max_packet_bytes, protocol=protocol, manual_ack=True)
+        self._paho = TolerantClient(
+            options.max_packet_bytes, protocol=protocol, manual_ack=True, reconnect_on_failure=False
+        )
         if options.username is not None:
             self._paho.username_pw_set(
                 options.username, options.password.get_secret_value() if options.password else None
             )
         self._paho.on_packet = self._message_arrived
-        self._paho.on_connect = lambda _client, _userdata, _flags, code, _properties: self._answers.put(
-            str(code) if code.is_failure else None
-        )
-        self._paho.on_subscribe = lambda *_: self._answers.put(None)
+        self._paho.on_connect = self._connected
+        self._paho.on_subscribe = self._subscribed
+        self._asking = threading.Lock()
+        self._asked: dict[int, tuple[str, ...]] = {}  # by mid of a SUBSCRIBE: its topics
         self._refused: dict[int, str] = {}
         self._unheard: set[int] = set()
         self._paho.on_publish = self._publish_answered
-        self._lost = False
+        self._lost, self._lost_why = False, ""
         self._paho.on_disconnect = self._disconnected
 
     def __enter__(self) -> ShortLivedClient:
@@ -88,9 +95,7 @@ class ShortLivedClient:
         self._paho.loop_start()
         if refusal := self._answer():
             self._close()
-            raise BrokerError(
-                f"the broker at {where} refuses us: {refusal}; check mqtt.username and mqtt.password_file"
-            )
+            raise BrokerError(f"the broker at {where} {refusal}")
         return self
 
     def __exit__(
@@ -100,10 +105,17 @@ class ShortLivedClient:
         self._close()
 
     def subscribe(self, *topics: str) -> None:
-        """Subscribe to topics at QoS 1. Returns when the broker has granted it."""
-        self._paho.subscribe([(topic, 1) for topic in topics])
+        """Subscribe to topics at QoS 1. Returns when the broker has granted it.
+
+        Raises:
+            BrokerError: the broker does not answer, or refuses one of them.
+        """
+        with self._asking:
+            _, mid = self._paho.subscribe([(topic, 1) for topic in topics])
+            if mid is not None:
+                self._asked[mid] = topics
         if refusal := self._answer():
-            raise BrokerError(refusal)
+            raise BrokerError(f"{self._options.broker} {refusal}")
 
     def publish(
         self,
@@ -120,13 +132,23 @@ class ShortLivedClient:
         """
         body = payload if isinstance(payload, str) else json.dumps(payload, ensure_ascii=False)
         sent = paho_properties(properties) if self._options.protocol == 5 else None
+        max_bytes = self._paho.broker_max_packet_bytes
+        if max_bytes is not None and packet_bytes(topic, body.encode(), properties) > max_bytes:
+            raise BrokerError(f"{self._options.broker} takes at most {max_bytes} bytes; send less on {topic}")
         info = self._paho.publish(topic, body, qos=1, retain=retain, properties=sent)
-        info.wait_for_publish(_CONNECT_S)
+        deadline_s = time.monotonic() + _CONNECT_S
+        try:
+            while not (info.is_published() or self._lost or time.monotonic() > deadline_s):
+                info.wait_for_publish(_WAIT_SLICE_S)
+        except (RuntimeError, ValueError) as error:  # paho could not send it: the connection is lost
+            raise BrokerError(f"{self._lost_why}; try again") from error
         if reason := self._refused.pop(info.mid, None):
             raise BrokerError(
                 f"the broker refuses a message on {topic}: {reason}; its ACL must allow {self._user} to publish there"
             )
         if not info.is_published():
+            if self._lost:
+                raise BrokerError(f"{self._lost_why}; try again")
             raise BrokerError(
                 f"the broker did not take the message on {topic}; does its ACL allow us to publish there?"
             )
@@ -162,7 +184,33 @@ class ShortLivedClient:
         try:
             return self._answers.get(timeout=_CONNECT_S)
         except queue.Empty:
-            return f"no answer within {_CONNECT_S:.0f} s"
+            return f"has not answered for {_CONNECT_S:.0f} s; look at its log and version"
+
+    def _connected(self, _client: Any, _userdata: Any, _flags: Any, code: ReasonCode, limits: Any) -> None:
+        if code.is_failure:
+            self._answers.put(reason_codes.refusal(code, limits, who="us", credentials=_CREDENTIALS))
+            return
+        self._paho.apply_limits(limits)
+        self._answers.put(None)
+
+    def _subscribed(self, _client: Any, _userdata: Any, mid: int, codes: list[ReasonCode], _properties: Any) -> None:
+        with self._asking:
+            topics = self._asked.pop(mid, None)
+        if topics is None:
+            return
+        refused = [
+            (topic, code)
+            for topic, code in zip_longest(topics, codes[: len(topics)])
+            if code is None or code.is_failure
+        ]
+        if not refused:
+            self._answers.put(None)
+            return
+        topic, code = refused[0]
+        reason = "no answer" if code is None else code
+        self._answers.put(
+            f"does not let {self._user} subscribe to {topic} ({reason}); {reason_codes.subscription_fix(code)}"
+        )
 
     def _message_arrived(self, packet: PublishPacket) -> None:
         if packet.packet_id is not None:
@@ -176,8 +224,16 @@ class ShortLivedClient:
         elif code.value == NO_SUBSCRIBERS:
             self._unheard.add(mid)
 
-    def _disconnected(self, *_: Any) -> None:
-        self._lost = True
+    def _disconnected(self, _client: Any, _userdata: Any, flags: Any, code: ReasonCode, properties: Any) -> None:
+        if self._paho.fault is not None:
+            why = f"sent a malformed packet ({self._paho.fault}); look at its log and version"
+        elif flags.is_disconnect_packet_from_server:
+            why = reason_codes.ended(code, properties)
+        else:
+            why = "closed the connection; look at its log"
+        if not self._lost:
+            self._lost, self._lost_why = True, f"{self._options.broker} {why}"
+            self._answers.put(why)
 
     def _close(self) -> None:
         self._paho.loop_stop()

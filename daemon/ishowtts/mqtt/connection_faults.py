@@ -44,6 +44,8 @@ def lost(
     """
     if options.tls and not answered:
         return tls.refused_by_broker(tls_refusal, options.broker)
+    if reason is not None:
+        return reason
     if fault is not None:
         return f"{options.broker} sent a malformed packet ({fault}); look at its log and version"
-    return reason or f"the connection to {options.broker} is lost ({paho.error_string(code)})"
+    return f"the connection to {options.broker} is lost ({paho.error_string(code)})"

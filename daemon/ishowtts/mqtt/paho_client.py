@@ -9,10 +9,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import CallbackAPIVersion, ConnackCode, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import MalformedPacket as PahoMalformedPacket
 from paho.mqtt.properties import MQTTException, Properties
@@ -25,10 +25,14 @@ log = logging.getLogger(__name__)
 
 _MAX_INFLIGHT = 20  # paho's default
 _PAYLOAD_INVALID = 0x99
+_CONNACK_CODES = {*range(0x80, 0x8B), 0x8C, 0x90, 0x95, 0x97, *range(0x9A, 0x9E), 0x9F}
 _PUBACK_CODES = {0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, _PAYLOAD_INVALID}
 _DISCONNECT_S = 0.5
 _READ_BYTES = 1 << 16
-_PUBLISH = 0x30
+_CONNACK, _PUBLISH, _DISCONNECT = 0x20, 0x30, 0xE0
+_DISCONNECT_BYTES = 3  # from here on paho reads the reason code; brokers send 1 or 2
+_SILENT_REFUSALS_311 = (b"\0\1", b"\0\2")
+_UNSPECIFIED = 0x80
 # What paho's readers raise for a malformed packet or a reason code that the standard does not know.
 _MALFORMED = (
     MalformedPacket,
@@ -214,7 +218,7 @@ class TolerantClient(paho.Client):
             elif self._in_packet["remaining_length"] > self._max_packet_bytes:
                 raise MalformedPacket(f"a packet of {self._in_packet['remaining_length']} bytes that is not a PUBLISH")
             else:
-                return super()._packet_handle()
+                return self._handle_other()
         except _MALFORMED as error:
             log.debug("a packet of the broker cannot be parsed", exc_info=True)
             self.fault = f"{type(error).__name__}: {error}"
@@ -222,6 +226,35 @@ class TolerantClient(paho.Client):
         if self.on_packet is not None:
             self.on_packet(packet)
         return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _handle_other(self) -> MQTTErrorCode:
+        kind = self._in_packet["command"] & 0xF0
+        if kind == _CONNACK:
+            return self._handle_connack_tolerantly()
+        if kind == _DISCONNECT and self._in_packet["remaining_length"]:
+            self._in_packet["remaining_length"] = max(_DISCONNECT_BYTES, self._in_packet["remaining_length"])
+        code = super()._packet_handle()
+        if code == MQTTErrorCode.MQTT_ERR_PROTOCOL:
+            self.fault = f"packet type {kind >> 4}, which is not allowed here"
+        return code
+
+    def _handle_connack_tolerantly(self) -> MQTTErrorCode:
+        packet = self._in_packet["packet"]
+        if self._protocol == paho.MQTTv311 and packet in _SILENT_REFUSALS_311:
+            # paho would end the connection without a word: it tries an older version, or another client id.
+            if self.on_connect is not None:
+                on_connect = cast("paho.CallbackOnConnect_v2", self.on_connect)
+                on_connect(
+                    self,
+                    None,
+                    paho.ConnectFlags(False),
+                    paho.convert_connack_rc_to_reason_code(ConnackCode(packet[1])),
+                    None,
+                )
+            return MQTTErrorCode.MQTT_ERR_CONN_REFUSED
+        if self._protocol == paho.MQTTv5 and len(packet) > 1 and packet[1] not in _CONNACK_CODES and packet[1] >= 0x80:
+            packet[1] = _UNSPECIFIED  # a refusal all the same; paho lacks 0x99, which the standard allows
+        return super()._packet_handle()
 
     def _read_publish(self) -> PublishPacket:
         return read_publish(
@@ -235,7 +268,7 @@ class TolerantClient(paho.Client):
         # paho ends its loop at a code that the standard does not allow here. mosquitto sends such a code for a publish
         # above its `message_size_limit`, at each try: it must count as a final refusal.
         packet = self._in_packet["packet"]
-        if self._protocol == paho.MQTTv5 and len(packet) > 2 and packet[2] not in _PUBACK_CODES:
+        if cmd == "PUBACK" and self._protocol == paho.MQTTv5 and len(packet) > 2 and packet[2] not in _PUBACK_CODES:
             packet[2] = _PAYLOAD_INVALID
         return super()._handle_pubackcomp(cmd)
 

@@ -110,7 +110,7 @@ class Publisher:
                 takes.
         """
         max_bytes = client.broker_max_packet_bytes
-        if max_bytes is not None and _packet_bytes(topic, payload, properties) > max_bytes:
+        if max_bytes is not None and packet_bytes(topic, payload, properties) > max_bytes:
             self.warn(f"more than {max_bytes} bytes, and this has {len(payload)}")
             return PendingPublish(self, None, retry=retry)
         acks_before = self._acknowledgements.count  # read first: one that is sent meanwhile does not count
@@ -255,7 +255,7 @@ def paho_properties(wanted: MessageProperties) -> Properties | None:
     return properties
 
 
-def _packet_bytes(topic: str, payload: bytes, properties: MessageProperties) -> int:
+def packet_bytes(topic: str, payload: bytes, properties: MessageProperties) -> int:
     """The size of this PUBLISH, give or take a few bytes."""
     texts = (properties.content_type, properties.response_topic, *(text for pair in properties.user for text in pair))
     values = [properties.correlation or b"", *(text.encode() for text in texts if text is not None)]

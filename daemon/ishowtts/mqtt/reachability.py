@@ -11,6 +11,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from ishowtts.mqtt import reason_codes
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.paho_client import ConnectionRole
 
@@ -54,7 +55,7 @@ class Reachability:
     def report_refused_subscriptions(self) -> None:
         """Report the subscriptions that the broker refuses, if there are any."""
         if refused := self.subscriptions.refused:
-            self.report(f"{self._options.broker} does not let us subscribe to {refused}; allow it in its ACL")
+            self.report(f"{self._options.broker} does not let us subscribe to {refused}; {self.subscriptions.fix}")
 
     def report_lost_probe(self) -> str | None:
         """Report a probe that did not come back in time. Returns the sentence if a new connection may help."""
@@ -83,7 +84,7 @@ class Subscriptions:
         self._options = options
         self._role = role
         self._asked: dict[int, tuple[str, ...]] = {}  # by mid of a SUBSCRIBE that is not answered yet
-        self._refused: dict[str, str] = {}  # topic -> the broker's reason
+        self._refused: dict[str, tuple[str, str]] = {}  # topic -> the broker's reason, and what to do
         self._unsafe: set[str] = set()  # topics for which the broker granted a lower QoS, which was logged
 
     @property
@@ -94,7 +95,12 @@ class Subscriptions:
     @property
     def refused(self) -> str:
         """The topics that the broker refuses, with its reasons. Empty if it refuses none."""
-        return ", ".join(f"{topic} ({reason})" for topic, reason in list(self._refused.items()))
+        return ", ".join(f"{topic} ({reason})" for topic, (reason, _) in list(self._refused.items()))
+
+    @property
+    def fix(self) -> str:
+        """What to do about the topics that the broker refuses."""
+        return " and ".join(sorted({fix for _, fix in list(self._refused.values())}))
 
     def ask(self, client: paho.Client) -> None:
         """Send two SUBSCRIBE packets. When the second is granted, all retained values have come."""
@@ -102,9 +108,11 @@ class Subscriptions:
             self._send(client, self._role.watched, _SEND_RETAINED)
         self._send(client, (*self._role.topics, self._role.probe_topic), _NEVER_SEND_RETAINED)
 
-    def answered(self, mid: int, codes: list[ReasonCode]) -> None:
-        """Store the broker's answer (SUBACK)."""
-        topics = self._asked.pop(mid, ())
+    def answered(self, mid: int, codes: list[ReasonCode]) -> bool:
+        """Store the broker's answer (SUBACK). Returns whether it answers what we have asked."""
+        topics = self._asked.pop(mid, None)
+        if topics is None:
+            return False
         for topic, code in zip_longest(topics, codes[: len(topics)]):
             self._refused.pop(topic, None)
             if code is None or code.is_failure:
@@ -112,7 +120,7 @@ class Subscriptions:
                 if topic in self._role.watched:
                     log.warning("%s does not let us subscribe to %s (%s)", self._options.broker, topic, reason)
                 else:
-                    self._refused[topic] = reason
+                    self._refused[topic] = (reason, reason_codes.subscription_fix(code))
             elif code.value < self._role.qos and topic not in self._unsafe:
                 self._unsafe.add(topic)
                 log.warning(
@@ -123,6 +131,7 @@ class Subscriptions:
                     topic,
                     self._role.qos,
                 )
+        return True
 
     def _send(self, client: paho.Client, topics: tuple[str, ...], retain_handling: int) -> None:
         if self._options.protocol == 5:

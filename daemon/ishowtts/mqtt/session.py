@@ -20,7 +20,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 
 from ishowtts.model import Acknowledge, Delivery
-from ishowtts.mqtt import connection_faults
+from ishowtts.mqtt import connection_faults, reason_codes
 from ishowtts.mqtt.acknowledgements import Acknowledgements
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.paho_client import (
@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 
 _LOOP_S = 1.0
 _DISCONNECT_S = 0.5
+_CREDENTIALS = "mqtt.username and the password in mqtt.password_file"
 
 
 @dataclass(frozen=True)
@@ -268,13 +269,16 @@ class Session:
     def _connected(self, _client: paho.Client, _data: Any, flags: Any, code: ReasonCode, limits: Any) -> None:
         self._connack_received = True
         if code.is_failure:
-            self._reason = (
-                f"{self._options.broker} refuses us ({code}); "
-                "check mqtt.username and the password in mqtt.password_file"
-            )
+            why = reason_codes.refusal(code, limits, who="us", credentials=_CREDENTIALS)
+            self._reason = f"{self._options.broker} {why}"
             return
         if (client := self._client) is not None:
             client.apply_limits(limits)
+            if missing := reason_codes.missing_features(limits):
+                # It would end each connection at our first publish.
+                self._reason = f"{self._options.broker} {missing}"
+                client.disconnect()
+                return
         self._open, self._resumed = True, bool(flags.session_present)
         self._handlers.on_open(self._resumed, self._subscribe)
 
@@ -291,8 +295,7 @@ class Session:
             on_answer(next((str(code) for code in codes if code.is_failure), None))
             return
         with self._lock:
-            self._reachability.subscriptions.answered(mid, codes)
-            if self._reachability.subscriptions.asked:
+            if not self._reachability.subscriptions.answered(mid, codes) or self._reachability.subscriptions.asked:
                 return
             first, self.ready = not self.ready, self._client is not None
         self._reachability.report_refused_subscriptions()
@@ -336,12 +339,9 @@ class Session:
         if completed := self._acknowledgements.take_completed():
             self._handlers.on_completed(completed)
 
-    def _disconnected(self, _c: paho.Client, _data: Any, flags: Any, code: ReasonCode, _props: Any) -> None:
+    def _disconnected(self, _c: paho.Client, _data: Any, flags: Any, code: ReasonCode, limits: Any) -> None:
         if flags.is_disconnect_packet_from_server and self._reason is None:
-            self._reason = (
-                f"{self._options.broker} ended the connection ({code}); "
-                "if this repeats, another client may be using the same device.name"
-            )
+            self._reason = f"{self._options.broker} {reason_codes.ended(code, limits)}"
 
 
 def _nothing_to_acknowledge() -> None:

@@ -11,12 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 
-from ishowtts.mqtt import connection_faults
+from ishowtts.mqtt import connection_faults, reason_codes
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.paho_client import (
     ConnectionRole,
@@ -35,6 +36,7 @@ from ishowtts_gateway.gateway_error import NOT_AUTHORIZED, GatewayError, Publish
 
 log = logging.getLogger(__name__)
 
+_CREDENTIALS = "gateway.mqtt.username and gateway.mqtt.password_file, or those of mqtt"
 _LOOP_S = 1.0
 _DISCONNECT_S = 0.5
 _STABLE_S = 10.0  # after a connection that lasted this long, the next pause is short again
@@ -240,12 +242,14 @@ class BrokerLink:
     def _connack(self, client: Any, _data: Any, _flags: Any, code: ReasonCode, limits: Any) -> None:
         self._connack_received = True
         if code.is_failure:
-            self._reason = (
-                f"{self._options.broker} refuses {self._user} ({code}); check gateway.mqtt.username and "
-                "gateway.mqtt.password_file, or those of mqtt"
-            )
+            why = reason_codes.refusal(code, limits, who=self._user, credentials=_CREDENTIALS)
+            self._reason = f"{self._options.broker} {why}"
             return
         client.apply_limits(limits)
+        if missing := reason_codes.missing_features(limits):
+            self._reason = f"{self._options.broker} {missing}"
+            client.disconnect()
+            return
         self._subscribe(client, self._topics)
 
     def _subscribe(self, client: TolerantClient, topics: Sequence[str]) -> None:
@@ -258,13 +262,14 @@ class BrokerLink:
         topics = self._asked.pop(mid, None)
         if topics is None:
             return
-        self._refused = [topic for topic, code in zip(topics, codes, strict=False) if code.is_failure]
+        answers = dict(zip_longest(topics, codes[: len(topics)]))
+        self._refused = [topic for topic, code in answers.items() if code is None or code.is_failure]
         detail = None
         if self._refused:
             detail = (
                 f"{self._options.broker} does not let {self._user} subscribe to {self._refused[0]}"
                 f"{f' and {len(self._refused) - 1} more topics' if len(self._refused) > 1 else ''}; "
-                "its ACL must allow that"
+                f"{reason_codes.subscription_fix(answers[self._refused[0]])}"
             )
         self._tell(len(self._refused) < len(self._topics), detail)
 
@@ -281,9 +286,9 @@ class BrokerLink:
     def _puback(self, client: Any, _data: Any, mid: int, code: ReasonCode, _properties: Any) -> None:
         self._call(self._confirmed, client, mid, code)
 
-    def _disconnected(self, _client: Any, _data: Any, flags: Any, code: ReasonCode, _properties: Any) -> None:
+    def _disconnected(self, _client: Any, _data: Any, flags: Any, code: ReasonCode, limits: Any) -> None:
         if flags.is_disconnect_packet_from_server and self._reason is None:
-            self._reason = f"{self._options.broker} ended the connection ({code}); look at its log"
+            self._reason = f"{self._options.broker} {reason_codes.ended(code, limits)}"
 
     def _tls_refused(self, error: ssl.SSLError) -> None:
         self._tls_refusal = error

@@ -285,7 +285,7 @@ def test_each_way_of_not_reaching_the_broker_has_a_sentence_without_numbers(
                 "username": "ishowtts",
                 "password_file": str(tmp_path / "password"),
             },
-            "refuses us: Not authorized",
+            "refuses us (Not authorized)",
             "check mqtt.username and mqtt.password_file",
         ),
         "file": (

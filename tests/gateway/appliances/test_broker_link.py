@@ -16,11 +16,19 @@ from ishowtts_gateway.appliances.message_backlog import LinkMessage, MessageBack
 from ishowtts_gateway.gateway_error import GatewayError, PublishRefused
 from support import mqtt_packets as mqtt
 from support.broker import Broker
-from support.broker_scripts import confirm_with, refuse, silence, then_close
+from support.broker_scripts import confirm_with, end_with, refuse, refuse_connect, silence, then_close
 from support.client import Client
 from support.gateway_waiting import until
 from support.hostile_broker import HostileBroker, Peer
 from support.mqtt_packets import Packet
+from support.reason_codes import (
+    CONNACK_311,
+    CONNACK_AND_OTHERS,
+    DISCONNECT_AND_OTHERS,
+    LOG,
+    PUBACK,
+    SUBACK,
+)
 from support.waiting import eventually
 
 TOPICS = ("ishowtts/test/state", "ishowtts/test/event", "ishowtts/reply/me/#")
@@ -112,7 +120,7 @@ def test_refused_subscriptions_are_told() -> None:
                 (
                     True,
                     f"the broker at {broker.host}:{broker.port} does not let the user me subscribe to "
-                    "ishowtts/test/state and 1 more topics; its ACL must allow that",
+                    "ishowtts/test/state and 1 more topics; allow it in its ACL",
                 )
             ]
 
@@ -142,6 +150,73 @@ def test_a_broker_that_refuses_us_and_one_that_is_silent() -> None:
         broker.on_connect, broker.on_subscribe = None, silence
         followed = follow(broker, told, connect_timeout_s=0.1)
         assert (followed.told[0][1] or "").endswith("has not answered our subscriptions for 0.1 s")
+
+
+@pytest.mark.parametrize("protocol", [5, 4])
+def test_each_code_by_which_a_broker_refuses_or_ends_the_connection(protocol: int) -> None:
+    """The tables are those of the daemon's connections: the sentences are the same but for the keys of a password."""
+    refusals = CONNACK_AND_OTHERS if protocol == 5 else CONNACK_311
+    cases = [(refuse_connect, code, *row) for code, row in refusals.items()]
+    if protocol == 5:
+        cases += [(end_with, code, *row) for code, row in DISCONNECT_AND_OTHERS.items()]
+
+    with HostileBroker() as broker:
+
+        async def scenario(followed: Followed) -> None:
+            await until(lambda: followed.link.connected)
+            for script, code, name, fix in cases:
+                what = "check gateway.mqtt.username" if "mqtt.username" in fix else fix
+                broker.on_connect = script(code)
+                followed.told.clear()
+                broker.forget_sessions()
+                await until(
+                    lambda name=name, what=what: any(
+                        not up and name in (why or "") and what in (why or "") for up, why in followed.told
+                    )
+                )
+                broker.on_connect = None
+                await until(lambda: followed.link.connected)
+            assert await followed.link.publish("ishowtts/test/say", b"x")
+
+        follow(broker, scenario, protocol=protocol, retry_min_s=0.002, retry_max_s=0.004)
+
+
+def test_each_code_of_a_suback_of_a_puback_and_an_auth() -> None:
+    with HostileBroker() as broker:
+
+        async def scenario(followed: Followed) -> None:
+            link = followed.link
+            for code, (_, fix) in SUBACK.items():
+                broker.on_subscribe = refuse(code)
+                followed.told.clear()
+                broker.forget_sessions()
+                await until(lambda fix=fix: any(not up and fix in (why or "") for up, why in followed.told))
+                assert not link.connected
+            for codes in ([0xFF], [1], []):
+                broker.on_subscribe = lambda peer, packet, codes=codes: peer.send(
+                    mqtt.suback(5, packet.packet_id, codes)
+                )
+                followed.told.clear()
+                broker.forget_sessions()
+                await until(lambda: any(why for _, why in followed.told))
+                assert any(LOG in (why or "") for _, why in followed.told)
+            broker.on_subscribe = None
+            broker.forget_sessions()
+            await until(lambda: link.connected)
+            for code in PUBACK:
+                broker.on_publish = confirm_with(code)
+                with pytest.raises(PublishRefused):
+                    await link.publish("ishowtts/test/say", b"x")
+            assert link.connected
+            broker.on_publish = None
+            broker.peer("other").send(mqtt.frame(0xF0, b"\x18\0"))
+            await until(lambda: any("packet type 15" in (why or "") for _, why in followed.told))
+            await until(lambda: link.connected)
+            broker.connack_properties = mqtt.properties(mqtt.number_property(0x24, 0, 1))
+            broker.forget_sessions()
+            await until(lambda: any("takes no messages at QoS 1" in (why or "") for _, why in followed.told))
+
+        follow(broker, scenario, retry_min_s=0.002, retry_max_s=0.004)
 
 
 def test_what_the_broker_answers_to_a_publish() -> None:

@@ -98,7 +98,21 @@ def test_a_requester_is_told_that_its_broker_takes_no_parts_of_sound(start, requ
     assert reply.gone == "the broker does not take messages of this size"
     eventually(lambda: len(parts(requester)) == 3)
     error = parts(requester)[-1]
-    assert (error.reason, "raise its max_packet_size to 40000" in error.detail) == ("failed", True)
+    assert (error.reason, "raise its max_packet_size to 4000" in error.detail) == ("failed", True)
+
+
+def test_parts_of_the_sound_fit_the_maximum_packet_size_of_the_broker(start, requester: Client) -> None:
+    link = start()
+    client = link.link._renders[0].connection.session._client
+    ask(requester)
+    ((_, reply),) = rendered(link)
+    largest = {None: 32_768, 100_000: 32_768, 20_000: 17_800, 4_000: 1_800, 100: 1_024}
+    for client.broker_max_packet_bytes, part_bytes in largest.items():
+        assert reply.part_bytes == part_bytes
+    client.broker_max_packet_bytes = 4_000
+    assert send(reply, HEAD, RenderSound(0, b"x" * reply.part_bytes)) == [True, True]
+    eventually(lambda: len(parts(requester)) == 2)
+    assert reply.gone is None
 
 
 def test_a_request_without_a_usable_way_back_is_dropped_with_a_sentence(

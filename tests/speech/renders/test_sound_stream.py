@@ -37,13 +37,24 @@ class Counting(PostProcessor):
         return super().process(utterance, line_id)
 
 
-def stream(post_processor: PostProcessor) -> SoundStream:
+def stream(post_processor: PostProcessor, part_bytes: int = RENDER_PART_BYTES) -> SoundStream:
     resources: Any = SimpleNamespace(player=SimpleNamespace(rate_hz=RATE_HZ), post_processor=post_processor)
-    return SoundStream(RenderRequest(Line("a", "Text.")), resources, "render 1")
+    return SoundStream(RenderRequest(Line("a", "Text.")), resources, "render 1", part_bytes)
 
 
 def made(samples: Samples, rate_hz: int) -> MadeSegment:
     return MadeSegment(Segment("a", 0, 1, "Text."), Utterance(samples, rate_hz, 0.1, "f5", "anna"), 0.15, True)
+
+
+def test_no_part_is_larger_than_the_broker_takes() -> None:
+    under_test = stream(PostProcessor(rate_hz=RATE_HZ, loudness_lufs=None, peak_dbtp=None), 5_000)
+    under_test.add(made(speech(2.0, RATE_HZ), RATE_HZ))
+    while under_test.encoding:
+        under_test.encode_next()
+    sizes = [len(part.data) for part in under_test.parts]
+    assert max(sizes) == 5_000
+    assert sum(sizes) == 2 * 2 * RATE_HZ
+    assert abs(sum(part.audio_s for part in under_test.parts) - 2.0) < 0.001
 
 
 def test_the_first_part_waits_for_little_of_a_long_segment() -> None:

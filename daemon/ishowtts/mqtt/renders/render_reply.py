@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ishowtts.limits import RENDER_PART_BYTES
 from ishowtts.mqtt.publish_packet import MessageProperties
 from ishowtts.mqtt.publisher import PendingPublish, PublishAnswer
 from ishowtts.mqtt.renders.render_parts import (
@@ -19,8 +20,12 @@ from ishowtts.mqtt.renders.render_parts import (
 from ishowtts.mqtt.session import Session
 
 _TOO_LARGE = RenderError(
-    "failed", "the broker takes no messages as large as a part of the sound; raise its max_packet_size to 40000"
+    "failed",
+    "the broker takes no messages as large as a part of the sound; raise its max_packet_size to 4000, better 40000",
 )
+# Of a PUBLISH without its payload: the topic has at most 512 characters, the Correlation Data 64 bytes.
+_HEAD_BYTES = 2_200
+_LEAST_PART_BYTES = 1_024  # smaller parts would be more head than sound
 _LAST_PARTS = (RenderEnd.part, RenderError.part)
 
 
@@ -71,6 +76,14 @@ class RenderReply:
     def client(self) -> str:
         """Renders of one client, which is a response topic, take turns with those of others."""
         return self.key.topic
+
+    @property
+    def part_bytes(self) -> int:
+        """The largest part of the sound: RENDER_PART_BYTES, or less if the broker takes less."""
+        largest = self._session.broker_max_packet_bytes
+        if largest is None:
+            return RENDER_PART_BYTES
+        return max(_LEAST_PART_BYTES, min(RENDER_PART_BYTES, largest - _HEAD_BYTES))
 
     def send(self, part: str, payload: bytes, *, seq: int | None = None) -> bool:
         """Publish a part at QoS 1. After `end` or `error`, nothing is published any more.

@@ -33,6 +33,10 @@ class RenderOutlet(Protocol):
     def client(self) -> str:
         """Who has asked: clients take turns."""
 
+    @property
+    def part_bytes(self) -> int:
+        """The largest part of the sound that reaches it."""
+
     def send(self, part: str, payload: bytes, *, seq: int | None = None) -> bool:
         """Sends a part; `False` if there is no room for it now. It never blocks."""
 
@@ -80,7 +84,7 @@ class OpenRender:
         self._id = Untrusted(request.line.id)
         self._request = request
         self._reply = reply
-        self._stream = SoundStream(request, resources, f"render {number}")
+        self._stream = SoundStream(request, resources, f"render {number}", reply.part_bytes)
         self._arrived_s = self._last_sent_s = time.monotonic()
         self._first_sent_s: float | None = None
         self._head_sent = False

@@ -57,6 +57,7 @@ class SoundStream:
 
     Args:
         key: Unique among the renders: a voice keeps its gain within one.
+        part_bytes: The size of the largest part.
 
     Attributes:
         rate_hz: Sample rate of the sound; `None` before the first segment.
@@ -64,7 +65,9 @@ class SoundStream:
         parts: What can be sent, in order. The caller takes the parts from the left end.
     """
 
-    def __init__(self, request: RenderRequest, resources: SpeechResources, key: str) -> None:
+    def __init__(
+        self, request: RenderRequest, resources: SpeechResources, key: str, part_bytes: int = RENDER_PART_BYTES
+    ) -> None:
         self.rate_hz: int | None = None
         self.audio_s = 0.0
         self.parts: deque[SoundPart] = deque()
@@ -78,6 +81,7 @@ class SoundStream:
         self._slices: deque[Samples] = deque()
         self._waiting = bytearray()
         self._waiting_s = 0.0
+        self._part_bytes = part_bytes
         self._began = False
 
     @property
@@ -157,14 +161,14 @@ class SoundStream:
     def _collect(self, data: bytes, audio_s: float) -> None:
         self._waiting += data
         self._waiting_s += audio_s
-        while len(self._waiting) >= RENDER_PART_BYTES:
-            self._add_part(RENDER_PART_BYTES)
+        while len(self._waiting) >= self._part_bytes:
+            self._add_part(self._part_bytes)
         if not self._began:
             self._flush()
 
     def _flush(self) -> None:
-        if self._waiting:
-            self._add_part(len(self._waiting))
+        while self._waiting:
+            self._add_part(min(self._part_bytes, len(self._waiting)))
 
     def _add_part(self, size: int) -> None:
         audio_s = self._waiting_s * size / len(self._waiting)
