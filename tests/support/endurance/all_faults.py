@@ -53,7 +53,6 @@ MOST_SILENT_S = 2.0
 _GATEWAY_WITHIN_S = 10.0
 _WAITING = 10  # lines in the queue, at most, while the daemon takes them
 _LINES_PER_S = 8.0  # at most; while the daemon is away, they wait at the broker
-_SEGMENT_S = 20  # hibari's deadline. With F5's default of 120 s, 34 stopped workers would take an hour
 _DISK_MB = 64
 _SETTLE_S = 120.0
 
@@ -193,7 +192,6 @@ class _Run:
             "kind": kind,
             "fallback": True,
             "restart": {"park_deaths": 10_000},
-            "deadlines": {"segment_s": _SEGMENT_S},
         }
         if self._plan.f5 is not None:
             engine["f5"] = {"weights": str(self._plan.f5), "device": "cpu", "nfe_step": 4}
