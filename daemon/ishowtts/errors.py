@@ -15,6 +15,7 @@ IShowError
 ├── SpeakerError               the sound device is absent, busy or lost
 ├── BoardError                 the board's clocks or sensors cannot be used
 ├── BrokerError                the broker is absent or refuses the connection
+│   └── SubscriptionRefused    it refuses to send messages of some topics
 ├── InboxError                 the line queue cannot store lines durably
 ├── BackupError                a backup cannot be made, read or restored
 ├── CommandError               a command that is unknown or cannot be executed
@@ -105,6 +106,18 @@ class BoardError(IShowError):
 
 class BrokerError(IShowError):
     """The broker is absent or refuses the connection."""
+
+
+class SubscriptionRefused(BrokerError):
+    """The broker refuses to send messages of some topics. It sends those of the others.
+
+    Attributes:
+        topics: The topics that it refuses.
+    """
+
+    def __init__(self, problem: str, topics: frozenset[str]) -> None:
+        super().__init__(problem)
+        self.topics = topics
 
 
 class InboxError(IShowError):

@@ -15,7 +15,10 @@ from hypothesis import strategies as st
 from ishowtts.cli import common, say
 from ishowtts.cli.main import main
 from support.broker import Broker
+from support.broker_scripts import refuse
 from support.client import Client
+from support.hostile_broker import HostileBroker
+from support.mqtt_packets import PUBLISH
 
 ROOT = "ishowtts/test"
 ESCAPES = "\x1b]0;owned\x07\x9b2J\u202e\u2028\x7f"
@@ -113,3 +116,19 @@ def test_forged_events_are_shown_and_not_executed(
         assert json.loads(told)["id"] == lines[0]["id"]
     else:
         assert printed in told
+
+
+@pytest.mark.parametrize("refused", ["event", "info"])
+def test_a_user_who_may_only_publish_is_told_so_after_the_line_is_sent(
+    refused: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with HostileBroker(on_subscribe=refuse(0x87, f"{ROOT}/{refused}")) as broker:
+        config = tmp_path / "config.yaml"
+        config.write_text(
+            yaml.safe_dump({"device": {"name": "test"}, "mqtt": {"host": broker.host, "port": broker.port}})
+        )
+        assert main(["say", "--config", str(config), "--wait", "0.2", "Tea is ready."]) != 0
+        assert len(broker.received_of(PUBLISH, f"{ROOT}/say")) == 1
+    said = capsys.readouterr()
+    told = f"does not let anonymous users subscribe to {ROOT}/event" in said.err
+    assert told == (refused == "event"), said

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from ishowtts.errors import ConfigError
+from ishowtts.errors import ConfigError, SubscriptionRefused
 from ishowtts.model import AlertName
 from ishowtts.util.logs import visible
 
@@ -221,7 +221,11 @@ def read_view(client: ShortLivedClient, root: str, names: Sequence[RetainedObjec
     """
     view = ApplianceView(root)
     topics = [f"{_ALERT}+" if name == "alerts" else name for name in names]
-    client.subscribe(f"{root}/availability", *(f"{root}/{topic}" for topic in topics))
+    try:
+        client.subscribe(f"{root}/availability", *(f"{root}/{topic}" for topic in topics))
+    except SubscriptionRefused as error:
+        if f"{root}/availability" in error.topics:
+            raise
     for message in client.messages(RETAINED_S):
         view = view.with_message(message)
         if view.availability is not None and all(view.has(name) for name in names):

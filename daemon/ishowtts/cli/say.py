@@ -27,13 +27,13 @@ from ishowtts.cli.common import (
     why,
 )  # fmt: skip
 from ishowtts.cli.other_appliance import CHANGE_NAME, other_appliance
-from ishowtts.errors import BrokerError
+from ishowtts.errors import BrokerError, SubscriptionRefused
 from ishowtts.model import FINAL_EVENTS, Outcome
 from ishowtts.util.logs import visible
 
 if TYPE_CHECKING:
     from ishowtts.config import Config
-    from ishowtts.mqtt.client import Message
+    from ishowtts.mqtt.client import Message, ShortLivedClient
 
 WAITS = 3
 """Exit status: the line was sent, and waits."""
@@ -149,9 +149,12 @@ def send(settings: Config, root: str, topic: str, line: dict[str, Any], wait_s: 
         BrokerError: no broker, or no appliance took the line in time.
     """
     with connect(settings, root) as client:
-        if wait_s != 0:
-            client.subscribe(f"{root}/event", f"{root}/availability", f"{root}/state", f"{root}/info")
+        refusal = None if wait_s == 0 else _follow(client, root)
         client.publish(f"{root}/{topic}", line)
+        if refusal is not None:
+            raise BrokerError(
+                f"the line was sent, but what becomes of it cannot be seen (--wait 0 avoids this): {refusal}"
+            )
         sent = {"id": line["id"], "event": "sent", "to": root}
         if wait_s == 0:
             return SayResult(sent, 0)
@@ -169,6 +172,15 @@ def send(settings: Config, root: str, topic: str, line: dict[str, Any], wait_s: 
             if wait_s is None and (waiting := progress.waiting()) is not None:
                 return waiting
     return progress.waiting() or progress.not_finished(limit_s)
+
+
+def _follow(client: ShortLivedClient, root: str) -> str | None:
+    """Subscribes to what tells the outcome of a line. Returns why that is not possible; `None` if it is."""
+    try:
+        client.subscribe(f"{root}/event", f"{root}/availability", f"{root}/state", f"{root}/info")
+    except SubscriptionRefused as error:
+        return str(error) if f"{root}/event" in error.topics else None
+    return None
 
 
 class SentLine:

@@ -17,7 +17,7 @@ from typing import Any
 import paho.mqtt.client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 
-from ishowtts.errors import BrokerError
+from ishowtts.errors import BrokerError, SubscriptionRefused
 from ishowtts.mqtt import connection_faults, reason_codes, tls
 from ishowtts.mqtt.mqtt_options import MqttOptions
 from ishowtts.mqtt.paho_client import TolerantClient
@@ -61,6 +61,7 @@ class ShortLivedClient:
         self._options = options
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._refused_topics: frozenset[str] = frozenset()
         protocol = paho.MQTTv5 if options.protocol == 5 else paho.MQTTv311
         self._paho = TolerantClient(
             options.max_packet_bytes, protocol=protocol, manual_ack=True, reconnect_on_failure=False
@@ -108,14 +109,17 @@ class ShortLivedClient:
         """Subscribe to topics at QoS 1. Returns when the broker has granted it.
 
         Raises:
-            BrokerError: the broker does not answer, or refuses one of them.
+            SubscriptionRefused: the broker refuses some of them.
+            BrokerError: the broker does not answer.
         """
+        self._refused_topics = frozenset()
         with self._asking:
             _, mid = self._paho.subscribe([(topic, 1) for topic in topics])
             if mid is not None:
                 self._asked[mid] = topics
         if refusal := self._answer():
-            raise BrokerError(f"{self._options.broker} {refusal}")
+            problem = f"{self._options.broker} {refusal}"
+            raise SubscriptionRefused(problem, self._refused_topics) if self._refused_topics else BrokerError(problem)
 
     def publish(
         self,
@@ -206,6 +210,7 @@ class ShortLivedClient:
         if not refused:
             self._answers.put(None)
             return
+        self._refused_topics = frozenset(topic for topic, _ in refused)
         topic, code = refused[0]
         reason = "no answer" if code is None else code
         self._answers.put(
