@@ -78,7 +78,7 @@ class ShortLivedClient:
         self._refused: dict[int, str] = {}
         self._unheard: set[int] = set()
         self._paho.on_publish = self._publish_answered
-        self._lost, self._lost_why = False, ""
+        self._lost: str | None = None  # why the connection has ended
         self._paho.on_disconnect = self._disconnected
 
     def __enter__(self) -> ShortLivedClient:
@@ -142,17 +142,18 @@ class ShortLivedClient:
         info = self._paho.publish(topic, body, qos=1, retain=retain, properties=sent)
         deadline_s = time.monotonic() + _CONNECT_S
         try:
-            while not (info.is_published() or self._lost or time.monotonic() > deadline_s):
+            while not (info.is_published() or self.lost or time.monotonic() > deadline_s):
                 info.wait_for_publish(_WAIT_SLICE_S)
-        except (RuntimeError, ValueError) as error:  # paho could not send it: the connection is lost
-            raise BrokerError(f"{self._lost_why}; try again") from error
+        except (RuntimeError, ValueError) as error:  # paho could not send it
+            why = self._lost or f"the connection to {self._options.broker} is lost"
+            raise BrokerError(f"{why}; try again") from error
         if reason := self._refused.pop(info.mid, None):
             raise BrokerError(
                 f"the broker refuses a message on {topic}: {reason}; its ACL must allow {self._user} to publish there"
             )
         if not info.is_published():
-            if self._lost:
-                raise BrokerError(f"{self._lost_why}; try again")
+            if self._lost is not None:
+                raise BrokerError(f"{self._lost}; try again")
             raise BrokerError(
                 f"the broker did not take the message on {topic}; does its ACL allow us to publish there?"
             )
@@ -173,7 +174,7 @@ class ShortLivedClient:
     @property
     def lost(self) -> bool:
         """Whether the connection has ended, with its subscriptions."""
-        return self._lost
+        return self._lost is not None
 
     @property
     def username(self) -> str | None:
@@ -236,8 +237,8 @@ class ShortLivedClient:
             why = reason_codes.ended(code, properties)
         else:
             why = "closed the connection; look at its log"
-        if not self._lost:
-            self._lost, self._lost_why = True, f"{self._options.broker} {why}"
+        if self._lost is None:
+            self._lost = f"{self._options.broker} {why}"
             self._answers.put(why)
 
     def _close(self) -> None:
