@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from unittest.mock import Mock
-
 import pytest
 
 from ishowtts.cli import forget
 from ishowtts.cli.main import main
-from ishowtts.errors import BrokerError
 from support.fake_appliance import ROOT, FakeAppliance
 
 Capture = pytest.CaptureFixture[str]
@@ -82,12 +79,6 @@ def test_what_the_broker_keeps_is_told(gone: FakeAppliance, capsys: Capture, mon
     monkeypatch.setattr("ishowtts.mqtt.client.ShortLivedClient.publish", lambda *_, **__: True)
     assert run(gone) == 1
     assert f"the broker keeps {len(LEFT)} of them" in capsys.readouterr().err
-
-
-def test_a_lost_connection_does_not_mean_that_nothing_is_left() -> None:
-    client = Mock(lost=True, messages=lambda _: iter(()))
-    with pytest.raises(BrokerError, match="not known what it keeps"):
-        forget._retained(client, [f"{ROOT}/#"])
 
 
 def test_a_name_has_no_wildcard(fake: FakeAppliance, capsys: Capture) -> None:
