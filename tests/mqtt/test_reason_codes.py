@@ -222,6 +222,9 @@ def test_each_code_of_a_connack_for_a_command(options: MqttOptions, protocol: in
                 pass
             assert name in str(error.value), hex(code)
             assert fix.partition(" and ")[0] in str(error.value), hex(code)
+        ids = {packet.client_id for packet in broker.received_of(mqtt.CONNECT)}
+    assert len(ids) == len(table), "a guess at a client id would end a connection"
+    assert all(one.startswith("ishowtts-cli-") for one in ids), "the fix of 0x85 says how client ids begin"
 
 
 def test_a_command_that_the_broker_does_not_serve(hostile: HostileBroker, options: MqttOptions) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import secrets
 import socket
 import ssl
 import threading
@@ -64,7 +65,11 @@ class ShortLivedClient:
         self._refused_topics: frozenset[str] = frozenset()
         protocol = paho.MQTTv5 if options.protocol == 5 else paho.MQTTv311
         self._paho = TolerantClient(
-            options.max_packet_bytes, protocol=protocol, manual_ack=True, reconnect_on_failure=False
+            options.max_packet_bytes,
+            client_id=f"ishowtts-cli-{secrets.token_hex(12)}",  # some brokers refuse clients without an id
+            protocol=protocol,
+            manual_ack=True,
+            reconnect_on_failure=False,
         )
         if options.username is not None:
             self._paho.username_pw_set(
