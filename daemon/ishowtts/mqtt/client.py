@@ -151,15 +151,15 @@ class ShortLivedClient:
         try:
             while not (info.is_published() or self.lost or time.monotonic() > deadline_s):
                 info.wait_for_publish(_WAIT_SLICE_S)
-        except (RuntimeError, ValueError) as error:  # paho could not send it
-            raise BrokerError(f"the connection to {self._options.broker} is lost; try again") from error
+        except (RuntimeError, ValueError) as error:  # paho noticed the loss, perhaps after it had sent the message
+            raise BrokerError(self._unconfirmed(topic)) from error
         if reason := self._refused.pop(info.mid, None):
             raise BrokerError(
                 f"the broker refuses a message on {topic}: {reason}; its ACL must allow {self._user} to publish there"
             )
         if not info.is_published():
             if self._lost is not None:
-                raise BrokerError(f"it is not known whether the broker has the message on {topic}: {self._lost}")
+                raise BrokerError(self._unconfirmed(topic))
             raise BrokerError(
                 f"the broker did not take the message on {topic}; does its ACL allow us to publish there?"
             )
@@ -195,6 +195,11 @@ class ShortLivedClient:
     @property
     def _user(self) -> str:
         return "anonymous users" if self._options.username is None else f"the user {self._options.username}"
+
+    def _unconfirmed(self, topic: str) -> str:
+        """Why it makes no sense to wait for the confirmation of a message."""
+        why = self._lost or f"{self._options.broker} closed the connection; look at its log"
+        return f"it is not known whether the broker has the message on {topic}: {why}"
 
     def _answer(self) -> str | None:
         try:
