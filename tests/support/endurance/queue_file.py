@@ -18,7 +18,7 @@ def rows_of(folder: Path) -> list[sqlite3.Row]:
     """All lines in the queue's file, in the order of their arrival."""
     with closing(sqlite3.connect(folder / "state" / "inbox.sqlite", timeout=10)) as connection:
         connection.row_factory = sqlite3.Row
-        return connection.execute("SELECT seq, id, text, state, data FROM lines ORDER BY seq").fetchall()
+        return connection.execute("SELECT id, text, state FROM lines ORDER BY seq").fetchall()
 
 
 def open_texts(rows: list[sqlite3.Row]) -> list[str]:
