@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from ishowtts.model import Outcome
 from support.appliance import FINAL, Appliance
 from support.client import Client
 from support.cut_disk import CutDisk
-from support.endurance.queue_file import open_texts, rows_of
+from support.endurance.queue_file import Row, open_texts, rows_of
 from support.endurance.traced_daemon import (
     GROUP,
     HISTORY_LINES,
@@ -182,7 +181,7 @@ def _examine(name: str, run: TracedRun, moment: int, figures: Figures, folder: P
     numbers = Counter(number_of(row["text"]) for row in rows)
     figures.doubled += [f"{name}: {number}" for number, count in numbers.items() if count > 1]
     missing = {line_number(arrival) for arrival in known.again} - set(numbers)
-    figures.lost += [f"{name}: {number} after its delivery" for number in missing if not _pruned(number, rows)]
+    figures.lost += [f"{name}: {number} after its delivery" for number in missing if not may_be_removed(number, rows)]
     figures.told_otherwise += [
         f"{name}: {line_id} was {outcome}, and then {sorted(told[line_id] - {outcome})}"
         for line_id, outcome in known.told.items()
@@ -190,7 +189,7 @@ def _examine(name: str, run: TracedRun, moment: int, figures: Figures, folder: P
     ]
 
 
-def _examine_rows(name: str, known: Known, figures: Figures, rows: Sequence[sqlite3.Row]) -> None:
+def _examine_rows(name: str, known: Known, figures: Figures, rows: Sequence[Row]) -> None:
     states = {row["id"]: row["state"] for row in rows}
     figures.told_otherwise += [
         f"{name}: {line_id} was {outcome}, and is {states[line_id]}"
@@ -198,11 +197,11 @@ def _examine_rows(name: str, known: Known, figures: Figures, rows: Sequence[sqli
         if states.get(line_id, outcome) != outcome
     ]
     missing = known.acknowledged - {number_of(row["text"]) for row in rows}
-    figures.lost += [f"{name}: {number}" for number in sorted(missing) if not _pruned(number, rows)]
+    figures.lost += [f"{name}: {number}" for number in sorted(missing) if not may_be_removed(number, rows)]
 
 
-def _pruned(number: int, rows: Sequence[sqlite3.Row]) -> bool:
-    """Whether a line may have been removed: `HISTORY_LINES` have ended after it, and are there.
+def may_be_removed(number: int, rows: Sequence[Row]) -> bool:
+    """Whether a line may have left the history: `HISTORY_LINES` have ended after it, and are there.
 
     The lines of a group, and those of an older file with the first group, end in any order. All of them have ended
     before those of the next group.
@@ -243,7 +242,8 @@ def _examine_daemon(name: str, known: Known, figures: Figures, folder: Path) -> 
         Appliance(folder, broker, SETTINGS, quick_s=0.01) as appliance,
     ):
         try:
-            appliance.wait_ready(client, timeout_s=60)
+            appliance.wait_ready(client, "ready", "paused", timeout_s=60)
+            client.publish(f"{appliance.root}/command", {"command": "resume"})  # the power may be cut during a pause
             eventually(lambda: not open_texts(rows_of(folder)), "the outcomes of all lines", 60)
         except AssertionError as error:
             figures.failed_starts.append(f"{name}: {error}")

@@ -161,7 +161,7 @@ def _write_old_file(path: Path) -> dict[int, str | None]:
             file.execute(
                 "INSERT INTO lines (id, text, priority, details, ts, born_s, deadline_s, state, ended_n, ended_wall_s)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*values, *((number, time.time()) if ended else (None, None))),
+                (*values, *((number // 3, time.time()) if ended else (None, None))),  # ended_n has no gaps
             )
         file.execute(f"PRAGMA user_version = {migrations.OLDEST}")
         file.commit()
