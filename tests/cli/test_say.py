@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ishowtts.cli import common, say
 from ishowtts.cli.main import main
 from support.broker import Broker
-from support.broker_scripts import refuse
+from support.broker_scripts import refuse, then_close
 from support.client import Client
 from support.hostile_broker import HostileBroker
 from support.mqtt_packets import PUBLISH
@@ -132,3 +132,15 @@ def test_a_user_who_may_only_publish_is_told_so_after_the_line_is_sent(
     said = capsys.readouterr()
     told = f"does not let anonymous users subscribe to {ROOT}/event" in said.err
     assert told == (refused == "event"), said
+
+
+def test_a_connection_that_ends_after_the_line_was_sent_is_not_waited_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with HostileBroker(on_publish=then_close()) as broker:
+        config = tmp_path / "config.yaml"
+        config.write_text(json.dumps({"device": {"name": "test"}, "mqtt": {"host": broker.host, "port": broker.port}}))
+        assert main(["say", "--config", str(config), "--wait", "3600", "Tea is ready."]) == 1
+    err = capsys.readouterr().err
+    assert "the line was sent, but what becomes of it cannot be seen: " in err
+    assert "closed the connection" in err

@@ -92,9 +92,7 @@ def runnable(root: Path, machine: InstallMachine) -> str:
     assert (release / "bin/ishowtts").exists(), release
     units = [root / "etc/systemd/system/ishowtts.service", root / "usr/local/lib/systemd/system/ishowtts.service"]
     unit = next(place for place in units if place.exists()).read_text()
-    program = re.findall(r"^ExecStart=(?:/bin/sh -c .*exec )?(\S+)", unit, re.MULTILINE)[0].removeprefix(
-        str(machine.root)
-    )
+    program = re.findall(r"^ExecStart=(\S+)", unit, re.MULTILINE)[0].removeprefix(str(machine.root))
     assert (root / program.lstrip("/")).exists(), program
     assert (root / "etc/ishowtts/config.yaml").exists()
     command = root / machine.command.relative_to(machine.root)

@@ -154,8 +154,6 @@ class RemoteRender:
                         limit_s = wait_s + _MARGIN_S if isinstance(part, RenderQueued) else _NEXT_PART_S
                         yield part
                         break
-                elif self._client.lost:
-                    raise BrokerError("the connection to the broker was lost before all sound had come; try again")
                 elif message is not None:
                     self._view = self._view.with_message(message)
                     if self._view.offline:

@@ -32,6 +32,8 @@ from ishowtts.model import FINAL_EVENTS, Outcome
 from ishowtts.util.logs import visible
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ishowtts.config import Config
     from ishowtts.mqtt.client import Message, ShortLivedClient
 
@@ -42,6 +44,7 @@ _MAX_WAIT_S = 86_400
 _USUAL_WAIT_S = 60.0
 _QUIET_S = 1.0  # within this time after `accepted`, `state` says until when quiet hours last
 _DEGRADED_S = 5.0  # a fallback voice speaks within this time, if any can
+_UNSEEN = "the line was sent, but what becomes of it cannot be seen"
 _EVENT_TYPES = (str, int, float, type(None))
 
 
@@ -149,19 +152,17 @@ def send(settings: Config, root: str, topic: str, line: dict[str, Any], wait_s: 
         BrokerError: no broker, or no appliance took the line in time.
     """
     with connect(settings, root) as client:
-        refusal = None if wait_s == 0 else _follow(client, root)
+        refusal = None if wait_s == 0 else _subscribe(client, root)
         client.publish(f"{root}/{topic}", line)
         if refusal is not None:
-            raise BrokerError(
-                f"the line was sent, but what becomes of it cannot be seen (--wait 0 avoids this): {refusal}"
-            )
+            raise BrokerError(f"{_UNSEEN} (--wait 0 avoids this): {refusal}")
         sent = {"id": line["id"], "event": "sent", "to": root}
         if wait_s == 0:
             return SayResult(sent, 0)
         progress = SentLine(line, topic, ApplianceView(root), settings.queue.max_age_s)
         is_ours_known = False
         limit_s = _USUAL_WAIT_S if wait_s is None else wait_s
-        for message in messages_and_ticks(client, limit_s):
+        for message in _messages_after(client, limit_s):
             if message is not None and (event := progress.take(message)) is not None:
                 return SayResult(event, 0 if event["event"] == Outcome.FINISHED.value else 1)
             progress.print_warnings()
@@ -174,7 +175,15 @@ def send(settings: Config, root: str, topic: str, line: dict[str, Any], wait_s: 
     return progress.waiting() or progress.not_finished(limit_s)
 
 
-def _follow(client: ShortLivedClient, root: str) -> str | None:
+def _messages_after(client: ShortLivedClient, wait_s: float) -> Iterator[Message | None]:
+    """What arrives after the line was sent. Raises BrokerError if the connection ends."""
+    try:
+        yield from messages_and_ticks(client, wait_s)
+    except BrokerError as error:
+        raise BrokerError(f"{_UNSEEN}: {error}") from error
+
+
+def _subscribe(client: ShortLivedClient, root: str) -> str | None:
     """Subscribes to what tells the outcome of a line. Returns why that is not possible; `None` if it is."""
     try:
         client.subscribe(f"{root}/event", f"{root}/availability", f"{root}/state", f"{root}/info")

@@ -107,7 +107,7 @@ class DeadlinesSection(_Section):
     load_s: float = Field(300, gt=0)
     warm_step_s: float = Field(300, gt=0)
     segment_s: float = Field(120, gt=0)
-    answer_s: float = Field(10, gt=0)
+    answer_s: float = Field(10, ge=1)
 
 
 class RestartSection(_Section):
@@ -135,7 +135,7 @@ class EngineSection(_Section):
 
     kind: Literal["auto", "f5", "hibari", "espeak", "remote"] = "auto"
     fallback: Annotated[bool | list[str], BeforeValidator(_fallback)] = True
-    late_s: float = Field(1.2, gt=0)
+    late_s: float = Field(1.2, ge=0.5)
     espeak_voice: str = Field("en-us", pattern=r"^[A-Za-z0-9+_][A-Za-z0-9+_-]{0,31}$")
     f5: F5Section = F5Section()
     remote: RemoteSection = RemoteSection()

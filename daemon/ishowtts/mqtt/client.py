@@ -78,7 +78,7 @@ class ShortLivedClient:
         self._refused: dict[int, str] = {}
         self._unheard: set[int] = set()
         self._paho.on_publish = self._publish_answered
-        self._lost, self._lost_why = False, ""
+        self._lost: str | None = None  # why the connection has ended
         self._paho.on_disconnect = self._disconnected
 
     def __enter__(self) -> ShortLivedClient:
@@ -139,41 +139,48 @@ class ShortLivedClient:
         max_bytes = self._paho.broker_max_packet_bytes
         if max_bytes is not None and packet_bytes(topic, body.encode(), properties) > max_bytes:
             raise BrokerError(f"{self._options.broker} takes at most {max_bytes} bytes; send less on {topic}")
+        if self._lost is not None:
+            raise BrokerError(f"{self._lost}; try again")
         info = self._paho.publish(topic, body, qos=1, retain=retain, properties=sent)
         deadline_s = time.monotonic() + _CONNECT_S
         try:
-            while not (info.is_published() or self._lost or time.monotonic() > deadline_s):
+            while not (info.is_published() or self.lost or time.monotonic() > deadline_s):
                 info.wait_for_publish(_WAIT_SLICE_S)
-        except (RuntimeError, ValueError) as error:  # paho could not send it: the connection is lost
-            raise BrokerError(f"{self._lost_why}; try again") from error
+        except (RuntimeError, ValueError) as error:  # paho could not send it
+            raise BrokerError(f"the connection to {self._options.broker} is lost; try again") from error
         if reason := self._refused.pop(info.mid, None):
             raise BrokerError(
                 f"the broker refuses a message on {topic}: {reason}; its ACL must allow {self._user} to publish there"
             )
         if not info.is_published():
-            if self._lost:
-                raise BrokerError(f"{self._lost_why}; try again")
+            if self._lost is not None:
+                raise BrokerError(f"it is not known whether the broker has the message on {topic}: {self._lost}")
             raise BrokerError(
                 f"the broker did not take the message on {topic}; does its ACL allow us to publish there?"
             )
         return info.mid not in self._unheard
 
     def messages(self, timeout_s: float | None) -> Iterator[Message]:
-        """Yield what arrives within `timeout_s` from now (`None`: forever)."""
+        """Yield what arrives within `timeout_s` from now (`None`: forever).
+
+        Raises:
+            BrokerError: The connection has ended, and all that had arrived was yielded.
+        """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            left_s = 1.0 if deadline is None else deadline - time.monotonic()
+            left_s = _WAIT_SLICE_S if deadline is None else deadline - time.monotonic()
             if left_s <= 0:
                 return
             try:
-                yield self._messages.get(timeout=left_s)
+                yield self._messages.get(timeout=min(left_s, _WAIT_SLICE_S))
             except queue.Empty:
-                continue
+                if self._lost is not None:
+                    raise BrokerError(self._lost) from None
 
     @property
     def lost(self) -> bool:
         """Whether the connection has ended, with its subscriptions."""
-        return self._lost
+        return self._lost is not None
 
     @property
     def username(self) -> str | None:
@@ -236,8 +243,8 @@ class ShortLivedClient:
             why = reason_codes.ended(code, properties)
         else:
             why = "closed the connection; look at its log"
-        if not self._lost:
-            self._lost, self._lost_why = True, f"{self._options.broker} {why}"
+        if self._lost is None:
+            self._lost = f"{self._options.broker} {why}"
             self._answers.put(why)
 
     def _close(self) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ishowtts.engines import EngineStats, VoiceInfo
 from ishowtts.engines.worker.frame_headers import write_voice_info
-from ishowtts.engines.worker.liveness import Liveness
+from ishowtts.engines.worker.liveness import PING_S, Liveness
 from ishowtts.engines.worker.waker import Waker
 from ishowtts.engines.worker.wire import VERSION, Channel, Frame, FrameKind
 from ishowtts.engines.worker.worker_connection import Deadlines, WorkerConnection, WorkerExit
@@ -180,6 +180,18 @@ def test_one_ping_at_a_time_waits_for_an_answer() -> None:
     assert [liveness.ping_due(at_s) for at_s in (9.1, 9.3, 9.9)] == [False, True, False]
     assert (liveness.pong(), liveness.pong()) == (True, False)
     assert liveness.ping_due(10.0)
+
+
+def test_a_worker_that_is_asked_late_was_not_silent_before() -> None:
+    liveness = Liveness()
+    liveness.owes_answers(9.0)
+    assert liveness.quiet_s(60.0) == 0, "the daemon stood still, and has asked for nothing"
+    assert liveness.ping_due(60.0)
+    assert liveness.quiet_s(60.0) == PING_S, "as if it had been heard when the ping before this one was due"
+    assert liveness.quiet_s(61.0) == 1 + PING_S
+    assert liveness.wait_s(61.0, answer_s=10) == 9 - PING_S
+    liveness.heard(61.5)
+    assert liveness.quiet_s(62.0) == 0.5
 
 
 def test_a_worker_that_answers_what_nobody_wants_any_more_is_not_late() -> None:

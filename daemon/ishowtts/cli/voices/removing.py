@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from ishowtts.cli.common import Commands, print_json, read_config, voice_set_over_mqtt
 from ishowtts.engines.voices import folders
@@ -15,9 +14,6 @@ from ishowtts.engines.voices.voice_library import (
 )
 from ishowtts.errors import VoiceError
 from ishowtts.util.user_rights import as_owner_of
-
-if TYPE_CHECKING:
-    pass
 
 
 def add(actions: Commands, common: argparse.ArgumentParser) -> None:

@@ -13,11 +13,14 @@ PING_S = 0.25
 
 
 class Liveness:
-    """When the worker was heard last. Not thread-safe: its owner holds a lock. All times are monotonic seconds."""
+    """When the worker was heard last. Not thread-safe: its owner holds a lock. All times are monotonic seconds.
+
+    A daemon that stands still itself, as in a machine that is paused, asks late. That is not the worker's silence.
+    """
 
     def __init__(self) -> None:
         self._heard_at_s: float | None = None  # `None` while the worker owes nothing
-        self._ping_open = False
+        self._asked_at_s: float | None = None  # when a ping was sent; `None` once it is answered
 
     def owes_answers(self, now_s: float) -> None:
         """Notes that the worker has something to do."""
@@ -35,21 +38,26 @@ class Liveness:
 
     def pong(self) -> bool:
         """Notes the answer to a ping. Returns whether one was due."""
-        due, self._ping_open = self._ping_open, False
+        due, self._asked_at_s = self._asked_at_s is not None, None
         return due
 
     def ping_due(self, now_s: float) -> bool:
         """Whether a ping must be sent now; the caller sends it. One at a time: so they never fill the socket."""
-        due = not self._ping_open and self.quiet_s(now_s) >= PING_S
-        self._ping_open |= due
+        due = self._asked_at_s is None and self._heard_at_s is not None and now_s - self._heard_at_s >= PING_S
+        if due:
+            self._asked_at_s = now_s
         return due
 
     def quiet_s(self, now_s: float) -> float:
-        """Seconds for which a worker that owes answers was not heard; 0 if it owes none."""
-        return 0.0 if self._heard_at_s is None else now_s - self._heard_at_s
+        """Seconds for which a worker that owes answers and was asked was not heard; 0 if it owes none."""
+        if self._heard_at_s is None or self._asked_at_s is None:
+            return 0.0
+        return now_s - max(self._heard_at_s, self._asked_at_s - PING_S)
 
     def wait_s(self, now_s: float, answer_s: float) -> float:
         """Seconds until a ping is due or the worker was quiet for `answer_s`; infinity if it owes nothing."""
         if self._heard_at_s is None:
             return math.inf
-        return max(0.0, (answer_s if self._ping_open else PING_S) - self.quiet_s(now_s))
+        if self._asked_at_s is None:
+            return max(0.0, PING_S - (now_s - self._heard_at_s))
+        return max(0.0, answer_s - self.quiet_s(now_s))

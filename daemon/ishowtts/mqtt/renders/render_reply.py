@@ -79,11 +79,14 @@ class RenderReply:
 
     @property
     def part_bytes(self) -> int:
-        """The largest part of the sound: RENDER_PART_BYTES, or less if the broker takes less."""
+        """The largest part of the sound: RENDER_PART_BYTES, or less if the broker takes less.
+
+        It is even: whoever takes each part of `pcm` as whole samples would hear noise after an odd one.
+        """
         largest = self._session.broker_max_packet_bytes
         if largest is None:
             return RENDER_PART_BYTES
-        return max(_LEAST_PART_BYTES, min(RENDER_PART_BYTES, largest - _HEAD_BYTES))
+        return max(_LEAST_PART_BYTES, min(RENDER_PART_BYTES, (largest - _HEAD_BYTES) // 2 * 2))
 
     def send(self, part: str, payload: bytes, *, seq: int | None = None) -> bool:
         """Publish a part at QoS 1. After `end` or `error`, nothing is published any more.
