@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,14 +12,13 @@ import pytest
 from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client
-from support.publisher import Publisher, split
-from support.syscalls import Call, calls
-from support.waiting import eventually
+from support.mqtt_packets import PUBACK, PUBLISH
+from support.publisher import Publisher
+from support.syscalls import Call, calls, packets, strace, wait_for_end
 
 LINES = 100
 # Without `read`, which Python calls for each module that it imports: the daemon receives with recvfrom.
 CALLS = "pwrite64,write,fsync,fdatasync,recvfrom,sendto,sendmsg"
-PUBLISH, PUBACK = 0x30, 0x40
 TEXT = re.compile(rb"number (\d+) is kept")
 
 
@@ -30,10 +28,7 @@ def test_every_acknowledgement_follows_a_sync_of_its_line(
     make_appliance: Callable[..., Appliance], broker: Broker, mqtt_client: Client, tmp_path: Path
 ) -> None:
     trace = tmp_path / "trace"
-    # --seccomp-bpf: the kernel stops the daemon at these calls alone, which takes a third of the time.
-    strace = ["strace", "-D", "-f", "--seccomp-bpf", "-ttt", "-yy", "-xx", "-s", "100000"]
-    strace += ["-e", f"trace={CALLS}", "-o", str(trace)]
-    appliance = make_appliance(wrap=strace, quick_s=0.01)
+    appliance = make_appliance(wrap=strace(CALLS, trace), quick_s=0.01)
     appliance.wait_ready(mqtt_client)
     publisher = Publisher(broker.host, broker.port, f"{appliance.root}/say")
     for number in range(LINES):
@@ -44,7 +39,7 @@ def test_every_acknowledgement_follows_a_sync_of_its_line(
     finals = '"event":"finished"'
     mqtt_client.wait_for(f"{appliance.root}/event", lambda message: finals in message.text, count=LINES, timeout_s=60)
     appliance.stop()
-    eventually(lambda: b"+++ exited with 0 +++" in trace.read_bytes()[-200:], "the end of the trace")
+    wait_for_end(trace)
 
     found = list(calls(trace))
     safe = syncs_of_lines(found)
@@ -72,30 +67,13 @@ def syncs_of_lines(found: list[Call]) -> dict[int, int]:
 
 
 def acknowledgements(found: list[Call], broker: str) -> dict[int, int]:
-    """For each line, when the call began that sent the first byte of its acknowledgement.
-
-    Streams are put together for each connection to the broker, so it does not matter how packets lie in the calls.
-    """
-    received: dict[str, bytes] = {}
-    sent: dict[str, bytes] = {}
+    """For each line, when the call began that sent its acknowledgement."""
     line_of: dict[tuple[str, int], int] = {}
     acknowledged: dict[int, int] = {}
-    for call in sorted(found, key=lambda call: call.returned):
-        if broker not in call.what or call.result <= 0:
-            continue
-        if call.name == "recvfrom":
-            stream = received.get(call.what, b"") + call.data[: call.result]
-            while packet := split(stream):
-                kind, body, stream = packet
-                if kind & 0xF0 == PUBLISH and (text := TEXT.search(body)):
-                    start = 2 + struct.unpack(">H", body[:2])[0]
-                    line_of[call.what, struct.unpack(">H", body[start : start + 2])[0]] = int(text[1])
-            received[call.what] = stream
-        else:
-            stream = sent.get(call.what, b"") + call.data[: call.result]
-            while packet := split(stream):
-                kind, body, stream = packet
-                if kind == PUBACK and (call.what, (number := struct.unpack(">H", body[:2])[0])) in line_of:
-                    acknowledged.setdefault(line_of.pop((call.what, number)), call.began)
-            sent[call.what] = stream
+    for packet in packets(found, broker):
+        kind = packet.first >> 4
+        if packet.received and kind == PUBLISH and (text := TEXT.search(packet.body)):
+            line_of[packet.connection, packet.number] = int(text[1])
+        elif not packet.received and kind == PUBACK and (packet.connection, packet.number) in line_of:
+            acknowledged.setdefault(line_of.pop((packet.connection, packet.number)), packet.at)
     return acknowledged

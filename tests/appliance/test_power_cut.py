@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.cut_disk import CutDisk
-from support.endurance.power_cut import cut_power
+from support.endurance.power_cut import cut_power, may_be_removed
 from support.syscalls import Call
 
 
@@ -20,7 +20,15 @@ def test_a_power_cut_loses_no_line_and_changes_no_outcome(tmp_path: Path) -> Non
     assert figures.cuts == 12
     assert figures.at_sync > 0
     assert figures.acknowledged > 0
+    assert figures.told > 0
     assert not figures.faults
+
+
+def test_only_the_oldest_lines_may_be_missing_from_a_full_history() -> None:
+    rows = [{"id": f"{n}", "text": f"number {n} is kept", "state": "finished"} for n in range(10, 50)]
+    assert may_be_removed(9, rows)
+    assert not may_be_removed(9, rows[1:])
+    assert not may_be_removed(50, rows)
 
 
 def test_only_what_was_synced_is_surely_there() -> None:
@@ -45,9 +53,30 @@ def test_a_name_is_safe_after_the_sync_of_its_folder() -> None:
     assert contents([*made, call("unlink", 5, "", '""', paths=("/state/a",))]) == {None, b"kept"}
 
 
-def contents(found: list[Call], *, ext4: bool = True) -> set[bytes | None]:
-    """What `/state/a` may hold after a cut."""
-    disk = CutDisk(Path("/state"), {}, ext4=ext4)
+def test_a_rename_is_done_whole_or_not_at_all() -> None:
+    made = [
+        call("openat", 1, "", "O_RDWR|O_CREAT", result=7, paths=("/state/new",)),
+        call("write", 2, "/state/new", '7</state/new>, "", 4', data=b"late"),
+        call("fsync", 3, "/state/new", "7</state/new>"),
+        call("rename", 4, "", '"", ""', paths=("/state/new", "/state/a")),
+    ]
+    assert contents(made, before=b"kept") == {b"kept", b"late"}
+    assert contents([*made, call("fsync", 5, "/state", "8</state>")], before=b"kept") == {b"late"}
+    del made[2]  # the name may be there before the content
+    assert contents(made, before=b"kept") == {b"kept", b"late", b""}
+
+
+def test_a_write_is_torn_between_its_sectors() -> None:
+    before = b"a" * 1024
+    opened = call("openat", 1, "", "O_RDWR", result=7, paths=("/state/a",))
+    late = call("pwrite64", 2, "/state/a", '7</state/a>, "", 1024, 0', data=b"b" * 1024)
+    halves = b"a" * 512, b"b" * 512
+    assert contents([opened, late], before=before) == {one + other for one in halves for other in halves}
+
+
+def contents(found: list[Call], *, ext4: bool = True, before: bytes | None = None) -> set[bytes | None]:
+    """What `/state/a` may hold after a cut, if it held this before."""
+    disk = CutDisk(Path("/state"), {} if before is None else {"a": before}, ext4=ext4)
     for each in found:
         disk.follow(each)
     chance = random.Random(0)

@@ -36,6 +36,9 @@ class FakeWorker:
     def status(self) -> EngineStatus:
         return EngineStatus("f5", self.state, 24_000)
 
+    def lateness(self) -> str | None:
+        return None
+
     def prepare(self, voice: str | None) -> VoiceInfo:
         self.prepared += 1
         if self.prepare_error is not None:

@@ -9,8 +9,6 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any, cast
 
-from ishowtts_gateway.http.http_app import make_app
-from ishowtts_gateway.openai.openai_error import InvalidField
 from uvicorn.config import Config as UvicornConfig
 from uvicorn.server import ServerState
 
@@ -23,8 +21,10 @@ from ishowtts_gateway.gateway_error import GatewayError
 from ishowtts_gateway.http.http_connection import HttpConnection
 from ishowtts_gateway.http.http_security import AccessRules
 from ishowtts_gateway.http.session_token import SessionKey
+from ishowtts_gateway.http_app import make_app
 from ishowtts_gateway.metrics.prometheus_metrics import Metrics
 from ishowtts_gateway.openai.speech_request import SpeechRequest
+from ishowtts_gateway.openai_error import InvalidField
 from ishowtts_gateway.renders.render_client import RenderVoice
 from ishowtts_gateway.wyoming_server.event_reader import HEADER_BYTES, EventReader, WyomingProtocolError
 

@@ -6,8 +6,9 @@ import base64
 import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ishowtts.mqtt.command_payload import BadCommand, parse_command, parse_voice, parse_volume
 from ishowtts.mqtt.publish_packet import MalformedPacket, read_publish
 from support import mqtt_packets as mqtt
 from support.fuzz_targets import TARGETS
@@ -67,6 +68,30 @@ class HostileMessage:
     topic: str
     payload: bytes
     properties: bytes
+
+    @property
+    def is_no_command(self) -> bool:
+        """Whether a payload on a topic of commands is none at all, by the daemon's own parsers."""
+        read = {"volume/set": parse_volume, "voice/set": parse_voice}.get(self.topic, parse_command)
+        try:
+            if self.kind == "command":
+                read(self.payload)
+        except BadCommand as error:
+            return error.command == ""
+        return False
+
+    @property
+    def correlation(self) -> bytes | None:
+        """The number of a request for sound that can be answered."""
+        marker = f"{REPLIES}/render".encode() + b"\x09\0\x08"
+        at = self.properties.find(marker)
+        return None if at < 0 else self.properties[at + len(marker) :][:8]
+
+    def renumbered(self, number: int) -> HostileMessage:
+        """The same message. A request for sound has another number, because each has one last part."""
+        if self.correlation is None:
+            return self
+        return replace(self, properties=self.properties.replace(self.correlation, number.to_bytes(8, "big")))
 
 
 def hostile_messages(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 Table = dict[int, tuple[str, str]]
+"""Code: its name in section 2.4, and a part of the fix."""
 LOG, LASTS = "look at its log and version", "unless this lasts"
 
-# Code: its name in section 2.4, and a part of the fix.
-CONNACK = {
+CONNACK: Table = {
     0x80: ("Unspecified error", LOG),
     0x81: ("Malformed packet", LOG),
     0x82: ("Protocol error", LOG),
@@ -29,7 +29,7 @@ CONNACK = {
     0x9D: ("Server moved", "set mqtt.host to the other server"),
     0x9F: ("Connection rate exceeded", "limit of new connections"),
 }
-CONNACK_311 = {
+CONNACK_311: Table = {
     1: ("Unsupported protocol version", "set mqtt.protocol"),
     2: ("Client identifier not valid", "client ids"),
     3: ("Server unavailable", LASTS),
@@ -38,7 +38,7 @@ CONNACK_311 = {
     6: ("Unspecified error", LOG),
     255: ("Unspecified error", LOG),
 }
-DISCONNECT = {
+DISCONNECT: Table = {
     0x8C: ("Bad authentication method", LOG),
     0x00: ("Normal disconnection", LOG),
     **{code: CONNACK[code] for code in (0x80, 0x81, 0x82, 0x83, 0x89, 0x90, 0x95, 0x97, 0x9A, 0x9B)},
@@ -58,7 +58,7 @@ DISCONNECT = {
     0xA1: ("Subscription identifiers not supported", LOG),
     0xA2: ("Wildcard subscription not supported", "wildcards"),
 }
-SUBACK = {
+SUBACK: Table = {
     0x80: ("Unspecified error", "ACL"),
     0x83: ("Implementation specific error", "ACL"),
     0x87: ("Not authorized", "ACL"),
@@ -70,9 +70,9 @@ SUBACK = {
     0xA2: ("Wildcard subscription not supported", "wildcards"),
 }
 PUBACK = {0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99}
+
+# With the codes that the standard does not allow there.
 MALFORMED = ("sent a malformed packet", LOG)
-
-
 NOT_ALLOWED = (*range(0x80, 0xA4), 0xFF)
 CONNACK_AND_OTHERS: Table = dict.fromkeys(NOT_ALLOWED, ("Unspecified error", LOG)) | CONNACK | {0x55: MALFORMED}
-DISCONNECT_AND_OTHERS: Table = dict.fromkeys((85, *NOT_ALLOWED), MALFORMED) | DISCONNECT
+DISCONNECT_AND_OTHERS: Table = dict.fromkeys((0x55, *NOT_ALLOWED), MALFORMED) | DISCONNECT

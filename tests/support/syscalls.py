@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.mqtt_packets import PUBLISH
 from support.publisher import split
+from support.waiting import eventually
 
 _BEGUN = re.compile(r"^(\d+) +[\d.]+ (\w+)\((.*)$")
 _RESUMED = re.compile(r"^(\d+) +[\d.]+ <\.\.\. (\w+) resumed>(.*)$")
@@ -68,12 +70,23 @@ class Packet:
     first: int
     body: bytes
 
+    @property
+    def number(self) -> int:
+        """The identifier of a PUBLISH at QoS 1, or of the PUBACK for one."""
+        start = 2 + int.from_bytes(self.body[:2], "big") if self.first >> 4 == PUBLISH else 0
+        return int.from_bytes(self.body[start : start + 2], "big")
+
 
 def strace(calls_to_trace: str, out: Path) -> list[str]:
     """The program and its arguments that a process is run under, so that `calls` can read what it does."""
     # --seccomp-bpf: the kernel stops the process at these calls alone, which takes a third of the time.
     command = ["strace", "-D", "-f", "--seccomp-bpf", "-ttt", "-yy", "-xx", "-s", "100000"]
     return [*command, "-e", f"trace={calls_to_trace}", "-o", str(out)]
+
+
+def wait_for_end(trace: Path) -> None:
+    """Waits until the trace of a process that has ended well is complete: strace ends after it."""
+    eventually(lambda: b"+++ exited with 0 +++" in trace.read_bytes()[-200:], "the end of the trace")
 
 
 def calls(trace: Path) -> Iterator[Call]:

@@ -8,8 +8,8 @@ import { endedLines } from "./store.js";
 
 const TICK_MS = 250;
 const ANNOUNCE_MS = 4000;
-const MAX_SHOWN = 420; // visible characters of the line before it is cut
-const SILENT = { no_device: "No sound device", muted: "Muted", volume_0: "Volume is 0", card_muted: "Sound card muted", card_volume_0: "Sound card at 0 %", silent_device: "Silent device" };
+const MAX_SHOWN = 420; // visible characters of the line before a cut
+const SILENT = { no_device: "No device", muted: "Muted", volume_0: "Volume is 0", card_muted: "Sound card muted", card_volume_0: "Sound card at 0 %", silent_device: "Silent device" };
 
 /** Shows the line that is spoken, with its progress; else what was spoken last. */
 export function mountNow(store, openAuthor) {

@@ -87,11 +87,13 @@ def test_a_fault_of_the_measurement_is_refused_but_kept_in_the_figures(
     tmp_path: Path,
     fault: str | None,
 ) -> None:
+    import torch
+
     from ishowtts_bench import machine, speed, startup
     from ishowtts_bench.speed_result import SpeedResult, Timing
 
     def measured(*_: object, **__: object) -> SpeedResult:
-        result = SpeedResult(machine.Machine(1e11, 1e10, "float32", 2), 7, new_length_s=[0.0123])
+        result = SpeedResult(machine.Machine(1e11, 1e10, "float32", torch.get_num_threads()), 7, new_length_s=[0.0123])
         result.timings += [Timing("upstream, NFE 7", 3, 3.0, 2, 3.0), Timing("ours, NFE 7", 3, 1.0, 2, 1.0)]
         result.fractions.append(1.3 if fault else 0.5)
         result.starts.append(startup.Start("ours", True, 7.0, 1.0, 2500.0))
@@ -99,7 +101,7 @@ def test_a_fault_of_the_measurement_is_refused_but_kept_in_the_figures(
 
     monkeypatch.setattr(speed, "run", measured)
     path = tmp_path / "figures.json"
-    options = ["--model", str(env.folder), "--device", "cpu"]
+    options = ["--model", str(env.folder), "--device", "cpu", "--precision", "fp32"]
     status = main(["bench", "speed", *options, "--figures", str(path)])
     printed = capsys.readouterr()
     summary = json.loads(path.read_text())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import statistics
 from bisect import bisect_left
 from collections import Counter, defaultdict
@@ -16,7 +15,7 @@ from support.appliance import FINAL
 from support.client import Client
 from support.endurance.fault_injection import Injected, faults_between
 from support.endurance.mixed_lines import number_of, word_of
-from support.endurance.queue_file import open_texts
+from support.endurance.queue_file import Row, open_texts
 from support.endurance.silences import Silence, Span, common, silences, union
 
 _NOTED_S = 0.5  # silences from this length on are counted
@@ -41,7 +40,7 @@ class Seen:
         daemon, device: When the daemon's processes ran, and when the sound device was there.
     """
 
-    rows: list[sqlite3.Row]
+    rows: list[Row]
     finals: Mapping[str, Counter[str]]
     notes: list[dict[str, Any]]
     published: Counter[int]

@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import json
 import random
-import re
-import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
-from ishowtts.mqtt.command_payload import BadCommand, parse_command, parse_voice, parse_volume
-from support import mqtt_packets as mqtt
 from support.appliance import FINAL, Appliance
 from support.broker import Broker
+from support.endurance.payload_tally import PayloadTally
+from support.endurance.queue_file import open_texts, rows_of
 from support.flood_client import FloodClient
 from support.fuzzing import CORPUS_FOLDER
 from support.hostile_messages import CORPORA, REPLIES, HostileMessage, hostile_messages
@@ -40,7 +38,6 @@ _ALONE = 5
 _MOST_GROWTH_MB = 100.0
 """Arrivals that wait for the disk take 48 MiB at most (docs/durability.md). SQLite and the caches have bounds too."""
 _WARM = 0.1
-_COUNTED = re.compile(r"of more such commands within 10 s, (.*);")
 _SETTINGS = {
     "mqtt": {"groups": ["all"]},
     # Lines come faster than they are spoken: those that wait for longer than this expire, so that the queue has room.
@@ -133,8 +130,8 @@ def send_hostile_payloads(
         with Appliance(folder, broker, settings, quick_s=0.005) as appliance:
             flood = _Flood(figures, folder, appliance, broker)
             flood.run(hostile_messages(corpora, random.Random(seed), most), most)
-            figures.open, figures.died = _open_lines(folder), appliance.stop() != 0
-        figures.tracebacks = _count(appliance.folder / "daemon.log", "Traceback")
+            figures.open, figures.died = len(open_texts(rows_of(folder))), appliance.stop() != 0
+        figures.tracebacks = appliance.log.count("Traceback")
     return figures
 
 
@@ -145,7 +142,7 @@ class _Flood:
         self._figures = figures
         self._folder = folder
         self._appliance = appliance
-        self._tally = _Tally(appliance.root)
+        self._tally = PayloadTally(appliance.root)
         topics = [f"{appliance.root}/event", f"{appliance.root}/state", f"{REPLIES}/render"]
         self._client = FloodClient(broker.host, broker.port, topics, self._tally.hear)
         self._published: Counter[str] = Counter()
@@ -188,7 +185,7 @@ class _Flood:
         again = count(1 << 40)
         for window in slow[:_ALONE]:
             for message in window:
-                self._publish(_renumbered(message, next(again)))
+                self._publish(message.renumbered(next(again)))
                 if self._answered(self._probe(), [message]) > _MOST_S:
                     figures.slow.append(self._keep([message]))
 
@@ -199,8 +196,8 @@ class _Flood:
             else f"{self._appliance.root}/{message.topic}"
         )
         self._published[message.kind] += 1
-        self._figures.commands_unread += message.kind == "command" and _is_unreadable(message)
-        if message.topic == "render" and (correlation := _correlation(message.properties)) is not None:
+        self._figures.commands_unread += message.is_no_command
+        if message.topic == "render" and (correlation := message.correlation) is not None:
             self._tally.renders.add(correlation)
         self._client.publish(topic, message.payload, message.properties)
         self._client.step()
@@ -264,71 +261,6 @@ class _Flood:
             self._client.step(0.05)
 
 
-class _Tally:
-    """What the daemon has said.
-
-    Attributes:
-        probes: Probes without an answer, and when they were published. `latencies`: of those with one.
-        events: How many lines each event told of.
-        balance: Accepted lines minus final events by id, without those that are even.
-    """
-
-    def __init__(self, root: str) -> None:
-        self._root = root
-        self.ready = False
-        self.probes: dict[str, float] = {}
-        self.latencies: dict[str, float] = {}
-        self.events: Counter[str] = Counter()
-        self.balance: dict[str, int] = {}
-        self.replayed = 0
-        self.commands_unread = 0
-        self.renders: set[bytes] = set()
-        self.renders_ended: Counter[bytes] = Counter()
-
-    def hear(self, topic: str, payload: bytes, properties: Mapping[int, list[Any]]) -> None:
-        """Counts one message."""
-        if topic == f"{self._root}/event":
-            self._event(json.loads(payload))
-        elif topic == f"{self._root}/state":
-            self.ready = self.ready or json.loads(payload)["state"] == "ready"
-        elif dict(properties.get(mqtt.USER_PROPERTY, ())).get("part") in ("end", "error"):
-            correlation = properties[mqtt.CORRELATION][0]
-            if correlation in self.renders:  # an `error` to a cancel of another one counts for nothing
-                self.renders_ended[correlation] += 1
-
-    def _event(self, event: dict[str, Any]) -> None:
-        name, line_id = event["event"], event["id"]
-        if name == "command":
-            self._command(event)
-            return
-        self.events[name] += event.get("count", 1)
-        if name == "accepted":
-            self._change(line_id, 1)
-            if line_id in self.probes:
-                self.latencies[line_id] = time.monotonic() - self.probes.pop(line_id)
-        elif name in FINAL and name != "rejected":
-            self._change(line_id, -1)
-
-    def _command(self, event: dict[str, Any]) -> None:
-        counted = _COUNTED.match(event["detail"])
-        told = dict.fromkeys(("executed", "refused"), 0)
-        if counted is None:
-            told["executed" if event["ok"] else "refused"] = 1
-        else:
-            told |= {what: int(count) for count, what in re.findall(r"(\d+) (executed|refused)", counted[1])}
-        if event["command"] == "replay":
-            self.replayed += told["executed"]
-        elif event["command"] == "":
-            self.commands_unread += told["refused"]
-
-    def _change(self, line_id: str, by: int) -> None:
-        balance = self.balance.get(line_id, 0) + by
-        if balance:
-            self.balance[line_id] = balance
-        else:
-            del self.balance[line_id]
-
-
 def _fuzzed(figures: Figures, folder: Path, name: str, seconds: float) -> list[bytes]:
     """Fuzzes a target. Returns the inputs that found new code."""
     place = folder / f"fuzz.{name}"
@@ -343,43 +275,6 @@ def _fuzzed(figures: Figures, folder: Path, name: str, seconds: float) -> list[b
     return [path.read_bytes() for path in kept]
 
 
-def _is_unreadable(message: HostileMessage) -> bool:
-    """Whether a payload on a topic of commands is none at all, by the daemon's own parsers."""
-    read = {"volume/set": parse_volume, "voice/set": parse_voice}.get(message.topic, parse_command)
-    try:
-        read(message.payload)
-    except BadCommand as error:
-        return error.command == ""
-    return False
-
-
-def _correlation(properties: bytes) -> bytes | None:
-    """The number of a request for sound that can be answered."""
-    marker = f"{REPLIES}/render".encode() + b"\x09\0\x08"
-    at = properties.find(marker)
-    return None if at < 0 else properties[at + len(marker) :][:8]
-
-
-def _renumbered(message: HostileMessage, number: int) -> HostileMessage:
-    """The same message. A request for sound has another number, because each has one last part."""
-    former = _correlation(message.properties)
-    if former is None:
-        return message
-    return replace(message, properties=message.properties.replace(former, number.to_bytes(8, "big")))
-
-
 def _memory_mb(pid: int, name: str) -> float:
     status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     return round(int(status.split(f"{name}:")[1].split()[0]) / 1024, 1)
-
-
-def _open_lines(folder: Path) -> int:
-    with closing(sqlite3.connect(folder / "state" / "inbox.sqlite", timeout=10)) as connection:
-        marks = ", ".join("?" * len(FINAL))
-        query = f"SELECT count(*) FROM lines WHERE state NOT IN ({marks})"
-        return int(connection.execute(query, sorted(FINAL)).fetchone()[0])
-
-
-def _count(path: Path, word: str) -> int:
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return sum(word in line for line in file)

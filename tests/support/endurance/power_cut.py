@@ -6,49 +6,40 @@ at any moment. What the broker and the subscribers know at that moment is read f
 
 from __future__ import annotations
 
-import json
 import random
-import re
 import shutil
-import sqlite3
-import struct
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
-from ishowtts.inbox import Inbox, InboxLimits, migrations
-from ishowtts.model import Arrival, Line, Outcome
-from ishowtts.mqtt.publish_packet import read_publish
+from ishowtts.inbox import Inbox, InboxLimits
+from ishowtts.model import Outcome
 from support.appliance import FINAL, Appliance
-from support.broker import Broker
 from support.client import Client
-from support.cut_disk import TRACED, CutDisk
-from support.publisher import Publisher
-from support.syscalls import Call, calls, packets, strace
+from support.cut_disk import CutDisk
+from support.endurance.queue_file import Row, open_texts, rows_of
+from support.endurance.traced_daemon import (
+    GROUP,
+    HISTORY_LINES,
+    OLD_LINES,
+    OLD_NUMBER,
+    SETTINGS,
+    VOLUME,
+    Known,
+    TracedRun,
+    broker_in,
+    known_at,
+    line_number,
+    number_of,
+    record,
+)
+from support.syscalls import Call
 from support.waiting import eventually
 
-HISTORY_LINES = 40
-_OLD_LINES = 20
-_OLD_NUMBER = 100_000
 _DAEMON_EVERY = 10  # one cut in so many is given to a whole daemon
-_PUBLISH, _PUBACK, _DUP = 0x30, 0x40, 0x08
-_TEXT = re.compile(r"number (\d+) is kept")
-_VOLUME = re.compile(rb"the volume is (\d+)")
-# The log comes into the database after so many pages, and not after 1000: a short run has many checkpoints.
-_CHECKPOINTS = """
-import sqlite3
-connect = sqlite3.connect
-def connect_small(*values, **named):
-    connection = connect(*values, **named)
-    connection.execute("PRAGMA wal_autocheckpoint = 40")
-    return connection
-sqlite3.connect = connect_small
-"""
 
 
 @dataclass
@@ -92,44 +83,6 @@ class Figures:
         return {name: found for name in names if (found := getattr(self, name))}
 
 
-@dataclass(frozen=True)
-class Run:
-    """A daemon that ran under strace.
-
-    Attributes:
-        state: its folder.
-        content: what was in it before.
-        old: lines that were there before: their outcome, or `None`.
-        calls: all that it did, in the order in which calls returned.
-        broker: how a connection to its broker is shown.
-        root: its topics.
-    """
-
-    state: Path
-    content: Mapping[str, bytes]
-    old: Mapping[int, str | None]
-    calls: Sequence[Call]
-    broker: str
-    root: str
-
-
-@dataclass(frozen=True)
-class Known:
-    """What others knew of a daemon at one moment.
-
-    Attributes:
-        acknowledged: lines for which it had sent the acknowledgement.
-        told: outcome by id, of which it had sent the event.
-        again: messages that the broker delivers again.
-        volume: the last one that it had confirmed.
-    """
-
-    acknowledged: frozenset[int]
-    told: Mapping[str, str]
-    again: Sequence[Arrival]
-    volume: int
-
-
 def cut_power(
     folder: Path,
     cuts: int,
@@ -159,92 +112,8 @@ def cut_power(
     return figures
 
 
-def record(folder: Path, lines: int, *, old: bool) -> Run:
-    """Run a daemon under strace, with lines, commands and removals of ended lines.
-
-    Args:
-        old: Whether it finds a file of the oldest version.
-    """
-    state, trace = folder / "state", folder / "trace"
-    state.mkdir(mode=0o700)
-    known = _write_old_file(state / "inbox.sqlite") if old else {}
-    content = {path.name: path.read_bytes() for path in state.iterdir()}
-    wrap = strace(f"{TRACED},recvfrom,sendto,sendmsg", trace)
-    with (
-        _broker(folder) as broker,
-        Appliance(folder, broker, _settings(), quick_s=0.01, wrap=wrap, site=_CHECKPOINTS) as appliance,
-        Client(broker.host, broker.port) as client,
-        closing(Publisher(broker.host, broker.port, f"{appliance.root}/say")) as publisher,
-    ):
-        appliance.wait_ready(client)
-        for number in range(lines):
-            publisher.publish(number, _payload(number))
-            publisher.step(0.02 if number % 10 < 6 else 0.0)
-            if number % 10 == 6:
-                client.publish(f"{appliance.root}/command", {"command": "pause"})
-            if number % 10 == 9:
-                publisher.finish(60)
-                eventually(lambda: _has_come(appliance, number), "the line that was published last", 60)  # noqa: B023
-                _cancel_and_rest(appliance, client, volume=1 + number // 10)
-        publisher.finish(60)
-        eventually(lambda: not _open_rows(state / "inbox.sqlite"), "the outcomes of all lines", 60)
-        appliance.stop()
-    eventually(lambda: b"+++ exited with 0 +++" in trace.read_bytes()[-200:], "the end of the trace")
-    found = [call for call in calls(trace) if call.result >= 0]
-    trace.unlink()
-    return Run(state, content, known, found, f":{broker.port}]", appliance.root)
-
-
-def _cancel_and_rest(appliance: Appliance, client: Client, volume: int) -> None:
-    """Cancel what waits, and change the volume while nothing else writes: no later commit syncs these two."""
-    event = f"{appliance.root}/event"
-    client.publish(f"{appliance.root}/command", {"command": "stop"})
-    eventually(lambda: not _open_rows(appliance.folder / "state" / "inbox.sqlite"), "the outcomes", 60)
-    client.publish(f"{appliance.root}/volume/set", volume)
-    client.wait_for(event, lambda message: f"the volume is {volume}" in message.text, timeout_s=60)
-    client.publish(f"{appliance.root}/command", {"command": "resume"})
-
-
-def _has_come(appliance: Appliance, number: int) -> bool:
-    return any(_number_of(row["text"]) == number for row in _rows(appliance.folder / "state" / "inbox.sqlite"))
-
-
-def _broker(folder: Path) -> Broker:
-    (folder / "broker").mkdir()
-    return Broker(folder / "broker")
-
-
-def _settings() -> dict[str, Any]:
-    queue = {"history_lines": HISTORY_LINES, "dedup_s": 0, "max_lines": 10_000}
-    return {"queue": queue, "text": {"normalise": False}}
-
-
-def _payload(number: int) -> bytes:
-    text = f"number {number} is kept" + " and so on" * (80 if number % 5 == 0 else 0)
-    return json.dumps({"text": text, "ttl_s": 0.01}).encode() if number % 7 == 3 else text.encode()
-
-
-def _write_old_file(path: Path) -> dict[int, str | None]:
-    """Lines of the oldest version; each third has ended."""
-    known: dict[int, str | None] = {}
-    with closing(sqlite3.connect(path)) as file:
-        file.executescript(f"PRAGMA journal_mode = WAL; {migrations.STEPS[migrations.OLDEST]}")
-        for number in range(_OLD_NUMBER, _OLD_NUMBER + _OLD_LINES):
-            ended = number % 3 == 0
-            known[number] = "finished" if ended else None
-            values = (str(number), f"number {number} is kept", 1, "{}", "", 0.0, 1e9, known[number] or "waiting")
-            file.execute(
-                "INSERT INTO lines (id, text, priority, details, ts, born_s, deadline_s, state, ended_n, ended_wall_s)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*values, *((number, time.time()) if ended else (None, None))),
-            )
-        file.execute(f"PRAGMA user_version = {migrations.OLDEST}")
-        file.commit()
-    return known
-
-
 def _cut(
-    run: Run, count: int, chance: random.Random, figures: Figures, into: Path, *, daemon_every: int | None
+    run: TracedRun, count: int, chance: random.Random, figures: Figures, into: Path, *, daemon_every: int | None
 ) -> None:
     """Choose the moments, follow the calls, and cut at each of them."""
     disk = CutDisk(run.state, run.content)
@@ -274,13 +143,13 @@ def _cut(
             _examine(name, run, moment, figures, into, whole=whole)
 
 
-def _moments(own: Sequence[Call], run: Run, count: int, chance: random.Random) -> list[int]:
+def _moments(own: Sequence[Call], run: TracedRun, count: int, chance: random.Random) -> list[int]:
     """Random moments, most of them where something is not safe or was just told."""
     names = [call for call in own if call.name not in ("pwrite64", "write", "lseek", "fsync", "fdatasync")]
     database = [call for call in own if call.what.endswith(".sqlite") and call.name != "lseek"]
     syncs = [call for call in own if call.name in ("fsync", "fdatasync")]
     sends = [call for call in run.calls if run.broker in call.what and call.name != "recvfrom"]
-    told = [call for call in sends if _VOLUME.search(call.data) or b'"event":"cancelled"' in call.data]
+    told = [call for call in sends if VOLUME.search(call.data) or b'"event":"cancelled"' in call.data]
     kinds = [kind for kind in (names, database, own, syncs, sends, told) if kind]
     found = []
     for _ in range(count):
@@ -289,77 +158,7 @@ def _moments(own: Sequence[Call], run: Run, count: int, chance: random.Random) -
     return found
 
 
-def known_at(run: Run, moment: int) -> Known:
-    """What the broker and the subscribers knew at a moment."""
-    acknowledged, told = set(run.old), dict[str, str]()
-    told |= {str(number): outcome for number, outcome in run.old.items() if outcome}
-    messages: dict[tuple[str, int], Arrival] = {}
-    answered: dict[str, list[Arrival]] = {}  # by connection: those whose acknowledgement the broker may have missed
-    before: dict[tuple[str, int], list[Arrival]] = {}  # by packet of ours: those acknowledged before it
-    volume = 0
-    for packet in packets((call for call in run.calls if call.began <= moment), run.broker):
-        if packet.at > moment:
-            continue
-        kind, body = packet.first & 0xF0, packet.body
-        if kind == _PUBLISH and packet.received:
-            arrival = _arrival(packet.first, body, f"{run.root}/say")
-            if arrival is not None and arrival.delivery is not None:
-                messages[packet.connection, arrival.delivery.packet_id] = arrival
-        elif kind == _PUBACK and not packet.received:
-            key = packet.connection, struct.unpack(">H", body[:2])[0]
-            if key in messages:
-                answered.setdefault(packet.connection, []).append(messages[key])
-                acknowledged.add(_number(messages.pop(key)))
-        elif kind == _PUBACK:
-            # The broker has taken this packet of ours, so also each that was sent before it.
-            for arrival in before.pop((packet.connection, struct.unpack(">H", body[:2])[0]), []):
-                answered[packet.connection].remove(arrival)
-        elif kind == _PUBLISH:
-            if packet.first & 0x06:
-                start = 2 + struct.unpack(">H", body[:2])[0]
-                number = struct.unpack(">H", body[start : start + 2])[0]
-                sent = answered.get(packet.connection, [])
-                unanswered = [each for each in sent if not any(each in others for others in before.values())]
-                before[packet.connection, number] = unanswered
-            told |= _told(body, f"{run.root}/event")
-            volume = max([volume, *(int(found) for found in _VOLUME.findall(body))])
-    return Known(
-        frozenset(acknowledged),
-        told,
-        [*(each for sent in answered.values() for each in sent), *messages.values()],
-        volume,
-    )
-
-
-def _arrival(first: int, body: bytes, topic: str) -> Arrival | None:
-    """A line as the broker delivers it again."""
-    packet = read_publish((first & 0x0F) | _DUP, body, mqtt5=True, size_bytes=len(body))
-    if packet.topic != topic or packet.packet_id is None:
-        return None
-    payload = packet.payload.decode()
-    fields = json.loads(payload) if payload.startswith("{") else {"text": payload}
-    return Arrival(Line(uuid4().hex, fields["text"], ttl_s=fields.get("ttl_s")), packet.delivery())
-
-
-def _number(arrival: Arrival) -> int:
-    assert isinstance(arrival.what, Line)
-    return _number_of(arrival.what.text)
-
-
-def _number_of(text: str) -> int:
-    found = _TEXT.search(text)
-    assert found is not None, text
-    return int(found[1])
-
-
-def _told(body: bytes, topic: str) -> dict[str, str]:
-    if not body[2:].startswith(topic.encode()) or b'{"' not in body:
-        return {}
-    event = json.loads(body[body.index(b'{"') :])
-    return {event["id"]: event["event"]} if event["event"] in FINAL else {}
-
-
-def _examine(name: str, run: Run, moment: int, figures: Figures, folder: Path, *, whole: bool) -> None:
+def _examine(name: str, run: TracedRun, moment: int, figures: Figures, folder: Path, *, whole: bool) -> None:
     """Start the storage, or a whole daemon, on what is left."""
     known = known_at(run, moment)
     figures.acknowledged += len(known.acknowledged)
@@ -372,17 +171,17 @@ def _examine(name: str, run: Run, moment: int, figures: Figures, folder: Path, *
     with closing(inbox):
         if inbox.problem or list(path.parent.glob("*.corrupt-*")):
             figures.not_opened.append(f"{name}: {inbox.problem}")
-        _examine_rows(name, known, figures, _rows(path))
+        _examine_rows(name, known, figures, rows_of(folder))
         if known.volume and int(inbox.recall("volume") or 0) < known.volume:
             figures.settings_lost.append(f"{name}: volume {known.volume}")
         inbox.begin_session(inbox.recall(".session") or "none", resumed=True).result(30)
         inbox.accept(known.again).result(30)
         told = _finish(inbox)
-    rows = _rows(path)
-    numbers = Counter(_number_of(row["text"]) for row in rows)
+    rows = rows_of(folder)
+    numbers = Counter(number_of(row["text"]) for row in rows)
     figures.doubled += [f"{name}: {number}" for number, count in numbers.items() if count > 1]
-    missing = {_number(arrival) for arrival in known.again} - set(numbers)
-    figures.lost += [f"{name}: {number} after its delivery" for number in missing if not _pruned(rows)]
+    missing = {line_number(arrival) for arrival in known.again} - set(numbers)
+    figures.lost += [f"{name}: {number} after its delivery" for number in missing if not may_be_removed(number, rows)]
     figures.told_otherwise += [
         f"{name}: {line_id} was {outcome}, and then {sorted(told[line_id] - {outcome})}"
         for line_id, outcome in known.told.items()
@@ -390,20 +189,30 @@ def _examine(name: str, run: Run, moment: int, figures: Figures, folder: Path, *
     ]
 
 
-def _examine_rows(name: str, known: Known, figures: Figures, rows: Sequence[sqlite3.Row]) -> None:
+def _examine_rows(name: str, known: Known, figures: Figures, rows: Sequence[Row]) -> None:
     states = {row["id"]: row["state"] for row in rows}
     figures.told_otherwise += [
         f"{name}: {line_id} was {outcome}, and is {states[line_id]}"
         for line_id, outcome in known.told.items()
         if states.get(line_id, outcome) != outcome
     ]
-    missing = known.acknowledged - {_number_of(row["text"]) for row in rows}
-    # The oldest ended lines are removed, so only a full history excuses a line that is not there.
-    figures.lost += [f"{name}: {number}" for number in sorted(missing) if not _pruned(rows)]
+    missing = known.acknowledged - {number_of(row["text"]) for row in rows}
+    figures.lost += [f"{name}: {number}" for number in sorted(missing) if not may_be_removed(number, rows)]
 
 
-def _pruned(rows: Iterable[sqlite3.Row]) -> bool:
-    return sum(row["state"] in FINAL for row in rows) >= HISTORY_LINES
+def may_be_removed(number: int, rows: Sequence[Row]) -> bool:
+    """Whether a line may have left the history: `HISTORY_LINES` have ended after it, and are there.
+
+    The lines of a group, and those of an older file with the first group, end in any order. All of them have ended
+    before those of the next group.
+    """
+    ended = [_group(number_of(row["text"])) for row in rows if row["state"] in FINAL]
+    groups_between = (HISTORY_LINES - OLD_LINES) // GROUP
+    return len(ended) >= HISTORY_LINES and max(ended) - _group(number) >= groups_between
+
+
+def _group(number: int) -> int:
+    return 0 if number >= OLD_NUMBER else number // GROUP
 
 
 def _finish(inbox: Inbox) -> dict[str, set[str]]:
@@ -427,15 +236,15 @@ def _finish(inbox: Inbox) -> dict[str, set[str]]:
 def _examine_daemon(name: str, known: Known, figures: Figures, folder: Path) -> None:
     """All lines end, and those that had ended are not told another way."""
     figures.daemons += 1
-    path = folder / "state" / "inbox.sqlite"
     with (
-        _broker(folder) as broker,
+        broker_in(folder) as broker,
         Client(broker.host, broker.port) as client,
-        Appliance(folder, broker, _settings(), quick_s=0.01) as appliance,
+        Appliance(folder, broker, SETTINGS, quick_s=0.01) as appliance,
     ):
         try:
-            appliance.wait_ready(client, timeout_s=60)
-            eventually(lambda: not _open_rows(path), "the outcomes of all lines", 60)
+            appliance.wait_ready(client, "ready", "paused", timeout_s=60)
+            client.publish(f"{appliance.root}/command", {"command": "resume"})  # the power may be cut during a pause
+            eventually(lambda: not open_texts(rows_of(folder)), "the outcomes of all lines", 60)
         except AssertionError as error:
             figures.failed_starts.append(f"{name}: {error}")
         appliance.stop()
@@ -445,13 +254,3 @@ def _examine_daemon(name: str, known: Known, figures: Figures, folder: Path) -> 
         for event in events
         if event["event"] in FINAL and known.told.get(event["id"], event["event"]) != event["event"]
     ]
-
-
-def _rows(path: Path) -> list[sqlite3.Row]:
-    with closing(sqlite3.connect(path, timeout=10)) as connection:
-        connection.row_factory = sqlite3.Row
-        return connection.execute("SELECT id, text, state FROM lines ORDER BY seq").fetchall()
-
-
-def _open_rows(path: Path) -> list[sqlite3.Row]:
-    return [row for row in _rows(path) if row["state"] not in FINAL]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -13,15 +13,18 @@ from support.publisher import Publisher
 
 _SAVED_WITHIN_S = 1.0  # a broker saves after every round of its loop; on a busy machine a round takes a while
 
+Row = dict[str, str]
+"""A line in the queue's file: `id`, `text` and `state`."""
 
-def rows_of(folder: Path) -> list[sqlite3.Row]:
+
+def rows_of(folder: Path) -> list[Row]:
     """All lines in the queue's file, in the order of their arrival."""
     with closing(sqlite3.connect(folder / "state" / "inbox.sqlite", timeout=10)) as connection:
         connection.row_factory = sqlite3.Row
-        return connection.execute("SELECT seq, id, text, state, data FROM lines ORDER BY seq").fetchall()
+        return [dict(row) for row in connection.execute("SELECT id, text, state FROM lines ORDER BY seq")]
 
 
-def open_texts(rows: list[sqlite3.Row]) -> list[str]:
+def open_texts(rows: Sequence[Row]) -> list[str]:
     """The texts of lines that have no outcome yet."""
     return [row["text"] for row in rows if row["state"] not in FINAL]
 
