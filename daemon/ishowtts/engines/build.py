@@ -303,6 +303,7 @@ def _f5(
         clones=True,
         mixes_languages=True,
         worker=worker,
+        slow_prepare=worker.prepare,
     )
 
 
@@ -335,6 +336,7 @@ def _hibari(config: Config, on_change: Callable[[], None]) -> EngineCandidate:
         problem=lambda: worker_problem(worker),
         cache_key=HibariCacheKey(),
         worker=worker,
+        slow_prepare=worker.prepare,
     )
 
 

@@ -234,6 +234,17 @@ def test_a_line_waits_for_the_running_segment_of_a_render_only(bench: RenderBenc
         one.end()
 
 
+def test_a_render_that_hangs_gives_way_to_a_line_and_is_made_again(bench: RenderBench) -> None:
+    bench.engine.endless = {SENTENCES[0]}
+    requester = bench.ask(TEXT)
+    eventually(lambda: bench.harness.scheduler.synthesis_busy_s() > 0.05, "the render")
+    bench.harness.say(Line("line", "The line."))
+    assert bench.harness.await_outcome("line") == "finished"
+    bench.engine.endless = set()
+    requester.end()
+    assert bench.engine.spoken == ["The line.", *SENTENCES]
+
+
 def test_a_render_begins_while_a_line_plays_only_if_its_sound_lasts_longer(make_bench: MakeBench) -> None:
     bench = make_bench(paced=True)
     bench.engine.voice, synthesize = replace(SEAMED, cost=0.2), bench.engine.synthesize
