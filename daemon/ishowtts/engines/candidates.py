@@ -105,9 +105,13 @@ class EngineCandidate:
         return self.worker.status() if self.worker else None
 
     def state(self) -> str:
-        """Returns its state in one word: that of its worker; `absent` if it cannot be used; else `ready`."""
-        if (status := self.status()) is not None:
-            return status.state.value
+        """Returns its state in one word: `unresponsive` if it keeps lines waiting, else that of its worker.
+
+        One without a worker is `absent` if it cannot be used; else `ready`.
+        """
+        if self.worker is not None:
+            state = self.worker.status().state
+            return "unresponsive" if state is EngineState.READY and self.worker.lateness() else state.value
         absent = isinstance(self.engine, UnavailableEngine) or (self.comes_and_goes and self.problem() is not None)
         return "absent" if absent else "ready"
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import soundfile
 
-from ishowtts.engines.candidates import worker_problem
+from ishowtts.engines.candidates import EngineCandidate, worker_problem
 from ishowtts.engines.worker.restart_policy import RestartBackoff
 from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
 from ishowtts.engines.worker.worker_engine import WorkerEngine
@@ -420,6 +420,7 @@ def test_a_stopped_worker_is_not_waited_for_and_leads_again_once_it_answers(make
         engine.synthesize(say("stop"), never)
     assert worker_problem(engine) == "the engine espeak does not answer", "the next lines do not wait for it at all"
     assert engine.status().state is EngineState.READY
+    assert EngineCandidate(engine, "espeak", worker=engine).state() == "unresponsive", "as telemetry shows it"
     worker.resume()
     eventually(lambda: worker_problem(engine) is None, "an answer", 60)
     assert speaks(engine, say)
