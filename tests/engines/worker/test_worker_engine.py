@@ -294,6 +294,13 @@ def test_a_changed_voice_is_prepared_again_and_leaves_the_quarantine(make_worker
 
 @pytest.mark.f5
 @pytest.mark.slow
+def test_a_voice_that_is_not_waited_for_is_ready_later(faulty_engine: WorkerEngine, say: Say) -> None:
+    with pytest.raises(Cancelled):
+        faulty_engine.prepare("slow", lambda: True)
+    assert speaks(faulty_engine, say)
+    assert faulty_engine.prepare("slow", lambda: True).max_segment_bytes > 0, "it is not asked for again"
+
+
 def test_a_forgotten_voice_is_prepared_again(make_worker: MakeWorker, f5_tiny: dict[str, Any], tmp_path: Path) -> None:
     def write_voice(seconds: int) -> None:
         (tmp_path / "default").mkdir(exist_ok=True)

@@ -65,7 +65,7 @@ class RemoteEngine:
         self._link: BoardLink | None = None
         self._trust = BoardTrust(now_s)
         self._last: tuple[str, str] | None = None  # the last line, and the board that spoke it
-        self._cancelled_board: str | None = None  # the board whose render was cancelled last
+        self._cancelled_board: tuple[str, bool] | None = None  # whose render was cancelled last; whether it was busy
         self._logged = RateLimit(_MAX_LOGGED)
 
     def attach(self, link: BoardLink) -> None:
@@ -229,7 +229,7 @@ class RemoteEngine:
                 if (left_s := began_s + allowed_s - self._now_s()) <= 0:
                     break
                 if cancelled():
-                    self._cancelled_board = board.name
+                    self._cancelled_board = board.name, bool(render.waiting)
                     raise Cancelled
                 found = render.wait(min(left_s, _CANCEL_POLL_S))
                 if found is None and others and render.waiting:
@@ -288,9 +288,10 @@ class RemoteEngine:
         return failure
 
     def _given_up(self) -> None:
-        """Leaves out the board that was too late for a listener, so that the next lines go to others."""
-        if (board := self._cancelled_board) is not None:
-            self._note_failure(board, _GIVEN_UP)
+        """Leaves out the board that was too late for a listener, unless it was busy: the next lines go to others."""
+        if self._cancelled_board is not None:
+            board, busy = self._cancelled_board
+            self._note_failure(board, _TOO_BUSY if busy else _GIVEN_UP)
 
     def _no_board(self, voice: str | None, language: str | None) -> VoiceError | EngineUnavailable:
         """Returns why no board can be asked for this voice and language."""
@@ -309,6 +310,7 @@ class RemoteEngine:
 
 _LATE = RenderFailure(FailureKind.GONE, "late")
 _SILENT = RenderFailure(FailureKind.GONE, f"it has not answered within {_SILENT_S:g} s")
+_TOO_BUSY = RenderFailure(FailureKind.BUSY, "it has other renders, and a listener waited")
 _GIVEN_UP = RenderFailure(FailureKind.GONE, "it took much longer than usual while a listener waited")
 
 
