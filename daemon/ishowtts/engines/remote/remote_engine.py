@@ -60,6 +60,7 @@ class RemoteEngine:
 
     def __init__(self, segment_s: float, default_voice: str, now_s: Callable[[], float] = time.monotonic) -> None:
         self._segment_s = segment_s
+        self._silent_s = min(_SILENT_S, segment_s)
         self._default_voice = None if default_voice == DEFAULT else default_voice
         self._now_s = now_s
         self._link: BoardLink | None = None
@@ -225,7 +226,7 @@ class RemoteEngine:
         found: RenderedSound | RenderFailure | None = None
         try:
             while found is None:
-                allowed_s = min(_SILENT_S, self._segment_s) if render.waiting is None else self._segment_s
+                allowed_s = self._silent_s if render.waiting is None else self._segment_s
                 if (left_s := began_s + allowed_s - self._now_s()) <= 0:
                     break
                 if cancelled():
@@ -275,6 +276,8 @@ class RemoteEngine:
         if failure in (_LATE, _SILENT, _GIVEN_UP):
             if failure is _LATE:
                 failure = replace(failure, detail=f"it has not sent the sound within {self._segment_s:g} s")
+            elif failure is _SILENT:
+                failure = replace(failure, detail=f"it has not answered within {self._silent_s:g} s")
             self._trust.failed(board, late=True)
         else:
             at_fault = failure.kind in (FailureKind.GONE, FailureKind.REFUSED)
@@ -309,7 +312,7 @@ class RemoteEngine:
 
 
 _LATE = RenderFailure(FailureKind.GONE, "late")
-_SILENT = RenderFailure(FailureKind.GONE, f"it has not answered within {_SILENT_S:g} s")
+_SILENT = RenderFailure(FailureKind.GONE, "silent")
 _TOO_BUSY = RenderFailure(FailureKind.BUSY, "it has other renders, and a listener waited")
 _GIVEN_UP = RenderFailure(FailureKind.GONE, "it took much longer than usual while a listener waited")
 
