@@ -19,7 +19,7 @@ RenderJob = Callable[[GivesWay], None]
 NextRender = Callable[[float], RenderJob | None]
 """Returns the next job of a render if it is expected to take at most so many seconds."""
 
-_LINE_WAITS_S = 0.5
+_LINE_WAITS_S = 0.3
 """A line waits so long for the job of a render, which usually ends by then. A GPU that hangs must not keep it."""
 
 NOT_NOW_S = -math.inf
@@ -30,7 +30,7 @@ class SynthesisThread(Executor):
     """Runs one job at a time. Any thread may call any method; only `shutdown` may wait.
 
     A job that was submitted belongs to a line of the loudspeaker. It goes before every render that has not begun, and
-    one that has begun gives way after half a second. The order of renders is that of `next_render`. It is asked
+    one that has begun gives way after 0.3 s. The order of renders is that of `next_render`. It is asked
     whenever the thread is free and renders are allowed.
 
     Args:
