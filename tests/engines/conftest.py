@@ -72,6 +72,8 @@ class Faulty:
     def prepare(self, voice):
         if voice is not None and voice.startswith("deadly"):
             os.kill(os.getpid(), signal.SIGKILL)
+        if voice == "slow":
+            time.sleep(0.3)
         if voice == "unreadable":
             raise VoiceError("the voice cannot be read")
         return self._engine.prepare(None)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -559,6 +560,34 @@ def test_a_damaged_file_is_set_aside_and_replaced_by_a_fresh_one(queue: Queue, d
     assert queue.inbox.durable
     assert queue.inbox.depth() == {"all": 0, "a page": 0, "version": 4}[damage], "rows that can be read are salvaged"
     assert len(list(path.parent.glob("*.corrupt-*"))) == 1
+
+
+def test_a_power_cut_while_a_damaged_file_is_replaced_loses_no_line(
+    queue: Queue, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.inbox.accept([line(str(n)) for n in range(4)])
+    queue.inbox.close()
+    connection = sqlite3.connect(queue.path)
+    connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    rename, after_cuts = Path.rename, tmp_path_factory.mktemp("after-cuts")
+
+    def cut_and_rename(self: Path, target: Path) -> Path:
+        shutil.copytree(queue.path.parent, after_cuts / str(len(list(after_cuts.iterdir()))))
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", cut_and_rename)
+        queue.open()
+    assert queue.inbox.depth() == 4
+    folders = sorted(after_cuts.iterdir())
+    assert len(folders) == 5, "before the fresh file is complete, then before each rename to the end"
+    for folder in folders:
+        inbox = Inbox(folder / queue.path.name, queue.limits, clock=queue.clock)
+        assert (inbox.depth(), inbox.durable) == (4, True)
+        inbox.close()
+        assert len(list(folder.glob("*.corrupt-*"))) == 1
+        assert not [*folder.glob("*.draft*"), *folder.glob("*.complete*")]
 
 
 def test_lines_wait_in_memory_if_nothing_can_be_written(tmp_path: Path) -> None:

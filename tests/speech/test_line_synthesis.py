@@ -81,15 +81,22 @@ class SlowEngine(Spoken):
     def __init__(self, clock: SteppedClock, takes_s: float) -> None:
         super().__init__("f5")
         self.voice = VoiceInfo("any", 60, reference_s=0.0, bytes_per_s=40.0, cost=0.1)
-        self.clock, self.takes_s = clock, takes_s
+        self.clock, self.takes_s, self.prepare_s = clock, takes_s, 0.0
+
+    def prepare_slowly(self, voice: str | None, cancelled: IsCancelled) -> VoiceInfo:
+        self._work(self.prepare_s, cancelled)
+        return self.prepare(voice)
 
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
+        self._work(self.takes_s, cancelled)
+        return replace(super().synthesize(segment, cancelled), synth_s=self.takes_s)
+
+    def _work(self, takes_s: float, cancelled: IsCancelled) -> None:
         began_s = self.clock.now_s
-        while self.clock.now_s < began_s + self.takes_s:
+        while self.clock.now_s < began_s + takes_s:
             self.clock.now_s += 0.01
             if cancelled():
                 raise Cancelled
-        return replace(super().synthesize(segment, cancelled), synth_s=self.takes_s)
 
 
 class SteppedClock:
@@ -109,15 +116,20 @@ class LateRig:
         self.clock = SteppedClock()
         monkeypatch.setattr(late_engine, "time", self.clock)
         self.f5, self.hibari = SlowEngine(self.clock, takes_s), Spoken("hibari")
+        self.given_up = 0
+        fields = {"slow_prepare": self.f5.prepare_slowly, "given_up": self._give_up, **fields}
         order = engine_order(self.f5, self.hibari if deputy else None, **fields)
         self.synthesizer = FallbackSynthesizer(order, late_s=1.5)
 
-    def say(self, *, listener: bool = True) -> tuple[str, float]:
+    def _give_up(self) -> None:
+        self.given_up += 1
+
+    def say(self, *, listener: bool = True, nfe_step: int | None = None) -> tuple[str, float]:
         """The engine of a line, and how long it took."""
         self.synthesis, began_s = self.synthesizer.begin_line(), self.clock.now_s
-        planned = self.synthesis.plan(Line("line", ENGLISH), ENGLISH)
-        self.segment = planned[0].segment
         silent = (lambda: self.clock.now_s - began_s) if listener else (lambda: 0.0)
+        planned = self.synthesis.plan(Line("line", ENGLISH, nfe_step=nfe_step), ENGLISH, silent_s=silent)
+        self.segment = planned[0].segment
         run = self.synthesis.synthesize_next(planned, 0.0, lambda: False, silent)
         return run.utterances[0].engine, round(self.clock.now_s - began_s, 1)
 
@@ -127,6 +139,28 @@ def test_an_engine_that_keeps_a_listener_waiting_gives_way_to_the_next_one(monke
     assert rig.say() == ("hibari", 1.5)
     assert rig.synthesis.substitution(rig.segment, "hibari") == Substitution("f5", "f5 had not spoken after 1.5 s")
     assert rig.synthesis.engine_error is None, "the line is not at fault"
+    assert rig.given_up == 1
+
+
+@pytest.mark.parametrize("listener", [True, False])
+def test_a_voice_that_is_not_ready_in_time_leaves_the_line_to_the_next_engine(
+    monkeypatch: pytest.MonkeyPatch, listener: bool
+) -> None:
+    rig = LateRig(monkeypatch, takes_s=0.1)
+    rig.f5.prepare_s = 6.0
+    spoken_by, took_s = rig.say(listener=listener)
+    assert (spoken_by, took_s) == (("hibari", 1.5) if listener else ("f5", 6.1))
+    reason = "f5 had not made its voice ready after 1.5 s"
+    assert rig.synthesis.substitution(rig.segment, spoken_by) == (Substitution("f5", reason) if listener else None)
+
+
+@pytest.mark.parametrize(("nfe_step", "spoken"), [(14, ("hibari", 1.5)), (7 * 32, ("f5", 4.0))])
+def test_the_cost_of_another_number_of_evaluations_is_estimated(
+    monkeypatch: pytest.MonkeyPatch, nfe_step: int, spoken: tuple[str, float]
+) -> None:
+    rig = LateRig(monkeypatch, takes_s=4.0)
+    rig.f5.voice = replace(rig.f5.voice, cost_nfe_step=7)
+    assert rig.say(nfe_step=nfe_step) == spoken
 
 
 def test_an_engine_that_became_slow_for_good_is_soon_waited_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,12 +171,9 @@ def test_an_engine_that_became_slow_for_good_is_soon_waited_for_again(monkeypatc
     assert sum(engine == "hibari" for engine, _ in spoken) <= 5
 
 
-@pytest.mark.parametrize(
-    "reason", ["nobody listens", "no deputy", "slow by nature", "cost unknown", "other appliances"]
-)
+@pytest.mark.parametrize("reason", ["nobody listens", "no deputy", "slow by nature", "cost unknown"])
 def test_an_engine_is_waited_for(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    fields = {"comes_and_goes": True} if reason == "other appliances" else {}
-    rig = LateRig(monkeypatch, 4.0, deputy=reason != "no deputy", **fields)
+    rig = LateRig(monkeypatch, 4.0, deputy=reason != "no deputy")
     if reason == "slow by nature":
         rig.f5.voice = replace(rig.f5.voice, cost=3.0)
     if reason == "cost unknown":

@@ -23,6 +23,7 @@ refuse) text=$(cat); case $text in *"$argument"*) echo "the fake refuses" >&2; e
   printf %s "$text" | exec $real "$@" ;;
 signal) kill "-$argument" $$ ;;
 hang) exec sleep 3600 ;;
+hang-first) [ -e hung ] && exec $real "$@"; : > hung; exec sleep 3600 ;;
 hang-on) text=$(cat); case $text in *"$argument"*) exec sleep 3600 ;; esac
   printf %s "$text" | exec $real "$@" ;;
 wrapper) $real "$@"; exit $? ;;

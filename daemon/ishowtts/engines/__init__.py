@@ -33,6 +33,7 @@ class VoiceInfo:
         bytes_per_s: speech rate, in UTF-8 bytes of text per second of sound at speed 1; `None` if it is not constant.
         seam_s: duration of the cross-fade between two segments; 0 if they follow each other without one.
         cost: synthesis seconds per second of reference and sound, as the engine measured it; `None` if not known.
+        cost_nfe_step: with how many model evaluations that was; `None` if the engine has none, or if it is not known.
         speed: speed of a segment that names none.
         nfe_step: model evaluations of a segment that names none; `None` for the engine's own number.
         batch_s: seconds of reference and sound that one batch may hold, with each segment as long as the longest of
@@ -45,6 +46,7 @@ class VoiceInfo:
     bytes_per_s: float | None = None
     seam_s: float = 0.0
     cost: float | None = None
+    cost_nfe_step: int | None = None
     speed: float = 1.0
     nfe_step: int | None = None
     batch_s: float = 0.0

@@ -189,7 +189,8 @@ class Engines:
         found = (self.espeak.problem, self.espeak.voice_problem) if self.espeak_is_used else ()
         remote = None if self.remote is None else self.remote.lasting_problem()
         told = (problem for problem in (*found, remote) if problem is not None)
-        return (*told, *(sentence for worker in self.workers for sentence in worker.quarantined_voices()))
+        late = (sentence for worker in self.workers if (sentence := worker.lateness()) is not None)
+        return (*told, *late, *(sentence for worker in self.workers for sentence in worker.quarantined_voices()))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -303,6 +304,7 @@ def _f5(
         clones=True,
         mixes_languages=True,
         worker=worker,
+        slow_prepare=worker.prepare,
     )
 
 
@@ -335,6 +337,7 @@ def _hibari(config: Config, on_change: Callable[[], None]) -> EngineCandidate:
         problem=lambda: worker_problem(worker),
         cache_key=HibariCacheKey(),
         worker=worker,
+        slow_prepare=worker.prepare,
     )
 
 

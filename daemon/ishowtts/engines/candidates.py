@@ -67,6 +67,8 @@ class EngineCandidate:
         reads_latin: whether it reads Latin words in a text of any of its languages.
         worker: the same engine, if it runs in a worker.
         comes_and_goes: whether it is `absent` whenever it has a problem.
+        slow_prepare: `engine.prepare` with a `cancelled`, if it may take long.
+        given_up: told that the engine was too late, and that what it was asked for is not wanted any more.
     """
 
     engine: Synthesizer
@@ -80,6 +82,8 @@ class EngineCandidate:
     reads_latin: bool = False
     worker: WorkerEngine | None = None
     comes_and_goes: bool = False
+    slow_prepare: Callable[[str | None, IsCancelled], VoiceInfo] | None = None
+    given_up: Callable[[], None] = lambda: None
 
     def speaks(self, language: str) -> bool:
         """Returns whether it speaks a base language."""
@@ -92,14 +96,22 @@ class EngineCandidate:
         mixes = self.mixes_languages if self.mixes_now is None else self.mixes_now()
         return replace(self, languages=lambda: languages, mixes_languages=mixes)
 
+    def prepare(self, voice: str | None, cancelled: IsCancelled) -> VoiceInfo:
+        """Makes a voice ready. Raises Cancelled if it may take long and `cancelled()` turned true."""
+        return self.engine.prepare(voice) if self.slow_prepare is None else self.slow_prepare(voice, cancelled)
+
     def status(self) -> EngineStatus | None:
         """Returns the status of its worker; `None` if it has none."""
         return self.worker.status() if self.worker else None
 
     def state(self) -> str:
-        """Returns its state in one word: that of its worker; `absent` if it cannot be used; else `ready`."""
-        if (status := self.status()) is not None:
-            return status.state.value
+        """Returns its state in one word: `unresponsive` if it keeps lines waiting, else that of its worker.
+
+        One without a worker is `absent` if it cannot be used; else `ready`.
+        """
+        if self.worker is not None:
+            state = self.worker.status().state
+            return "unresponsive" if state is EngineState.READY and self.worker.lateness() else state.value
         absent = isinstance(self.engine, UnavailableEngine) or (self.comes_and_goes and self.problem() is not None)
         return "absent" if absent else "ready"
 

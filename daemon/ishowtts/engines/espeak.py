@@ -39,6 +39,7 @@ _MAX_HEADER_BYTES = 1024
 _WORDS_PER_MINUTE = 175
 MAX_SEGMENT_BYTES = 400
 _DEADLINE_S = 10.0
+_STUCK_S = 1.0  # a segment takes 0.02 s; a process that hangs is replaced by another one before the line is silent long
 _CHINESE_VOICE = "cmn"
 _VOICE_NAME = re.compile(r"[A-Za-z0-9+_][A-Za-z0-9+_-]{0,31}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -246,13 +247,17 @@ def _speak(text: str, voice: str, speed: float, cancelled: IsCancelled) -> tuple
     command = [PROGRAM, "-b", "1", "-v", voice, "-s", words_per_minute, "--stdin", "--stdout"]
     stdin = plain(text).encode("utf-8", "replace")
     audio_s = longest_plausible_s(text, speed)
-    limits = program.ProgramLimits(_DEADLINE_S, _MAX_HEADER_BYTES + round(audio_s * _MAX_BYTES_PER_S))
+    most_bytes = _MAX_HEADER_BYTES + round(audio_s * _MAX_BYTES_PER_S)
     if cancelled():
         raise Cancelled
     try:
-        samples, rate_hz = parse_wav(program.run(command, stdin, limits, cancelled))
+        try:  # for the second process there is no hurry: it may be the machine
+            wav = program.run(command, stdin, program.ProgramLimits(min(_STUCK_S, _DEADLINE_S), most_bytes), cancelled)
+        except program.ProgramSlow:
+            wav = program.run(command, stdin, program.ProgramLimits(_DEADLINE_S, most_bytes), cancelled)
     except program.ProgramFailed as error:
         raise SynthesisError(f"espeak-ng {error}") from error
+    samples, rate_hz = parse_wav(wav)
     if len(samples) > audio_s * rate_hz:
         raise SynthesisError(
             f"espeak-ng made {len(samples) / rate_hz:.0f} s of sound from {len(stdin)} bytes; "

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ishowtts.errors import InboxError
 from ishowtts.util.file_lock import lock_file
-from ishowtts.util.files import take_rights
+from ishowtts.util.files import sync_folder, take_rights
 
 FileId = tuple[int, int]
 
@@ -104,18 +104,54 @@ def lock(path: Path) -> int:
         return descriptor
 
 
-def set_aside(path: Path, suffix: str) -> Path:
-    """Rename the file, and the files that SQLite keeps beside it. Returns the new name.
+def draft_of(path: Path) -> Path:
+    """Name of a file that is to replace `path`. What an interrupted try has left there is removed.
 
     Raises:
-        InboxError: It cannot be renamed.
+        InboxError: It cannot be removed.
     """
-    aside = path.with_name(f"{path.name}.{suffix}")
+    draft = path.with_name(f"{path.name}.draft")
     with translated(path):
-        path.rename(aside)
-        for tail in _BESIDE:
-            with suppress(FileNotFoundError):
-                path.with_name(path.name + tail).rename(f"{aside}{tail}")
+        for tail in ("", *_BESIDE):
+            draft.with_name(draft.name + tail).unlink(missing_ok=True)
+    return draft
+
+
+def replace_by(draft: Path, path: Path, suffix: str) -> Path:
+    """Set `path` aside and put a complete file in its place. Returns the new name of the former one.
+
+    After a power cut at any moment `path` is the former file, or `finish_replacement` completes the change.
+
+    Raises:
+        InboxError: They cannot be renamed.
+    """
+    with translated(path):
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        draft.rename(_complete(path))
+        sync_folder(path.parent)
+        return _put_in_place(path, suffix)
+
+
+def finish_replacement(path: Path, suffix: str) -> None:
+    """Finish a replacement that a power cut or a fault has interrupted. Raises InboxError."""
+    with translated(path):
+        if _complete(path).exists():
+            _put_in_place(path, suffix)
+
+
+def _complete(path: Path) -> Path:
+    """Name of a file that must take the place of `path`: it is complete and on disk."""
+    return path.with_name(f"{path.name}.complete")
+
+
+def _put_in_place(path: Path, suffix: str) -> Path:
+    aside = path.with_name(f"{path.name}.{suffix}")
+    for tail in ("", *_BESIDE):  # SQLite would take a log that stays for one of the new file
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + tail).rename(f"{aside}{tail}")
+    _complete(path).rename(path)
+    sync_folder(path.parent)
     return aside
 
 

@@ -20,10 +20,12 @@ from ishowtts.inbox.database_file import (
     FileRemoved,
     FileTooNew,
     SqliteError,
+    draft_of,
     file_id,
+    finish_replacement,
     ids_beside,
     lock,
-    set_aside,
+    replace_by,
     translated,
 )
 from ishowtts.inbox.row_check import remove_unreadable
@@ -220,6 +222,7 @@ class Storage:
         if self._lock is None:
             self._lock = lock(path)
         self.problem = None
+        finish_replacement(path, _suffix())
         try:
             self.connection = open_file(path)
         except FileDamaged as damage:
@@ -236,23 +239,20 @@ class Storage:
         return True
 
     def _replace(self, path: Path, damage: FileDamaged, old: sqlite3.Connection | None) -> None:
-        """Set the damaged file aside, and fill a fresh one with the rows that can still be read.
+        """Fill a fresh file with the rows that can still be read, and put it in the place of the damaged one.
 
         Args:
             old: A connection to the damaged file; `None` opens one.
         """
-        aside = set_aside(path, f"corrupt-{int(time.time())}")
+        draft = draft_of(path)
+        with closing(open_file(draft)) as fresh, translated(path):
+            if old is not None:
+                _fill(fresh, old, self._clock)
+            else:
+                with closing(open_to_salvage(path)) as reader:
+                    _fill(fresh, reader, self._clock)
+        aside = replace_by(draft, path, _suffix())
         fresh = open_file(path)
-        try:
-            with translated(path):
-                if old is not None:
-                    _fill(fresh, old, self._clock)
-                else:
-                    with closing(open_to_salvage(aside)) as reader:
-                        _fill(fresh, reader, self._clock)
-        except BaseException:
-            fresh.close()
-            raise
         self.connection, self._file_id, self._ids_beside = fresh, file_id(path), ids_beside(path)
         self.problem = f"{damage}. It is now {aside}; a fresh one holds what could be read of it"
 
@@ -261,6 +261,11 @@ class Storage:
         self.durable, self._copied = False, copied
         self.problem = f"{error}. Until then lines wait in memory only: a restart loses them"
         self._retry_at_s = time.monotonic() + _RETRY_S
+
+
+def _suffix() -> str:
+    """What the name of a damaged file ends with."""
+    return f"corrupt-{int(time.time())}"
 
 
 def _prepare(db: sqlite3.Connection, clock: BootClock) -> None:

@@ -82,6 +82,8 @@ class LineSynthesis:
         self._seams_s: dict[str, float] = {}
         self._substitution: Substitution | None = None
         self._batch_failed = False
+        self._cancelled: IsCancelled = lambda: False  # of the present call, as is the next one
+        self._silent_s: SilentS = lambda: 0.0
         self.engine_error: str | None = None
         self.voice_unusable = False
 
@@ -126,20 +128,32 @@ class LineSynthesis:
         reason = f"{able[0].name} does not speak the language {language!r}" if failure is None else str(failure)
         return Substitution(able[0].name, reason)
 
-    def plan(self, line: Line, whole: str, position: int = 0, default_voice: str | None = None) -> list[PlannedSegment]:
+    def plan(
+        self,
+        line: Line,
+        whole: str,
+        position: int = 0,
+        default_voice: str | None = None,
+        *,
+        cancelled: IsCancelled = lambda: False,
+        silent_s: SilentS = lambda: 0.0,
+    ) -> list[PlannedSegment]:
         """Split the line's clean text, from a position on, into segments that suit the engines and the voice.
 
         A text that was spoken before is split as it was then. If all of its sound is cached, no engine need be ready.
 
         Args:
             default_voice: The voice of a line that names none; `None`: as the engine is configured.
+            silent_s: As for `synthesize_next`.
 
         Raises:
             EngineUnavailable: The line must wait: every engine that speaks its language is unavailable, or cannot use
                 its own default voice.
             SynthesisError: No engine speaks one of the languages.
             EngineError: The voice that the line names cannot be used and no other engine can speak.
+            Cancelled: `cancelled()` turned true while a voice was made ready.
         """
+        self._cancelled, self._silent_s = cancelled, silent_s
         self._voice_named = line.voice is not None
         self._line = line if self._voice_named else replace(line, voice=default_voice)
         self._whole = whole
@@ -172,12 +186,13 @@ class LineSynthesis:
             SynthesisError, EngineError: No engine could speak the segment.
             Cancelled: The synthesis was cancelled.
         """
+        self._cancelled, self._silent_s = cancelled, silent_s
         while True:
             first = coming[0]
             candidate = self._engine_for(base_language(first.segment.language))
             segments = self._segments_for(candidate, coming)
             try:
-                utterances = self._synthesize_run(candidate, segments, unplayed_s, cancelled, silent_s)
+                utterances = self._synthesize_run(candidate, segments, unplayed_s)
             except (SynthesisError, EngineError) as error:
                 self._failed(candidate, error)
                 coming = self._plan(first.position, first.segment.index)
@@ -244,7 +259,7 @@ class LineSynthesis:
             self._seams_s[candidate.name] = cached.seam_s
             return cached.segments
         try:
-            voice = self._prepare(candidate)
+            voice = self._prepare(candidate, part.language)
         except EngineError as error:
             self._failed(candidate, error)
             return ()
@@ -258,7 +273,7 @@ class LineSynthesis:
             cache.store_segmentation(key, texts, voice.seam_s)
         return texts
 
-    def _prepare(self, candidate: EngineCandidate) -> VoiceInfo:
+    def _prepare(self, candidate: EngineCandidate, language: str) -> VoiceInfo:
         """Makes the voice ready.
 
         Raises:
@@ -267,7 +282,8 @@ class LineSynthesis:
         """
         if (problem := candidate.problem()) is not None:
             raise EngineUnavailable(problem)
-        voice = candidate.engine.prepare(self._voice_for(candidate))
+        with self._in_time(candidate, language) as check:
+            voice = candidate.prepare(self._voice_for(candidate), check)
         if voice.max_segment_bytes < text.MIN_SEGMENT_BYTES:
             raise VoiceError(
                 f"the voice {voice.name!r} takes only {voice.max_segment_bytes} bytes of text at a time; "
@@ -277,12 +293,7 @@ class LineSynthesis:
         return voice
 
     def _synthesize_run(
-        self,
-        candidate: EngineCandidate,
-        coming: Sequence[Segment],
-        unplayed_s: float,
-        cancelled: IsCancelled,
-        silent_s: SilentS,
+        self, candidate: EngineCandidate, coming: Sequence[Segment], unplayed_s: float
     ) -> list[Utterance]:
         """Synthesises one segment, or as many as go into one run.
 
@@ -295,38 +306,41 @@ class LineSynthesis:
                 own = [replace(one, voice=self._voice_for(candidate)) for one in run]
                 cache = self._cached_speech(candidate)
                 # A run teaches the cost model nothing, since it does not show what one segment costs alone.
-                with self._in_time(candidate, run, cancelled, silent_s) as check:
+                with self._in_time(candidate, base_language(run[0].language), run) as check:
                     return synthesize_batch(candidate.engine, cache, own, check)
             except SynthesisError as error:
                 log.warning("%d segments could not be spoken in one run, each is spoken alone: %s", len(run), error)
                 self._batch_failed = True
-        with self._in_time(candidate, coming[:1], cancelled, silent_s) as check:
+        with self._in_time(candidate, base_language(coming[0].language), coming[:1]) as check:
             return [self._synthesize(candidate, coming[0], check)]
 
     @contextmanager
-    def _in_time(
-        self, candidate: EngineCandidate, run: Sequence[Segment], cancelled: IsCancelled, silent_s: SilentS
-    ) -> Iterator[LateCheck]:
+    def _in_time(self, candidate: EngineCandidate, language: str, run: Sequence[Segment] = ()) -> Iterator[LateCheck]:
         """Yields the `cancelled` of one call of an engine, and raises EngineLate if the engine was late.
 
-        The last engine that can speak is waited for. So is one whose cost is unknown, and so are other appliances:
-        after a deadline of their own another one of them is asked.
+        The last engine that can speak is waited for. So is one whose cost is unknown.
+
+        Args:
+            run: What it speaks. None: it makes a voice ready, which takes well below `late_s`, and goes on with that
+                if it is late: then the voice speaks the next line.
         """
         costs, voice = self._settings.cost_model, self._voices.get(candidate.name)
-        expected_s = math.inf
-        waits = candidate.comes_and_goes or not self._has_deputy(candidate, base_language(run[0].language))
-        if voice is not None and not waits:
-            each_s = [costs.synthesis_s(candidate.name, segment, voice) for segment in run]
-            expected_s = sum(math.inf if one_s is None else one_s for one_s in each_s)
-        check = LateCheck(cancelled, silent_s, self._settings.late_s, expected_s)
+        each_s = [None if voice is None else costs.synthesis_s(candidate.name, segment, voice) for segment in run]
+        expected_s = sum(math.inf if one_s is None else one_s for one_s in each_s)
+        if not self._has_deputy(candidate, language):
+            expected_s = math.inf
+        check = LateCheck(self._cancelled, self._silent_s, self._settings.late_s, expected_s)
         try:
             yield check
         except Cancelled:
-            if not check.is_late or voice is None:
+            if not check.is_late:
                 raise
-            # Else an engine that became slow for good would be given up at every line.
-            costs.learn_late(candidate.name, run, check.took_s, voice)
-            raise EngineLate(f"{candidate.name} had not spoken after {check.took_s:.1f} s") from None
+            candidate.given_up()
+            if run and voice is not None:
+                # Else an engine that became slow for good would be given up at every line.
+                costs.learn_late(candidate.name, run, check.took_s, voice)
+            done = "spoken" if run else "made its voice ready"
+            raise EngineLate(f"{candidate.name} had not {done} after {check.took_s:.1f} s") from None
 
     def _has_deputy(self, candidate: EngineCandidate, language: str) -> bool:
         """Whether another engine can speak a language now."""

@@ -74,7 +74,11 @@ class CostModel:
 
     def synthesis_s(self, engine: str, segment: Segment, voice: VoiceInfo) -> float | None:
         """How long the synthesis of a segment should take if it is made alone, in seconds; `None` if unknown."""
-        cost = self.estimate(engine, segment.nfe_step or voice.nfe_step, voice)
+        nfe_step = segment.nfe_step or voice.nfe_step
+        cost = self.estimate(engine, nfe_step, voice)
+        if cost is None and voice.cost is not None and nfe_step is not None and voice.cost_nfe_step is not None:
+            # At most so much: some of the work is the same for every number of evaluations.
+            cost = voice.cost * max(1.0, nfe_step / voice.cost_nfe_step)
         if cost is None or voice.reference_s is None or voice.bytes_per_s is None:
             return None
         (length_s,) = sound_s([segment.text], voice, segment.speed or voice.speed)

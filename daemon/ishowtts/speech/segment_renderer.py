@@ -128,7 +128,14 @@ class SegmentRenderer:
         if self.spoken_text is None:
             voiced = replace(line, voice=self.default_voice) if line.voice is None else line
             self.spoken_text = self._resources.policy.spoken_text(replace(self._dequeued, line=voiced))
-        return self.line_synthesis.plan(line, self.spoken_text, position, self.default_voice)
+        return self.line_synthesis.plan(
+            line,
+            self.spoken_text,
+            position,
+            self.default_voice,
+            cancelled=self._cancelled.is_set,
+            silent_s=self._silent_s,
+        )
 
     def _render(self, coming: Sequence[PlannedSegment], played_until_s: float) -> RenderedRun:
         unplayed_s = played_until_s - time.monotonic()

@@ -13,9 +13,14 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-Job = Callable[[], None]
-NextRender = Callable[[float], Job | None]
+GivesWay = Callable[[], bool]
+"""Returns whether a line has waited so long for the job of a render that the job must end."""
+RenderJob = Callable[[GivesWay], None]
+NextRender = Callable[[float], RenderJob | None]
 """Returns the next job of a render if it is expected to take at most so many seconds."""
+
+_LINE_WAITS_S = 0.3
+"""A line waits so long for the job of a render, which usually ends by then. A GPU that hangs must not keep it."""
 
 NOT_NOW_S = -math.inf
 """For `allow_renders`: a line needs the engine now."""
@@ -24,8 +29,9 @@ NOT_NOW_S = -math.inf
 class SynthesisThread(Executor):
     """Runs one job at a time. Any thread may call any method; only `shutdown` may wait.
 
-    A job that was submitted belongs to a line of the loudspeaker. It goes before every render that has not begun. The
-    order of renders is that of `next_render`. It is asked whenever the thread is free and renders are allowed.
+    A job that was submitted belongs to a line of the loudspeaker. It goes before every render that has not begun, and
+    one that has begun gives way after 0.3 s. The order of renders is that of `next_render`. It is asked
+    whenever the thread is free and renders are allowed.
 
     Args:
         name: Name of the thread. It starts with the first job.
@@ -38,6 +44,7 @@ class SynthesisThread(Executor):
         self._next_render = next_render
         self._changed = threading.Condition()
         self._lines: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._line_waits_from_s = math.inf  # while no line waits
         self._renders_until_s = NOT_NOW_S
         self._ask_renders = False
         self._closing = False
@@ -50,6 +57,8 @@ class SynthesisThread(Executor):
         with self._changed:
             if self._closing:
                 raise RuntimeError(f"the thread {self._name} takes no more jobs")
+            if not self._lines:
+                self._line_waits_from_s = time.monotonic()
             self._lines.append((future, lambda: fn(*args, **kwargs)))
             self._start()
             self._changed.notify()
@@ -117,20 +126,24 @@ class SynthesisThread(Executor):
         self._began_s = None
         return True
 
-    def _next(self) -> Job | None:
+    def _next(self) -> Callable[[], None] | None:
         """Waits for the next job; `None` at the end."""
         with self._changed:
             while True:
                 if self._lines:
                     future, call = self._lines.popleft()
+                    self._line_waits_from_s = math.inf
                     return lambda: _run_job(future, call)
                 if self._closing:
                     return None
                 if (render := self._render()) is not None:
-                    return lambda: _run_render(render)
+                    return lambda: _run_render(render, self._gives_way)
                 self._changed.wait()
 
-    def _render(self) -> Job | None:
+    def _gives_way(self) -> bool:
+        return time.monotonic() - self._line_waits_from_s >= _LINE_WAITS_S
+
+    def _render(self) -> RenderJob | None:
         spare_s = self._renders_until_s - time.monotonic()
         if not self._ask_renders or spare_s <= 0:
             return None
@@ -154,8 +167,8 @@ def _run_job(future: Future[Any], call: Callable[[], Any]) -> None:
         future.set_result(result)
 
 
-def _run_render(render: Job) -> None:
+def _run_render(render: RenderJob, gives_way: GivesWay) -> None:
     try:
-        render()
+        render(gives_way)
     except Exception:
         log.exception("a render ended unexpectedly")

@@ -34,6 +34,10 @@ class ProgramFailed(Exception):
     """The program failed, wrote too much or was too slow. The text says which, as the end of a sentence."""
 
 
+class ProgramSlow(ProgramFailed):
+    """The program did not end in time."""
+
+
 @dataclass(frozen=True)
 class ProgramLimits:
     """Limits of a run: `deadline_s` for the whole run, `max_output_bytes` for its standard output."""
@@ -56,7 +60,7 @@ def run(command: Sequence[str], text: bytes, limits: ProgramLimits, cancelled: I
 
     Raises:
         ProgramMissing: The program cannot be started.
-        ProgramFailed: The program failed, or exceeded a limit.
+        ProgramFailed: The program failed, or exceeded a limit; `ProgramSlow` if that of time.
         Cancelled: `cancelled()` returned True.
     """
     program = shutil.which(command[0])
@@ -115,7 +119,7 @@ class _Exchange:
                 if cancelled():
                     raise Cancelled
                 if time.monotonic() > deadline:
-                    raise ProgramFailed(f"did not finish within {self._limits.deadline_s:g} s")
+                    raise ProgramSlow(f"did not finish within {self._limits.deadline_s:g} s")
         return bytes(self._output), bytes(self._messages)
 
     def _register(self) -> None:

@@ -46,7 +46,7 @@ export function button(name, text, properties = {}) {
 /** What a word means: nothing to do, something to look at, something that failed. */
 const TONES = {
   speaking: "accent", ready: "good", starting: "warn", loading: "warn", warming: "warn", restarting: "warn", parked: "warn", paused: "warn",
-  muted: "warn", degraded: "warn", expired: "warn", evicted: "warn", unheard: "warn", interrupted: "warn", high: "warn",
+  unresponsive: "warn", muted: "warn", degraded: "warn", expired: "warn", evicted: "warn", unheard: "warn", interrupted: "warn", high: "warn",
   failed: "bad", rejected: "bad", urgent: "bad", offline: "bad", absent: "bad",
 };
 

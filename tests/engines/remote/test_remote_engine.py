@@ -158,21 +158,23 @@ def test_a_line_that_has_begun_stays_at_its_board() -> None:
 
 
 def test_each_board_is_asked_once_and_then_the_engine_is_unavailable() -> None:
-    boards = Boards({"one": BUSY, "two": GONE, "three": None})
+    boards = Boards({"one": BUSY, "two": GONE, "three": None}, waiting={"three": 0})
     with pytest.raises(
-        EngineUnavailable, match=r"one: busy.*two: it went offline; three: it has not answered within 8 s"
+        EngineUnavailable, match=r"one: busy.*two: it went offline; three: it has not sent the sound within 8 s"
     ):
         engine_of(boards).synthesize(SEGMENT, lambda: False)
     assert boards.asked == ["one", "two", "three"]
     assert boards.clock.now_s == pytest.approx(8.0)
 
 
-def test_late_boards_end_the_search_before_the_listener_waits_for_all_of_them() -> None:
-    boards = Boards({str(number): None for number in range(20)})
+@pytest.mark.parametrize(("accepts", "took_s"), [(False, 3 * 0.6), (True, 3 * 8.0)])
+def test_late_boards_end_the_search_before_the_listener_waits_for_all_of_them(accepts: bool, took_s: float) -> None:
+    names = [str(number) for number in range(20)]
+    boards = Boards(dict.fromkeys(names), waiting=dict.fromkeys(names, 0) if accepts else {})
     with pytest.raises(EngineUnavailable):
         engine_of(boards).synthesize(SEGMENT, lambda: False)
     assert len(boards.asked) == 3
-    assert boards.clock.now_s == pytest.approx(24.0)
+    assert boards.clock.now_s == pytest.approx(took_s)
 
 
 @pytest.mark.parametrize(
@@ -241,6 +243,20 @@ def test_a_cancelled_segment_is_cancelled_at_the_board() -> None:
     assert boards.asked == ["one"]
     assert boards.renders[0].cancelled
     assert engine.counts() == {}
+    assert engine.problem() is None
+
+
+@pytest.mark.parametrize(("waiting", "counts"), [(0, BoardCounts(late=1)), (1, BoardCounts(failed=1))])
+def test_a_board_that_is_given_up_for_a_listener_is_left_out_unless_it_is_busy(
+    waiting: int, counts: BoardCounts
+) -> None:
+    boards = Boards({"one": None}, waiting={"one": waiting})
+    engine = engine_of(boards)
+    with pytest.raises(Cancelled):
+        engine.synthesize(SEGMENT, lambda: boards.clock.now_s >= 1.2)
+    engine.candidate().given_up()
+    assert engine.counts() == {"one": counts}
+    assert (engine.problem() is None) == (waiting > 0)
 
 
 def test_the_voice_is_that_of_the_segment_else_the_configured_one_else_that_of_the_board() -> None:

@@ -163,6 +163,31 @@ def test_words_are_required(words: str, fault: str) -> None:
     assert folders.check_words(" Some\n words.\udcff\x00 ") == "Some words."
 
 
+def test_a_voice_is_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut leaves the old voice or the new one: the exchange is on disk before the old one is deleted."""
+    folders.add(tmp_path, "anna", clip(), WORDS, NO_SETTINGS)
+    steps: list[str] = []
+    fsync, unlink = os.fsync, Path.unlink
+
+    def words() -> str:
+        return VoiceLibrary(tmp_path).find("anna").text
+
+    def note_fsync(handle: int) -> None:
+        steps.append(f"sync {Path(f'/proc/self/fd/{handle}').readlink().name}: {words()}")
+        fsync(handle)
+
+    def note_unlink(self: Path) -> None:
+        steps.append(f"delete: {words()}")
+        unlink(self)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(Path, "unlink", note_unlink)
+    folders.add(tmp_path, "anna", clip(), "Other words.", NO_SETTINGS, replace=True)
+    exchanged = steps.index(f"sync {tmp_path.name}: Other words.")
+    assert all(step.startswith("sync") and step.endswith(WORDS) for step in steps[:exchanged])
+    assert steps[exchanged + 1 :] == ["delete: Other words."] * 2
+
+
 @pytest.mark.parametrize("at", [1, 2])
 def test_an_interrupt_restores_the_old_voice(tmp_path: Path, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
     folders.add(tmp_path, "anna", clip(), WORDS, NO_SETTINGS)
@@ -175,6 +200,7 @@ def test_an_interrupt_restores_the_old_voice(tmp_path: Path, at: int, monkeypatc
             raise KeyboardInterrupt
         return rename(self, target)
 
+    monkeypatch.setattr(folders, "exchange", lambda *_: False)  # as on a file system that cannot do it
     monkeypatch.setattr(Path, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt):
         folders.add(tmp_path, "anna", clip(), "Other words.", NO_SETTINGS, replace=True)

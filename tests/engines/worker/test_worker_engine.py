@@ -14,7 +14,7 @@ import psutil
 import pytest
 import soundfile
 
-from ishowtts.engines.candidates import worker_problem
+from ishowtts.engines.candidates import EngineCandidate, worker_problem
 from ishowtts.engines.worker.restart_policy import RestartBackoff
 from ishowtts.engines.worker.supervisor import EngineState, EngineStatus
 from ishowtts.engines.worker.worker_engine import WorkerEngine
@@ -294,6 +294,13 @@ def test_a_changed_voice_is_prepared_again_and_leaves_the_quarantine(make_worker
 
 @pytest.mark.f5
 @pytest.mark.slow
+def test_a_voice_that_is_not_waited_for_is_ready_later(faulty_engine: WorkerEngine, say: Say) -> None:
+    with pytest.raises(Cancelled):
+        faulty_engine.prepare("slow", lambda: True)
+    assert speaks(faulty_engine, say)
+    assert faulty_engine.prepare("slow", lambda: True).max_segment_bytes > 0, "it is not asked for again"
+
+
 def test_a_forgotten_voice_is_prepared_again(make_worker: MakeWorker, f5_tiny: dict[str, Any], tmp_path: Path) -> None:
     def write_voice(seconds: int) -> None:
         (tmp_path / "default").mkdir(exist_ok=True)
@@ -420,6 +427,7 @@ def test_a_stopped_worker_is_not_waited_for_and_leads_again_once_it_answers(make
         engine.synthesize(say("stop"), never)
     assert worker_problem(engine) == "the engine espeak does not answer", "the next lines do not wait for it at all"
     assert engine.status().state is EngineState.READY
+    assert EngineCandidate(engine, "espeak", worker=engine).state() == "unresponsive", "as telemetry shows it"
     worker.resume()
     eventually(lambda: worker_problem(engine) is None, "an answer", 60)
     assert speaks(engine, say)

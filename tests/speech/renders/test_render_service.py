@@ -17,6 +17,7 @@ from ishowtts.engines import VoiceInfo
 from ishowtts.errors import Cancelled, EngineUnavailable, SynthesisError, WorkerDied
 from ishowtts.model import IsCancelled, Line, Reason, Rejection, Segment, SoundFormat, Utterance
 from ishowtts.playback.post_processing import PostProcessor
+from ishowtts.speech import synthesis_thread
 from ishowtts.speech.renders import open_render, render_task
 from ishowtts.speech.renders.render_service import RenderCounts
 from ishowtts.util.samples import resample
@@ -221,7 +222,10 @@ def test_a_requester_that_takes_nothing_is_given_up(bench: RenderBench, monkeypa
     assert bench.ask(TEXT, room=1).error() == "cancelled"
 
 
-def test_a_line_waits_for_the_running_segment_of_a_render_only(bench: RenderBench) -> None:
+def test_a_line_waits_for_the_running_segment_of_a_render_only(
+    bench: RenderBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synthesis_thread, "_LINE_WAITS_S", 60.0)
     hold = Hold(bench.engine)
     renders = [bench.ask(TEXT, client) for client in ("a", "b", "c")]
     hold.await_segment(SENTENCES[0])
@@ -232,6 +236,18 @@ def test_a_line_waits_for_the_running_segment_of_a_render_only(bench: RenderBenc
     assert bench.engine.spoken[1:3] == ["The first of the line is this.", "And this is its end, which comes at once."]
     for one in renders:
         one.end()
+
+
+def test_a_render_that_hangs_gives_way_to_a_line_and_is_made_again(bench: RenderBench) -> None:
+    bench.engine.endless, hold = {SENTENCES[0]}, Hold(bench.engine)
+    hold.release()
+    requester = bench.ask(TEXT)
+    hold.await_segment(SENTENCES[0])
+    bench.harness.say(Line("line", "The line."))
+    assert bench.harness.await_outcome("line") == "finished"
+    bench.engine.endless = set()
+    requester.end()
+    assert bench.engine.spoken == ["The line.", *SENTENCES]
 
 
 def test_a_render_begins_while_a_line_plays_only_if_its_sound_lasts_longer(make_bench: MakeBench) -> None:

@@ -144,7 +144,7 @@ def _engines(view: ApplianceView) -> Iterator[Finding]:
     for i, (name, state) in enumerate(view.engines):
         if name == "remote":
             continue  # the row of the boards says it
-        if not (told and i == 0) and state in ("absent", "restarting", "parked", "stopped"):
+        if not (told and i == 0) and state in ("absent", "unresponsive", "restarting", "parked", "stopped"):
             fix = _ABSENT_FIX if state == "absent" else _LOG
             yield Finding("daemon", "note", f"{name} is {state}: {in_its_place(names[i + 1 :])}", fix)
 

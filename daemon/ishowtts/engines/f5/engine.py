@@ -111,6 +111,7 @@ class F5Engine:
             bytes_per_s=len(prepared.text.encode()) / reference_s,
             seam_s=FADE_S,
             cost=self._cost,
+            cost_nfe_step=self._options.nfe_step,
             speed=found.speed or 1.0,
             nfe_step=found.nfe_step,
             batch_s=self._batch_s,

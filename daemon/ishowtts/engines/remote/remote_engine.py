@@ -38,6 +38,9 @@ _MOST_COMPARED = 3
 """Of so many boards the one with the fewest renders before ours is taken, by what they answer. Telemetry is up to 5 s
 old, so that many stages choose the same board."""
 _ANSWER_S = 0.2  # a board answers a request within some milliseconds
+_SILENT_S = 0.6
+"""A board that has not said by then that it has the request is late: another one can still be asked before a listener
+has waited for `engine.late_s`."""
 _SEGMENT_BYTES = 220
 """About 15 s of speech. The voice of a board may take less; then the board splits it once more."""
 _BYTES_PER_S = 15.0
@@ -57,11 +60,13 @@ class RemoteEngine:
 
     def __init__(self, segment_s: float, default_voice: str, now_s: Callable[[], float] = time.monotonic) -> None:
         self._segment_s = segment_s
+        self._silent_s = min(_SILENT_S, segment_s)
         self._default_voice = None if default_voice == DEFAULT else default_voice
         self._now_s = now_s
         self._link: BoardLink | None = None
         self._trust = BoardTrust(now_s)
         self._last: tuple[str, str] | None = None  # the last line, and the board that spoke it
+        self._cancelled_board: tuple[str, bool] | None = None  # whose render was cancelled last; whether it was busy
         self._logged = RateLimit(_MAX_LOGGED)
 
     def attach(self, link: BoardLink) -> None:
@@ -86,6 +91,8 @@ class RemoteEngine:
             clones=True,
             mixes_now=self.mixes_languages,
             comes_and_goes=True,
+            slow_prepare=self.prepare,
+            given_up=self._given_up,
         )
 
     def problem(self) -> str | None:
@@ -128,7 +135,7 @@ class RemoteEngine:
         """Returns what each board has done for this appliance, by name."""
         return self._trust.counts()
 
-    def prepare(self, voice: str | None) -> VoiceInfo:
+    def prepare(self, voice: str | None, cancelled: IsCancelled = lambda: False) -> VoiceInfo:
         """Returns what is known of a voice. Waits some seconds for the boards if this process has just started.
 
         Without that, lines that waited over a restart would be spoken by the next engine.
@@ -136,8 +143,12 @@ class RemoteEngine:
         Raises:
             VoiceError: No board has it.
             EngineUnavailable: No board that has it can render now.
+            Cancelled: `cancelled()` turned true while it waited.
         """
+        self._cancelled_board = None
         while self._link is not None and self._link.starting():
+            if cancelled():
+                raise Cancelled
             time.sleep(_CANCEL_POLL_S)
         wanted = voice or self._default_voice
         boards = self._boards(wanted, None)
@@ -178,7 +189,7 @@ class RemoteEngine:
             if isinstance(found, Utterance):
                 self._last = (segment.line_id, board.name)
                 return found
-            late += found is _LATE
+            late += found in (_LATE, _SILENT)
             failures[board.name] = self._note_failure(board.name, found)
         if not failures:
             raise self._no_board(segment.voice, segment.language)
@@ -207,14 +218,19 @@ class RemoteEngine:
             others: boards that are asked, one at a time, if renders wait there before ours.
         """
         link = self._link
+        self._cancelled_board = None
         if link is None or cancelled():
             raise Cancelled
         began_s = self._now_s()
         render = link.render(board.name, segment, self._segment_s)
         found: RenderedSound | RenderFailure | None = None
         try:
-            while found is None and (left_s := began_s + self._segment_s - self._now_s()) > 0:
+            while found is None:
+                allowed_s = self._silent_s if render.waiting is None else self._segment_s
+                if (left_s := began_s + allowed_s - self._now_s()) <= 0:
+                    break
                 if cancelled():
+                    self._cancelled_board = board.name, bool(render.waiting)
                     raise Cancelled
                 found = render.wait(min(left_s, _CANCEL_POLL_S))
                 if found is None and others and render.waiting:
@@ -222,6 +238,8 @@ class RemoteEngine:
         finally:
             if found is None:
                 render.cancel()
+        if found is None and render.waiting is None:
+            found = _SILENT
         return board, self._checked(board, segment, found, self._now_s() - began_s)
 
     def _with_fewer_waiting(
@@ -255,8 +273,11 @@ class RemoteEngine:
 
     def _note_failure(self, board: str, failure: RenderFailure) -> RenderFailure:
         """Counts a failure, and returns it with the sentence for the operator."""
-        if failure is _LATE:
-            failure = replace(failure, detail=f"it has not answered within {self._segment_s:g} s")
+        if failure in (_LATE, _SILENT, _GIVEN_UP):
+            if failure is _LATE:
+                failure = replace(failure, detail=f"it has not sent the sound within {self._segment_s:g} s")
+            elif failure is _SILENT:
+                failure = replace(failure, detail=f"it has not answered within {self._silent_s:g} s")
             self._trust.failed(board, late=True)
         else:
             at_fault = failure.kind in (FailureKind.GONE, FailureKind.REFUSED)
@@ -268,6 +289,12 @@ class RemoteEngine:
                 said = Untrusted(failure.board_detail)
                 log.warning("the board %s did not render a segment: %s (%r)", board, failure.detail, said)
         return failure
+
+    def _given_up(self) -> None:
+        """Leaves out the board that was too late for a listener, unless it was busy: the next lines go to others."""
+        if self._cancelled_board is not None:
+            board, busy = self._cancelled_board
+            self._note_failure(board, _TOO_BUSY if busy else _GIVEN_UP)
 
     def _no_board(self, voice: str | None, language: str | None) -> VoiceError | EngineUnavailable:
         """Returns why no board can be asked for this voice and language."""
@@ -285,6 +312,9 @@ class RemoteEngine:
 
 
 _LATE = RenderFailure(FailureKind.GONE, "late")
+_SILENT = RenderFailure(FailureKind.GONE, "silent")
+_TOO_BUSY = RenderFailure(FailureKind.BUSY, "it has other renders, and a listener waited")
+_GIVEN_UP = RenderFailure(FailureKind.GONE, "it took much longer than usual while a listener waited")
 
 
 def _failed(failures: dict[str, RenderFailure]) -> SynthesisError | VoiceError | EngineUnavailable:

@@ -17,6 +17,7 @@ from ishowtts.engines.voices.clips import RATE_HZ, VoiceClip
 from ishowtts.engines.voices.settings import VoiceSettings
 from ishowtts.engines.voices.voice_library import CLIPS, MOST_TEXT_BYTES, SETTINGS, TEXT, check_name
 from ishowtts.errors import VoiceError
+from ishowtts.util.exchange import exchange
 from ishowtts.util.file_lock import lock_file
 from ishowtts.util.files import make_folder, refuse_foreign
 
@@ -47,7 +48,8 @@ def add(
 ) -> Path:
     """Adds a voice: writes it to a temporary folder and renames that. It is synced to disk when this returns.
 
-    With `replace`, the old voice is missing for the moment between two renames.
+    With `replace`, both voices change places in one step. Only on a file system that cannot do that, the voice is
+    missing for the moment between two renames, and a power cut then leaves it in a hidden folder beside.
 
     Raises:
         VoiceError: there is already one of this name (without `replace`), or the folder cannot be written.
@@ -64,7 +66,7 @@ def add(
                 if replace:
                     _refuse_foreign(folder)
                 _rename_into_place(new, folder, replace)
-                _sync(voices_dir)
+                _sync(voices_dir)  # before the old voice is deleted, which is in `new` after an exchange
     finally:
         with _voice_errors(voices_dir):
             _clear(new)
@@ -109,6 +111,8 @@ def _write_files(new: Path, clip: VoiceClip, words: str, settings: VoiceSettings
 
 def _rename_into_place(new: Path, folder: Path, replace: bool) -> None:
     if replace and folder.exists():
+        if exchange(new, folder):
+            return
         old = _hidden_folder(folder)
         try:
             folder.rename(old)

@@ -47,8 +47,9 @@ def read_voice_info(frame: Frame) -> VoiceInfo:
         bytes_per_s=_positive(frame, "bytes_per_s", _MAX_BYTES_PER_S),
         seam_s=seam_s,
         cost=_positive(frame, "cost", _MAX_COST),
+        cost_nfe_step=_nfe_step(frame, "cost_nfe_step"),
         speed=speed,
-        nfe_step=None if frame.header.get("nfe_step") is None else _count(frame, "nfe_step", _MAX_NFE_STEP),
+        nfe_step=_nfe_step(frame, "nfe_step"),
         batch_s=batch_s,
     )
 
@@ -77,6 +78,10 @@ def _count(frame: Frame, key: str, most: int) -> int:
     if not 0 < value <= most:
         raise WireError(f"{key} is {value}; 1 to {most} is plausible")
     return value
+
+
+def _nfe_step(frame: Frame, key: str) -> int | None:
+    return None if frame.header.get(key) is None else _count(frame, key, _MAX_NFE_STEP)
 
 
 def _reference_s(frame: Frame) -> float | None:

@@ -127,7 +127,7 @@ class WorkerEngine:
         """Does nothing: the worker is warm when `load` returns."""
         progress(Progress("warm", 1, 1))
 
-    def prepare(self, voice: str | None) -> VoiceInfo:
+    def prepare(self, voice: str | None, cancelled: IsCancelled = lambda: False) -> VoiceInfo:
         """Makes a voice ready (`None`: the default one).
 
         Raises:
@@ -135,8 +135,9 @@ class WorkerEngine:
             EngineUnavailable: there is no warm worker now.
             EngineLate: the worker shows no sign of life.
             WorkerDied: preparing it ended the worker.
+            Cancelled: `cancelled()` turned true; the worker goes on, and the voice is ready when it is done.
         """
-        return self._prepare(self._supervisor.connection(voice), voice, lambda: False)
+        return self._prepare(self._supervisor.connection(voice), voice, cancelled)
 
     def synthesize(self, segment: Segment, cancelled: IsCancelled) -> Utterance:
         """Speaks one segment. The daemon measures the time; it does not trust the worker's figures.

@@ -16,7 +16,7 @@ from ishowtts.mqtt.renders.render_reply import RenderKey
 from ishowtts.speech.renders.open_render import OpenRender, RenderOutcome, RenderOutlet, send
 from ishowtts.speech.renders.render_turns import RenderTurns
 from ishowtts.speech.segment_renderer import SpeechResources
-from ishowtts.speech.synthesis_thread import Job
+from ishowtts.speech.synthesis_thread import RenderJob
 from ishowtts.util.callbacks import ChangeSignal
 from ishowtts.util.logs import Untrusted, log_fields
 from ishowtts.util.loop_thread import LoopThread
@@ -89,7 +89,7 @@ class RenderService(LoopThread):
         """Whether this appliance renders for others."""
         return self._limit > 0
 
-    def next_job(self, spare_s: float) -> Job | None:
+    def next_job(self, spare_s: float) -> RenderJob | None:
         """The next job for the thread `synthesis`. See SynthesisThread."""
         return self._turns.next_job(spare_s)
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 
 from ishowtts.errors import Cancelled, EngineError, EngineUnavailable, IShowError, SynthesisError, VoiceError
 from ishowtts.inbox import DequeuedLine
-from ishowtts.model import RenderRequest, Segment, Utterance
+from ishowtts.model import IsCancelled, RenderRequest, Segment, Utterance
 from ishowtts.speech.line_synthesis import PlannedSegment
 from ishowtts.speech.segment_renderer import SpeechResources
+from ishowtts.speech.synthesis_thread import GivesWay
 from ishowtts.util.backoff import Backoff
 
 log = logging.getLogger(__name__)
@@ -88,17 +89,22 @@ class RenderTask:
         """Make a running call of `run` end early. No more sound is made."""
         self._cancelled.set()
 
-    def run(self) -> None:
-        """Read and split the text, or make the next segment. Never raises."""
+    def run(self, gives_way: GivesWay = lambda: False) -> None:
+        """Read and split the text, or make the next segment. Never raises.
+
+        Args:
+            gives_way: Whether it must end early, because a line of the loudspeaker waits. Then it is done again later.
+        """
         if self.began_s is None:
             self.began_s = time.monotonic()
         try:
             if self._coming is None:
-                self._plan()
+                self._plan(lambda: self._cancelled.is_set() or gives_way())
             else:
-                self._make_next(self._coming)
+                self._make_next(self._coming, lambda: self._cancelled.is_set() or gives_way())
         except Cancelled:
-            self._cancelled.set()
+            if not gives_way():
+                self._cancelled.set()
         except EngineError as error:
             self._engine_failed(error)
         except IShowError as error:
@@ -110,18 +116,18 @@ class RenderTask:
             )
         self._on_change()
 
-    def _plan(self) -> None:
+    def _plan(self, cancelled: IsCancelled) -> None:
         line, default_voice = self.request.line, self._resources.default_voice()
         if self._spoken_text is None:
             voiced = replace(line, voice=default_voice) if line.voice is None else line
             self._spoken_text = self._resources.policy.spoken_text(DequeuedLine(0, voiced, 0.0, 0, None, 1, 1))
-        coming = self._line_synthesis.plan(line, self._spoken_text, 0, default_voice)
+        coming = self._line_synthesis.plan(line, self._spoken_text, 0, default_voice, cancelled=cancelled)
         if not coming:
             raise SynthesisError("the text has nothing to speak in it")
         self._coming = coming
 
-    def _make_next(self, coming: Sequence[PlannedSegment]) -> None:
-        run = self._line_synthesis.synthesize_next(coming, 0.0, self._cancelled.is_set)
+    def _make_next(self, coming: Sequence[PlannedSegment], cancelled: IsCancelled) -> None:
+        run = self._line_synthesis.synthesize_next(coming, 0.0, cancelled)
         (utterance,) = run.utterances
         rest = list(run.coming[1:])
         seam_s = self._line_synthesis.seam_s(utterance.engine)

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from ishowtts.speech.renders.open_render import OpenRender
-from ishowtts.speech.synthesis_thread import Job
+from ishowtts.speech.synthesis_thread import RenderJob
 
 _MAX_UNSENT_S = 2.0  # the next segment of a render is made once no more of its sound than this is unsent
 _FEWER = 2
@@ -68,7 +68,7 @@ class RenderTurns:
         with self._lock:
             return [render for renders in self._clients.values() for render in renders]
 
-    def next_job(self, spare_s: float) -> Job | None:
+    def next_job(self, spare_s: float) -> RenderJob | None:
         """The job of the render whose turn it is, if it should take at most so many seconds.
 
         Called on the thread `synthesis`, with its lock held.
