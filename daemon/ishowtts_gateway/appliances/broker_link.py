@@ -293,8 +293,9 @@ class BrokerLink:
         self._call(self._confirmed, client, mid, code)
 
     def _disconnected(self, _client: Any, _data: Any, flags: Any, code: ReasonCode, limits: Any) -> None:
-        if flags.is_disconnect_packet_from_server and self._reason is None:
-            self._reason = f"{self._options.broker} {reason_codes.ended(code, limits)}"
+        why = reason_codes.ended(code, limits, by_broker=flags.is_disconnect_packet_from_server)
+        if why is not None and self._reason is None:
+            self._reason = f"{self._options.broker} {why}"
 
     def _tls_refused(self, error: ssl.SSLError) -> None:
         self._tls_refusal = error
