@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
+import resource
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import psutil
@@ -163,6 +166,7 @@ def test_a_broker_that_never_answers_connect(hostile: HostileBroker, hostile_lin
 def test_a_broker_that_does_not_answer_pings(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
     before = hostile.connections()
     hostile.on_ping = scripts.silence
+    eventually(lambda: "does not answer our pings" in (hostile_link.link.why_not_connected or ""), "the sentence", 30)
     eventually(lambda: hostile.connections() >= before + 2, "both connections, again", 30)
     hostile.on_ping = None
 
@@ -223,6 +227,25 @@ def test_a_broker_that_sends_a_byte_at_a_time(hostile: HostileBroker, hostile_li
 
 
 @OF_EACH_PROTOCOL
+def test_a_broker_that_answers_twice(hostile: HostileBroker, hostile_link: Any, protocol: int) -> None:
+    """Each CONNACK, SUBACK, PUBACK and PINGRESP comes twice, and each message of ours is forwarded twice."""
+    hostile.on_connect = scripts.send_after(mqtt.connack(protocol))
+    hostile.on_subscribe = hostile.on_publish = hostile.on_ping = scripts.twice
+    hostile.forget_sessions()
+    eventually(lambda: hostile.connections() == 4 and hostile_link.link.connected, "both connections, again")
+    for number in range(5):
+        event = Event("2026-12-01T00:00:00.000Z", "a", "finished", {"n": number})
+        assert hostile_link.link.send_events([(number, event)], 10) == 1
+        hostile.publish(SAY, f"line {number}")
+    eventually(lambda: len(hostile_link.recorder.texts) == 5, "the lines")
+    hostile.wait_for(lambda packet: packet.kind == mqtt.PINGREQ)
+    assert hostile_link.recorder.texts == [f"line {number}" for number in range(5)]
+    assert len(hostile.received_of(mqtt.PUBLISH, "ishowtts/unit/event")) == 5
+    assert hostile.connections() == 4
+    hostile.on_ping = None
+
+
+@OF_EACH_PROTOCOL
 def test_a_session_that_the_broker_lost_is_created_again(
     hostile: HostileBroker, hostile_link: Any, protocol: int
 ) -> None:
@@ -267,3 +290,21 @@ def test_a_backlog_that_waits_for_the_disk_leaves_the_appliance_online(hostile: 
     time.sleep(0.5)  # the connection has checked its probe meanwhile
     link.recorder.acks[0]()
     hostile.wait_for(lambda p: p.topic.endswith("/availability") and p.payload == b"online")
+
+
+def test_too_many_open_files_are_named(hostile: HostileBroker, make_link: Any) -> None:
+    """paho waits with `select`, which knows no descriptor above 1023. It would only say that the connection is lost."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 1200:
+        pytest.skip("this machine allows no descriptor above 1023")
+    link = make_link(retry_min_s=0.005, retry_max_s=0.01)
+    with ExitStack() as stack:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1200), hard))
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        while (copy := os.dup(0)) <= 1023:
+            stack.callback(os.close, copy)
+        stack.callback(os.close, copy)
+        link.link.start()
+        eventually(lambda: link.recorder.connection, "the sentence")
+    assert "this process has too many open files" in link.recorder.connection[0][1]
+    eventually(lambda: link.link.connected, "the connection, with fewer files")

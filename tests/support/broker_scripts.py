@@ -107,6 +107,12 @@ def then_close(script: Script | None = None) -> Script:
     return closing
 
 
+def twice(peer: Peer, packet: Packet) -> None:
+    """Give the usual answer twice. A PUBLISH is forwarded twice, too. Not for a CONNECT, which opens a session."""
+    peer.serve(packet)
+    peer.serve(packet)
+
+
 def times(count: int, script: Script) -> Script:
     """Run the script for the first `count` packets, and give the usual answer to later ones."""
     left = count

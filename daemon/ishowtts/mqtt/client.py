@@ -249,10 +249,9 @@ class ShortLivedClient:
     def _disconnected(self, _client: Any, _userdata: Any, flags: Any, code: ReasonCode, properties: Any) -> None:
         if self._paho.fault is not None:
             why = f"sent a malformed packet ({self._paho.fault}); look at its log and version"
-        elif flags.is_disconnect_packet_from_server:
-            why = reason_codes.ended(code, properties)
         else:
-            why = "closed the connection; look at its log"
+            ended = reason_codes.ended(code, properties, by_broker=flags.is_disconnect_packet_from_server)
+            why = ended or "closed the connection; look at its log"
         if self._lost is None:
             self._lost = f"{self._options.broker} {why}"
             self._answers.put(why)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 import struct
@@ -29,7 +30,8 @@ _CONNACK_CODES = {*range(0x80, 0x8B), 0x8C, 0x90, 0x95, 0x97, *range(0x9A, 0x9E)
 _PUBACK_CODES = {0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, _PAYLOAD_INVALID}
 _DISCONNECT_S = 0.5
 _READ_BYTES = 1 << 16
-_CONNACK, _PUBLISH, _DISCONNECT = 0x20, 0x30, 0xE0
+_MAX_DESCRIPTOR = 1023  # paho waits with select(), which knows no higher ones
+_CONNACK, _PUBLISH, _UNSUBACK, _DISCONNECT = 0x20, 0x30, 0xB0, 0xE0
 _DISCONNECT_BYTES = 3  # from here on paho reads the reason code; brokers send 1 or 2
 _SILENT_REFUSALS_311 = (b"\0\1", b"\0\2")
 _UNSPECIFIED = 0x80
@@ -106,10 +108,11 @@ def connect(client: paho.Client, options: MqttOptions, role: ConnectionRole) -> 
     """Connect to the broker and ask for the session that the role needs.
 
     Raises:
-        OSError: the broker cannot be reached.
+        OSError: the broker cannot be reached, or this process has too many open files.
     """
     if options.protocol != 5:
         client.connect(options.host, options.port, options.keepalive_s)
+        _check_descriptors(client)
         return
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     properties.MaximumPacketSize = options.max_packet_bytes
@@ -123,6 +126,16 @@ def connect(client: paho.Client, options: MqttOptions, role: ConnectionRole) -> 
         clean_start=not role.persistent,
         properties=properties,
     )
+    _check_descriptors(client)
+
+
+def _check_descriptors(client: paho.Client) -> None:
+    """Refuse a socket for which paho would only say that the connection was lost."""
+    sockets = (client.socket(), client._sockpairR)
+    highest = max(one.fileno() for one in sockets if one is not None)
+    if highest > _MAX_DESCRIPTOR:
+        problem = f"this process has too many open files: descriptor {highest} of at most {_MAX_DESCRIPTOR}; restart it"
+        raise OSError(errno.EMFILE, problem)
 
 
 def disconnect(client: paho.Client, timeout_s: float) -> None:
@@ -229,6 +242,10 @@ class TolerantClient(paho.Client):
 
     def _handle_other(self) -> MQTTErrorCode:
         kind = self._in_packet["command"] & 0xF0
+        if kind == _UNSUBACK:
+            # Nobody waits for it. paho's reader raises at a code that is not allowed: a broker that sends such a code
+            # after each UNSUBSCRIBE would end each of our connections.
+            return MQTTErrorCode.MQTT_ERR_SUCCESS
         if kind == _CONNACK:
             return self._handle_connack_tolerantly()
         if kind == _DISCONNECT and self._in_packet["remaining_length"]:

@@ -9,6 +9,7 @@ from ishowtts.util.logs import visible
 
 _BAD_CREDENTIALS = (0x86, 0x87, 0x8C)
 _MOVED = (0x9C, 0x9D)
+_KEEP_ALIVE = 0x8D
 _MAX_REFERENCE_CHARS = 200
 
 _LOOK = "look at its log and version"
@@ -23,7 +24,7 @@ _FIXES = {
     0x89: _WAIT,
     0x8A: "lift the ban there",
     0x8B: _WAIT,
-    0x8D: "if this repeats, the network or this machine is too slow: raise mqtt.keepalive_s",
+    _KEEP_ALIVE: "if this repeats, the network or this machine is too slow: raise mqtt.keepalive_s",
     0x8E: "if this repeats, another client may be using the same device.name",
     0x8F: "let it allow topics that begin with mqtt.prefix",
     0x90: "let it allow topics that begin with mqtt.prefix",
@@ -55,8 +56,14 @@ def refusal(code: ReasonCode, limits: Properties | None, *, who: str, credential
     return f"refuses {who} ({code}); {fix}"
 
 
-def ended(code: ReasonCode, properties: Properties | None) -> str:
-    """Why the broker has ended the connection (DISCONNECT), without its name."""
+def ended(code: ReasonCode, properties: Properties | None, *, by_broker: bool) -> str | None:
+    """Why the connection has ended, without the broker's name. `None`: neither side said why.
+
+    Args:
+        by_broker: It sent a DISCONNECT. Otherwise the code is that of paho.
+    """
+    if not by_broker:
+        return f"does not answer our pings; {_FIXES[_KEEP_ALIVE]}" if code.value == _KEEP_ALIVE else None
     return f"ended the connection ({code}); {_fix(code, properties)}"
 
 

@@ -340,8 +340,9 @@ class Session:
             self._handlers.on_completed(completed)
 
     def _disconnected(self, _c: paho.Client, _data: Any, flags: Any, code: ReasonCode, limits: Any) -> None:
-        if flags.is_disconnect_packet_from_server and self._reason is None:
-            self._reason = f"{self._options.broker} {reason_codes.ended(code, limits)}"
+        why = reason_codes.ended(code, limits, by_broker=flags.is_disconnect_packet_from_server)
+        if why is not None and self._reason is None:
+            self._reason = f"{self._options.broker} {why}"
 
 
 def _nothing_to_acknowledge() -> None:

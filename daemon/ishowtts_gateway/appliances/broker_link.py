@@ -29,7 +29,7 @@ from ishowtts.mqtt.paho_client import (
     make_client,
 )
 from ishowtts.mqtt.publish_packet import MessageProperties, PublishPacket
-from ishowtts.mqtt.publisher import NO_SUBSCRIBERS, paho_properties
+from ishowtts.mqtt.publisher import NO_SUBSCRIBERS, packet_bytes, paho_properties
 from ishowtts.util.rate_limit import RateLimit
 from ishowtts_gateway.appliances.message_backlog import LinkMessage, MessageBacklog
 from ishowtts_gateway.gateway_error import NOT_AUTHORIZED, GatewayError, PublishRefused
@@ -93,6 +93,12 @@ class BrokerLink:
         """Whether the connection has response topics and reason codes."""
         return self._options.protocol == 5
 
+    @property
+    def broker_max_packet_bytes(self) -> int | None:
+        """The largest packet that the broker takes, if it says so."""
+        client = self._client
+        return None if client is None else client.broker_max_packet_bytes
+
     def start(self) -> None:
         """Start the thread. Call this in the loop."""
         self._loop = asyncio.get_running_loop()
@@ -131,10 +137,10 @@ class BrokerLink:
             raise GatewayError(503, self.detail or f"{self._options.broker} is not connected")
         if len(self._unconfirmed) >= _MAX_UNCONFIRMED:
             raise GatewayError(503, f"{self._options.broker} has not confirmed {_MAX_UNCONFIRMED} messages; try later")
-        max_bytes = client.broker_max_packet_bytes
-        if max_bytes is not None and len(payload) + len(topic) + 1024 > max_bytes:
-            raise GatewayError(413, f"{self._options.broker} takes at most {max_bytes} bytes; send less")
         wanted = MessageProperties(response_topic=response_topic, correlation=correlation, expiry_s=expiry_s)
+        max_bytes = client.broker_max_packet_bytes
+        if max_bytes is not None and packet_bytes(topic, payload, wanted) > max_bytes:
+            raise GatewayError(413, f"{self._options.broker} takes at most {max_bytes} bytes; send less")
         info = client.publish(topic, payload, 1, False, paho_properties(wanted) if self.mqtt5 else None)
         answer: asyncio.Future[ReasonCode | GatewayError] = asyncio.get_running_loop().create_future()
         self._unconfirmed[client, info.mid] = answer
@@ -287,8 +293,9 @@ class BrokerLink:
         self._call(self._confirmed, client, mid, code)
 
     def _disconnected(self, _client: Any, _data: Any, flags: Any, code: ReasonCode, limits: Any) -> None:
-        if flags.is_disconnect_packet_from_server and self._reason is None:
-            self._reason = f"{self._options.broker} {reason_codes.ended(code, limits)}"
+        why = reason_codes.ended(code, limits, by_broker=flags.is_disconnect_packet_from_server)
+        if why is not None and self._reason is None:
+            self._reason = f"{self._options.broker} {why}"
 
     def _tls_refused(self, error: ssl.SSLError) -> None:
         self._tls_refusal = error

@@ -6,10 +6,13 @@ import base64
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from ishowtts.limits import NAME, VOICE_PART_BYTES, VOICE_RECORDING_BYTES, VOICE_WORDS_BYTES
+from ishowtts.limits import NAME, VOICE_PART_BYTES, VOICE_PARTS, VOICE_RECORDING_BYTES, VOICE_WORDS_BYTES
 from ishowtts.model import VoiceAbout
+from ishowtts.mqtt.publish_packet import NO_PROPERTIES
+from ishowtts.mqtt.publisher import packet_bytes
 from ishowtts.mqtt.strict_json import dumps
 from ishowtts_gateway.appliances.appliance_record import ApplianceRecord
 from ishowtts_gateway.appliances.broker_link import BrokerLink
@@ -50,7 +53,7 @@ class VoicePublisher:
             raise GatewayError(409, taken)
         upload = f"gateway-{secrets.token_hex(8)}"
         async with self._expect(record.name, upload) as answer:
-            for part in _parts(upload, audio, about):
+            for part in _parts(upload, audio, about, self._room_bytes(record, name)):
                 await self._publish(record, name, part)
                 if answer.arrived:  # a refusal: the appliance would ignore the other parts
                     break
@@ -71,8 +74,13 @@ class VoicePublisher:
             await self._publish(record, name, {"remove": True, "transaction": transaction})
             return await answer.wait(ANSWER_S)
 
+    def _room_bytes(self, record: ApplianceRecord, name: str) -> int | None:
+        """The largest message that the broker takes; `None`: it does not say so."""
+        largest = self._link.broker_max_packet_bytes
+        return None if largest is None else largest - packet_bytes(_topic(record, name), b"", NO_PROPERTIES)
+
     async def _publish(self, record: ApplianceRecord, name: str, message: dict[str, Any]) -> None:
-        if not await self._link.publish(f"{record.root}/voice/{name}/set", dumps(message)):
+        if not await self._link.publish(_topic(record, name), dumps(message)):
             raise GatewayError(
                 502, f"{record.name} takes no voices now: it is offline, or engine.f5.voices_over_mqtt is false there"
             )
@@ -92,13 +100,32 @@ def _lists(names: Any, name: str) -> bool:
     return isinstance(names, list) and name in names
 
 
-def _parts(upload: str, audio: bytes, about: VoiceAbout) -> Iterator[dict[str, Any]]:
-    starts = range(0, len(audio), VOICE_PART_BYTES)
+def _topic(record: ApplianceRecord, name: str) -> str:
+    return f"{record.root}/voice/{name}/set"
+
+
+def _parts(upload: str, audio: bytes, about: VoiceAbout, room_bytes: int | None) -> Iterator[dict[str, Any]]:
+    """The messages of an upload, none larger than the room. The first one also holds the words."""
     described = {"text": about.text, "consent": True, "replace": about.replace, "language": about.language}
-    for part, start in enumerate(starts):
-        data = base64.b64encode(audio[start : start + VOICE_PART_BYTES]).decode("ascii")
+    most = VOICE_PARTS[1]
+    empty = {"upload": upload, "part": most, "parts": most, "data": ""}
+    first_bytes, part_bytes = (_data_bytes(head, room_bytes) for head in (empty | described, empty))
+    if min(first_bytes, part_bytes) < 1 or first_bytes + (most - 1) * part_bytes < len(audio):
+        raise GatewayError(
+            413,
+            f"the broker takes too small messages for this recording ({len(audio)} bytes in at most {most} messages); "
+            "raise its largest packet size (max_packet_size in mosquitto), or send a shorter recording",
+        )
+    starts = [0, *range(first_bytes, len(audio), part_bytes)]
+    for part, (start, end) in enumerate(pairwise([*starts, len(audio)])):
+        data = base64.b64encode(audio[start:end]).decode("ascii")
         numbered = {"upload": upload, "part": part, "parts": len(starts), "data": data}
         yield numbered if part else {**numbered, **described}
+
+
+def _data_bytes(head: dict[str, Any], room_bytes: int | None) -> int:
+    """How many bytes of a recording a message holds beside its other fields. Base64 makes 4 of 3."""
+    return VOICE_PART_BYTES if room_bytes is None else min(VOICE_PART_BYTES, (room_bytes - len(dumps(head))) // 4 * 3)
 
 
 def _check_name(name: str) -> None:

@@ -13,12 +13,14 @@ import pytest
 
 from ishowtts.config import Config
 from ishowtts.limits import VOICE_RECORDING_BYTES
-from ishowtts.model import VoiceAbout
+from ishowtts.model import VoiceAbout, VoicePart
+from ishowtts.mqtt.voice_payload import parse_voice_request
 from ishowtts_gateway.appliance_client import ApplianceClient
 from ishowtts_gateway.appliances import voice_upload
 from ishowtts_gateway.appliances.appliance_requests import ApplianceRequests
 from ishowtts_gateway.appliances.voice_upload import VoicePublisher
 from ishowtts_gateway.gateway_error import GatewayError
+from support import mqtt_packets as mqtt
 from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client
@@ -98,6 +100,7 @@ def test_a_name_that_is_taken_is_a_conflict(
 
     class Refusing:
         arrived = False
+        broker_max_packet_bytes = None
 
         async def publish(self, _topic: str, _payload: bytes) -> bool:
             assert after is not None
@@ -118,6 +121,55 @@ def test_a_name_that_is_taken_is_a_conflict(
         return
     status, sentence = asyncio.run(refusal(adding))
     assert (status, told in sentence) == (409, True), sentence
+
+
+@pytest.mark.parametrize(
+    ("max_bytes", "size", "messages"),
+    [
+        (None, 100_000, 4),
+        (1_000_000, 100_000, 4),
+        (44_000, 100_000, 4),
+        (4_096, 100_000, 35),
+        (1_000, 2_000, 4),
+        (1_000, 1, 1),
+        (300, 10, None),  # no room for the words
+        (4_096, 12_000_000, None),  # more than 1,000 messages
+    ],
+)
+def test_a_message_is_no_larger_than_the_broker_takes(max_bytes: int | None, size: int, messages: int | None) -> None:
+    record = SimpleNamespace(name="test", root="ishowtts/test", info={})
+    audio, words = bytes(number % 251 for number in range(size)), 'Größe "and" words ' * 10
+    sent: list[tuple[str, bytes]] = []
+
+    class Link:
+        arrived = False
+        broker_max_packet_bytes = max_bytes
+
+        async def publish(self, topic: str, payload: bytes) -> bool:
+            sent.append((topic, payload))
+            return True
+
+        async def wait(self, _timeout_s: float) -> dict[str, Any]:
+            return {"ok": True}
+
+    @asynccontextmanager
+    async def expect(_device: str, _upload: str) -> AsyncIterator[Any]:
+        yield Link()
+
+    publisher = VoicePublisher(cast(Any, Link()), expect)
+    adding = publisher.add(cast(Any, record), "anna", audio, VoiceAbout(words, False, "de"))
+    if messages is None:
+        status, sentence = asyncio.run(refusal(adding))
+        assert (status, "max_packet_size" in sentence, sent) == (413, True, [])
+        return
+    asyncio.run(adding)
+    parts = [parse_voice_request("anna", payload) for _, payload in sent]
+    assert all(isinstance(part, VoicePart) for part in parts), parts
+    assert [(part.part, part.parts) for part in parts] == [(number, messages) for number in range(messages)]
+    assert b"".join(part.data for part in parts) == audio
+    assert parts[0].about == VoiceAbout(words, False, "de")
+    if max_bytes is not None:
+        assert max(len(mqtt.publish(5, topic, payload, qos=1)) for topic, payload in sent) <= max_bytes
 
 
 def test_a_large_recording_is_not_sent_to_its_end_once_it_is_refused(
