@@ -22,8 +22,9 @@ from typing import Any, Protocol
 from support import chromium, home_assistant
 from support import pulse as sound_server
 from support.appliance import Appliance
-from support.endurance.all_faults import all_faults, long_plan
+from support.endurance.all_faults import all_faults
 from support.endurance.day_of_use import Plan as DayPlan
+from support.endurance.fault_plan import long_plan
 from support.endurance.hostile_payloads import send_hostile_payloads
 from support.endurance.kills import Plan, endure
 from support.endurance.open_page import keep_page_open

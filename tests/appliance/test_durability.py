@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from support import pulse
-from support.endurance import all_faults
+from support.endurance import fault_plan
+from support.endurance.all_faults import all_faults
 from support.endurance.kills import Plan, endure
 
 
@@ -35,8 +36,8 @@ def test_no_line_is_lost_or_doubled_while_everything_around_the_daemon_fails(tmp
     if reason := pulse.missing():
         pytest.skip(reason)
     counts = {"daemon": 1, "broker": 2, "gateway": 1, "device": 1, "full disk": 1, "hibari kill": 1}
-    plan = all_faults.Plan(lines=24, counts=counts, seed=11, clock_jumps=False, most_silent_s=20)
-    figures = all_faults.all_faults(tmp_path, plan)
+    plan = fault_plan.Plan(lines=24, counts=counts, seed=11, clock_jumps=False, most_silent_s=20)
+    figures = all_faults(tmp_path, plan)
     assert figures.faults == {}, figures
     assert figures.injected | dict.fromkeys(figures.skipped, 1) == counts
     assert figures.lines == plan.lines

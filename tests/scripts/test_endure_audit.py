@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support.endurance.audit import FAULTS, Audit, Seen, audit
+from support.endurance.audit import FAULTS, Audit, Seen, audit, tracebacks
 from support.endurance.fault_injection import Injected
 from support.endurance.mixed_lines import word_of
 from support.endurance.silences import Silence, common, silences, union
@@ -138,6 +138,15 @@ def test_the_time_from_the_start_of_a_process_to_its_sound_is_no_silence() -> No
     begins = [{**NOTES[1], "at": 0.5}, {**NOTES[0], "at": 2.9}, *NOTES[2:]]
     out = audited(seen(notes=begins, daemon=[(-5.0, 0.6), (0.7, 100.0)]))
     assert (out.starts_s, out.mute) == ({"median": 2.5, "longest": 2.5}, [])
+
+
+@pytest.mark.parametrize(
+    ("error", "is_fault"),
+    [("ValueError: no", True), ("MemoryError", False), ("OSError: Cannot allocate memory", False)],
+)
+def test_a_traceback_is_a_fault_unless_a_worker_was_left_without_memory(error: str, is_fault: bool) -> None:
+    logged = f"Traceback (most recent call last):\n  File a\n    b()\n{error}"
+    assert tracebacks(f"before\n{logged}\nMemoryError in another line\n") == [logged] * is_fault
 
 
 def test_spans_and_silences() -> None:

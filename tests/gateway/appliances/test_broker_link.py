@@ -23,7 +23,7 @@ from support.broker_scripts import (
 from support.client import Client
 from support.followed_link import TOPICS, Followed, follow
 from support.gateway_waiting import until
-from support.hostile_broker import HostileBroker, Peer
+from support.hostile_broker import HostileBroker, Peer, Script
 from support.mqtt_packets import Packet
 from support.reason_codes import (
     CONNACK_311,
@@ -158,19 +158,22 @@ def test_each_code_of_a_suback_of_a_puback_and_an_auth() -> None:
 
         async def scenario(followed: Followed) -> None:
             link = followed.link
+
+            async def meet(script: Script, sentence: str) -> None:
+                broker.on_subscribe = None
+                broker.forget_sessions()
+                await until(lambda: link.connected)  # nothing is told of the script before this one any more
+                broker.on_subscribe = script
+                followed.told.clear()
+                broker.forget_sessions()
+                await until(lambda: any(sentence in (why or "") for _, why in followed.told))
+
             for code, (_, fix) in SUBACK.items():
-                broker.on_subscribe = refuse(code)
-                followed.told.clear()
-                broker.forget_sessions()
-                await until(lambda fix=fix: any(not up and fix in (why or "") for up, why in followed.told))
+                await meet(refuse(code), fix)
                 assert not link.connected
-            for codes in ([0xFF], [1], []):
-                broker.on_subscribe = lambda peer, packet, codes=codes: peer.send(
-                    mqtt.suback(5, packet.packet_id, codes)
-                )
-                followed.told.clear()
-                broker.forget_sessions()
-                await until(lambda: any(LOG in (why or "") for _, why in followed.told))
+            for codes, some in (([0xFF], False), ([1], True), ([], False)):
+                await meet(lambda peer, packet, codes=codes: peer.send(mqtt.suback(5, packet.packet_id, codes)), LOG)
+                assert link.connected is some
             broker.on_subscribe = None
             broker.forget_sessions()
             await until(lambda: link.connected)
