@@ -129,7 +129,7 @@ def test_a_name_that_is_taken_is_a_conflict(
         (None, 100_000, 4),
         (1_000_000, 100_000, 4),
         (44_000, 100_000, 4),
-        (4_096, 100_000, 35),
+        (4_096, 100_000, 34),  # 2,775 bytes beside the words, then 2,985 in each
         (1_000, 2_000, 4),
         (1_000, 1, 1),
         (300, 10, None),  # no room for the words
