@@ -43,7 +43,7 @@ export function button(name, text, properties = {}) {
   return make("button", { type: "button", className: "button", ...properties }, name && icon(name), make("span", {}, text));
 }
 
-/** What a word means: all is well, something to look at, a failure. */
+/** What a word means: fine, to look at, a failure. */
 const TONES = {
   speaking: "accent", ready: "good", starting: "warn", loading: "warn", warming: "warn", restarting: "warn", parked: "warn", paused: "warn",
   unresponsive: "warn", muted: "warn", degraded: "warn", expired: "warn", evicted: "warn", unheard: "warn", interrupted: "warn", high: "warn",
