@@ -106,13 +106,17 @@ def test_what_a_broker_or_a_full_disk_took_is_counted_apart() -> None:
     [
         ({"notes": [*NOTES[:3], {**AGAIN, "at": 3.15, "pid": 2}, *NOTES[3:]]}, True),
         (
+            {"notes": [*NOTES[:3], {**AGAIN, "at": 3.15, "pid": 2}, *NOTES[3:], {**AGAIN, "at": 9.0, "plays": "b"}]},
+            True,
+        ),
+        (
             {"notes": [*NOTES[:3], {"at": 3.12, "event": "interrupted", "id": "a"}, {**AGAIN, "at": 3.15}, *NOTES[3:]]},
             True,
         ),
         ({"notes": [*NOTES[:3], {**AGAIN, "at": 3.15}, *NOTES[3:]], "device": [(0.0, 3.12), (3.13, 100.0)]}, True),
         ({"notes": [*NOTES[:3], {**AGAIN, "at": 3.15}, *NOTES[3:]]}, False),
     ],
-    ids=["kill", "interruption", "device", "nothing"],
+    ids=["kill", "kill-and-its-pid-used-again", "interruption", "device", "nothing"],
 )
 def test_a_segment_is_heard_again_only_for_a_reason(changes: dict[str, Any], again: bool) -> None:
     out = audited(seen(**changes))

@@ -144,11 +144,16 @@ def _audit_repeats(out: Audit, seen: Seen) -> None:
     """A segment is played again only after a kill, an interruption, or a loss of the device."""
     plays: dict[str, list[dict[str, Any]]] = defaultdict(list)
     last_of: dict[int, str] = {}
+    after_kill: set[tuple[str, float]] = set()
     breaks: dict[str, list[float]] = defaultdict(list)
     for note in seen.notes:
         if "plays" in note:
-            plays[note["plays"]].append(note)
-            last_of[note["pid"]] = note["plays"]
+            line_id, pid = note["plays"], note["pid"]
+            # Asked now: in an hour of kills the kernel gives a number of a process to another one.
+            if plays[line_id] and (before_pid := plays[line_id][-1]["pid"]) != pid and last_of[before_pid] == line_id:
+                after_kill.add((line_id, note["at"]))
+            plays[line_id].append(note)
+            last_of[pid] = line_id
         elif note.get("event") == "interrupted":
             breaks[note["id"]].append(note["at"])
     losses = [end for _, end in seen.device]
@@ -164,8 +169,7 @@ def _audit_repeats(out: Audit, seen: Seen) -> None:
                 continue
             out.heard_again += 1
             between = [at for at in (*breaks[line_id], *losses) if before["at"] <= at <= note["at"]]
-            killed = before["pid"] != note["pid"] and last_of[before["pid"]] == line_id
-            if not (between or killed or note["at"] > ended.get(line_id, note["at"])):
+            if not (between or (line_id, note["at"]) in after_kill or note["at"] > ended.get(line_id, note["at"])):
                 out.heard_again_wrongly.append(line_id)
         if line_id in ended and notes[-1]["at"] > ended[line_id]:
             in_memory = any(begin <= ended[line_id] <= end for begin, end in full)
