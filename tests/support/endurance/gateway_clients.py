@@ -58,7 +58,7 @@ class GatewayClients:
             status = type(error).__name__
         if self._lives.is_up_since(began_s):
             self.answers[f"{path} {status}"] += 1
-            # 502 to 504: there is no appliance that can render now. A daemon that is killed in mid-render cuts the sound
-            # off after the 200: only the missing last chunk can say so.
+            # 502 to 504: there is no appliance that can render now. If a daemon is killed in mid-render, the sound is
+            # cut off after the 200: only the missing last chunk can say so.
             if status not in ("200", "502", "503", "504") and (body is None or status != "IncompleteRead"):
                 self.faults.append(f"{path}: {status}")
