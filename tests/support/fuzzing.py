@@ -112,13 +112,16 @@ def _fault(name: str, data: bytes) -> str | None:
     """What one input does wrong; `None` if it is treated well, and in time."""
     from support.fuzz_targets import TARGETS
 
-    began_s = time.process_time()
-    try:
-        TARGETS[name].check(data)
-    except Exception as error:
-        return traceback.format_exception_only(error)[-1].strip()
-    spent_s = time.process_time() - began_s
-    return None if spent_s < _MOST_S else f"one input took {spent_s:.1f} s"
+    for _ in range(2):  # the first call of a process also loads models: 1.1 s for the natural voice's phonemizer
+        began_s = time.process_time()
+        try:
+            TARGETS[name].check(data)
+        except Exception as error:
+            return traceback.format_exception_only(error)[-1].strip()
+        spent_s = time.process_time() - began_s
+        if spent_s < _MOST_S:
+            return None
+    return f"one input took {spent_s:.1f} s"
 
 
 def fuzz_guided(name: str, seconds: float, folder: Path) -> Figures:
