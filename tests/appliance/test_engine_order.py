@@ -100,8 +100,10 @@ def test_a_mixed_line_reaches_the_sink_in_order_and_a_dead_natural_voice_costs_n
     late, after = (
         appliance.final(mqtt_client, appliance.say(mqtt_client, text)) for text in ("It stands.", "It still stands.")
     )
-    told = {"engine": "espeak", "substituted_for": "hibari", "substitute_reason": "the engine hibari does not answer"}
-    assert [{key: event[key] for key in told} for event in (late, after)] == [told] * 2
+    assert [(event["engine"], event["substituted_for"]) for event in (late, after)] == [("espeak", "hibari")] * 2
+    reasons = "the engine hibari does not answer", "hibari had not spoken after"  # whichever is noticed first
+    assert late["substitute_reason"].startswith(reasons)
+    assert after["substitute_reason"] == reasons[0]
     assert late["ttfa_s"] < 10, "1.3 s on an idle machine, not the 20 s of its deadline"
     assert after["ttfa_s"] < late["ttfa_s"], "it is not waited for again"
     engine_state(appliance, mqtt_client, "hibari", "unresponsive")

@@ -165,6 +165,7 @@ def test_a_line_is_complete_if_the_worker_is_killed_during_a_batch(
                 "fallback": ["espeak"] if fallback else False,
                 "f5": f5,
                 "restart": {"first_s": 0.1},
+                "late_s": 60,  # on a busy machine F5 would be given up before it makes a batch
             }
         },
         environment={"ASKED": str(tmp_path / "asked"), "DEAD": str(tmp_path / "dead")},
