@@ -228,6 +228,8 @@ class _Flood:
 
     def _settle(self) -> None:
         """Waits until everything is accounted for. What is then missing is a fault."""
+        # A pause among the payloads holds a line that was just taken, and that line does not expire.
+        self._client.publish(f"{self._appliance.root}/command", b"resume")
         with suppress(AssertionError):
             self._until(self._is_settled, "everything is accounted for", _SETTLE_S)
         tally, figures = self._tally, self._figures
