@@ -103,7 +103,7 @@ def test_while_the_primary_is_unavailable_its_cached_sound_is_used_and_not_the_f
     rig.primary.unavailable = True
     again = rig.say()
     assert {one.engine for one in again} == {"primary"}
-    assert rig.synthesis.engine == "primary"
+    assert rig.synthesis.engines.first == "primary"
     assert rig.synthesis.seam_s("primary") == 0.15
     assert {one.engine for one in rig.say("Something else.")} == {"espeak"}
 

@@ -38,7 +38,7 @@ def test_the_fallback_speaks_while_the_primary_is_unavailable(espeak: EspeakEngi
     synthesis = FallbackSynthesizer(engine_order(UnavailableEngine("no weights"), espeak)).begin_line()
     planned = synthesis.plan(Line("line", "hello"), "hello")
     assert texts(planned) == ["hello"]
-    assert synthesis.engine == "espeak"
+    assert synthesis.engines.first == "espeak"
     assert [one.engine for one in speak_planned(synthesis, planned)] == ["espeak"]
     assert synthesis.substitution(SEGMENT, "espeak") == Substitution("f5", "no weights")
 
@@ -144,7 +144,7 @@ def test_a_voice_that_takes_less_than_a_word_is_named_and_the_fallback_speaks(es
         FallbackSynthesizer(engine_order(tiny)).begin_line().plan(Line("line", WHOLE), WHOLE)
     synthesis = FallbackSynthesizer(engine_order(tiny, espeak)).begin_line()
     assert texts(synthesis.plan(Line("line", WHOLE), WHOLE)) == [WHOLE]
-    assert synthesis.engine == "espeak"
+    assert synthesis.engines.first == "espeak"
 
 
 def test_speed_and_nfe_step_of_a_line_win_over_those_of_its_voice(espeak: EspeakEngine) -> None:
@@ -235,4 +235,4 @@ def test_a_cancelled_batch_is_neither_split_nor_given_to_the_fallback(espeak: Es
     with pytest.raises(Cancelled):
         synthesis.synthesize_next(planned_four(synthesis), 60.0, lambda: True)
     assert primary.runs == [FOUR]
-    assert synthesis.engine == "primary"
+    assert synthesis.engines.first == "primary"

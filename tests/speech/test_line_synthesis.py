@@ -138,7 +138,7 @@ def test_an_engine_that_keeps_a_listener_waiting_gives_way_to_the_next_one(monke
     rig = LateRig(monkeypatch, takes_s=60.0)
     assert rig.say() == ("hibari", 1.5)
     assert rig.synthesis.substitution(rig.segment, "hibari") == Substitution("f5", "f5 had not spoken after 1.5 s")
-    assert rig.synthesis.engine_error is None, "the line is not at fault"
+    assert rig.synthesis.engines.engine_error is None, "the line is not at fault"
     assert rig.given_up == 1
 
 
@@ -228,7 +228,7 @@ def test_a_default_voice_that_was_set_speaks_and_does_not_count_as_named_by_the_
     del rig.order[1:]
     with pytest.raises(EngineUnavailable, match="the default voice cannot be used: the voice 'bob' holds nothing"):
         rig.say(ENGLISH, "bob")
-    assert rig.synthesis.engine_error is None
+    assert rig.synthesis.engines.engine_error is None
     with pytest.raises(VoiceError, match="the voice 'bob' holds nothing"):
         rig.say(ENGLISH, voice="bob")
 
@@ -237,7 +237,7 @@ def test_a_mixed_segment_that_f5_fails_at_is_divided_for_the_next_engines(rig: R
     rig.f5.errors_at = {f"{ENGLISH} {CHINESE}": WorkerDied("the worker died")}
     assert rig.say(MIXED) == ["hibari", "espeak", "espeak", "hibari"]
     assert (rig.hibari.spoken, rig.espeak.spoken) == ([ENGLISH, "And this is the end."], [CHINESE, RUSSIAN])
-    assert rig.synthesis.engine_error == "the worker died"
+    assert rig.synthesis.engines.engine_error == "the worker died"
 
 
 def test_an_engine_that_fails_in_the_middle_is_not_asked_again_for_this_line(rig: Rig) -> None:
@@ -268,20 +268,20 @@ def test_a_line_waits_only_for_an_engine_that_may_come_back_and_speaks_its_langu
     assert rig.say(ENGLISH) == ["hibari"]
     with pytest.raises(SynthesisError, match=r"no engine speaks the language 'ru'.*; add espeak to engine.fallback"):
         rig.say(RUSSIAN)
-    assert rig.synthesis.engine_error is None
+    assert rig.synthesis.engines.engine_error is None
 
 
 def test_an_engine_that_failed_and_one_that_is_away_give_one_more_try(rig: Rig) -> None:
     rig.f5.errors, rig.hibari.ready, rig.espeak.ready = [SynthesisError("a bad text")], False, False
     with pytest.raises(EngineUnavailable, match="a bad text; it is warming"):
         rig.say(ENGLISH)
-    assert rig.synthesis.engine_error == "a bad text"
+    assert rig.synthesis.engines.engine_error == "a bad text"
 
 
 def test_a_voice_that_f5_cannot_use_is_spoken_by_the_next_engine(rig: Rig) -> None:
     rig.f5.unusable_voices = {"anna"}
     assert rig.say(ENGLISH, voice="anna") == ["hibari"]
-    assert rig.synthesis.voice_unusable
+    assert rig.synthesis.engines.voice_unusable
     assert rig.substitutions()[1] == Substitution("f5", "the voice 'anna' holds nothing")
     rig.order = rig.order[:1]
     with pytest.raises(VoiceError):
@@ -295,15 +295,15 @@ def test_no_sound_is_a_failure_and_the_next_engine_speaks(rig: Rig, monkeypatch:
     rig.f5.ready = False
     monkeypatch.setattr(rig.hibari, "synthesize", nothing)
     assert rig.say(ENGLISH) == ["espeak"]
-    assert rig.synthesis.engine_error == "hibari made no sound from this text"
+    assert rig.synthesis.engines.engine_error == "hibari made no sound from this text"
 
 
 def test_a_prefetched_line_is_outdated_once_an_engine_is_back(rig: Rig) -> None:
     rig.f5.ready = False
     rig.say(ENGLISH)
-    assert not rig.synthesis.outdated
+    assert not rig.synthesis.engines.outdated
     rig.f5.ready = True
-    assert rig.synthesis.outdated
+    assert rig.synthesis.engines.outdated
 
 
 def test_the_line_goes_on_from_a_position_with_the_languages_of_the_whole(rig: Rig) -> None:

@@ -18,6 +18,7 @@ from ishowtts.model import IsCancelled, Line, Segment, Utterance
 from ishowtts.speech import segment_planner
 from ishowtts.speech.cached_speech import CachedSpeech, synthesize, synthesize_batch
 from ishowtts.speech.late_engine import LateCheck, SilentS
+from ishowtts.speech.line_engines import LineEngines
 from ishowtts.speech.line_notes import Substitution
 from ishowtts.speech.line_parts import LinePart, line_parts
 from ishowtts.speech.segment_planner import CostModel
@@ -61,49 +62,25 @@ class SynthesizedRun:
 
 
 class LineSynthesis:
-    """Synthesises one line. An engine that failed at it is not asked again for it.
+    """Synthesises one line.
 
     Attributes:
-        engine_error: How an engine failed at this line; `None` if none did, or if they were only unavailable.
-        voice_unusable: Whether an engine cannot use the voice of this line. It can speak in other voices.
+        engines: Which engine speaks, and which have failed at the line.
     """
 
     def __init__(self, order: Sequence[EngineCandidate], settings: SpeechSettings) -> None:
-        self._order = tuple(order)
+        self.engines = LineEngines(order)
         self._settings = settings
         self._line = Line("", "")  # in the default voice, if it names none
-        self._voice_named = False
         self._whole = ""
         self._language: str | None = None  # the default one, with its region
         self._runs: Sequence[LanguageRun] = ()
-        self._engines: dict[str, EngineCandidate | None] = {}  # the first in order that speaks a language
-        self._failures: dict[str, SynthesisError | EngineError] = {}
         self._voices: dict[str, VoiceInfo] = {}
         self._seams_s: dict[str, float] = {}
         self._substitution: Substitution | None = None
         self._batch_failed = False
         self._cancelled: IsCancelled = lambda: False  # of the present call, as is the next one
         self._silent_s: SilentS = lambda: 0.0
-        self.engine_error: str | None = None
-        self.voice_unusable = False
-
-    @property
-    def outdated(self) -> bool:
-        """Whether an engine does not speak only because it was unavailable, and it is back."""
-        return any(
-            isinstance(self._failures.get(each.name), EngineUnavailable) and each.problem() is None
-            for each in self._order
-        )
-
-    @property
-    def engine(self) -> str:
-        """Name of the first engine in order that has not failed."""
-        return next((each.name for each in self._order if each.name not in self._failures), self._order[-1].name)
-
-    @property
-    def failed_engines(self) -> frozenset[str]:
-        """Names of the engines that failed at this line, or were unavailable."""
-        return frozenset(self._failures)
 
     def seam_s(self, engine: str) -> float:
         """Length of the cross-fade between two segments of an engine, in seconds."""
@@ -112,21 +89,10 @@ class LineSynthesis:
     def substitution(self, segment: Segment, engine: str) -> Substitution | None:
         """Which engine should have spoken a segment, and why it did not; `None` if the right one spoke.
 
-        A line that names a voice should be spoken by the engine that clones it; else the first in order that speaks
-        the language should speak.
-
         Args:
             engine: Name of the engine that spoke it.
         """
-        if self._substitution is not None:
-            return self._substitution
-        language = base_language(segment.language)
-        able = [each for each in self._order if each.speaks(language) or (each.clones and self._voice_named)]
-        if not able or able[0].name == engine:
-            return None
-        failure = self._failures.get(able[0].name)
-        reason = f"{able[0].name} does not speak the language {language!r}" if failure is None else str(failure)
-        return Substitution(able[0].name, reason)
+        return self._substitution or self.engines.substitution(base_language(segment.language), engine)
 
     def plan(
         self,
@@ -154,11 +120,9 @@ class LineSynthesis:
             Cancelled: `cancelled()` turned true while a voice was made ready.
         """
         self._cancelled, self._silent_s = cancelled, silent_s
-        self._voice_named = line.voice is not None
-        self._line = line if self._voice_named else replace(line, voice=default_voice)
+        self._line = line if line.voice is not None else replace(line, voice=default_voice)
         self._whole = whole
-        self._order = tuple(each.snapshot() for each in self._order)
-        self._engines.clear()
+        self.engines.begin(voice_named=line.voice is not None)
         self._language = line.language or self._settings.language_of(self._line.voice)
         self._runs = language_runs(whole, self._language, fixed=line.language is not None)
         self._substitution = self._settings.substitution(line.voice)
@@ -189,19 +153,19 @@ class LineSynthesis:
         self._cancelled, self._silent_s = cancelled, silent_s
         while True:
             first = coming[0]
-            candidate = self._engine_for(base_language(first.segment.language))
+            candidate = self.engines.speaker_of(base_language(first.segment.language))
             segments = self._segments_for(candidate, coming)
             try:
                 utterances = self._synthesize_run(candidate, segments, unplayed_s)
             except (SynthesisError, EngineError) as error:
-                self._failed(candidate, error)
+                self.engines.note_failure(candidate, error)
                 coming = self._plan(first.position, first.segment.index)
             else:
                 return SynthesizedRun(coming, utterances)
 
     def expected_s(self, coming: Sequence[PlannedSegment]) -> float:
         """Returns how long the synthesis of the next segment should take, in seconds; 0 if that is unknown."""
-        candidate = self._engines.get(base_language(coming[0].segment.language)) if coming else None
+        candidate = self.engines.known_speaker_of(base_language(coming[0].segment.language)) if coming else None
         voice = self._voices.get(candidate.name) if candidate else None
         if candidate is None or voice is None:
             return 0.0
@@ -214,12 +178,12 @@ class LineSynthesis:
             index: Number of the first segment within the line.
         """
         while True:
-            failures = len(self._failures)
-            parts = line_parts(self._whole, self._runs, position, self._engine_for)
+            failed = self.engines.failed
+            parts = line_parts(self._whole, self._runs, position, self.engines.speaker_of)
             planned: list[tuple[str, str, int]] = []
             for part in parts:
                 texts = self._split(part, streaming=self._settings.streaming and part is parts[0])
-                if len(self._failures) > failures:
+                if self.engines.failed != failed:
                     break
                 planned += self._placed(part, texts)
             else:
@@ -261,7 +225,7 @@ class LineSynthesis:
         try:
             voice = self._prepare(candidate, part.language)
         except EngineError as error:
-            self._failed(candidate, error)
+            self.engines.note_failure(candidate, error)
             return ()
         if cached is not None:
             return cached.segments
@@ -327,7 +291,7 @@ class LineSynthesis:
         costs, voice = self._settings.cost_model, self._voices.get(candidate.name)
         each_s = [None if voice is None else costs.synthesis_s(candidate.name, segment, voice) for segment in run]
         expected_s = sum(math.inf if one_s is None else one_s for one_s in each_s)
-        if not self._has_deputy(candidate, language):
+        if not self.engines.has_deputy(candidate, language):
             expected_s = math.inf
         check = LateCheck(self._cancelled, self._silent_s, self._settings.late_s, expected_s)
         try:
@@ -341,16 +305,6 @@ class LineSynthesis:
                 costs.learn_late(candidate.name, run, check.took_s, voice)
             done = "spoken" if run else "made its voice ready"
             raise EngineLate(f"{candidate.name} had not {done} after {check.took_s:.1f} s") from None
-
-    def _has_deputy(self, candidate: EngineCandidate, language: str) -> bool:
-        """Whether another engine can speak a language now."""
-        return any(
-            each.name not in self._failures
-            and each.name != candidate.name
-            and each.speaks(language)
-            and each.problem() is None
-            for each in self._order
-        )
 
     def _synthesize(self, candidate: EngineCandidate, segment: Segment, cancelled: IsCancelled) -> Utterance:
         segment, cache = replace(segment, voice=self._voice_for(candidate)), self._cached_speech(candidate)
@@ -380,48 +334,4 @@ class LineSynthesis:
     def _segments_for(self, candidate: EngineCandidate, coming: Sequence[PlannedSegment]) -> list[Segment]:
         """The first of the coming segments that are all for one engine."""
         segments = (one.segment for one in coming)
-        return list(takewhile(lambda one: self._engine_for(base_language(one.language)) is candidate, segments))
-
-    def _engine_for(self, language: str) -> EngineCandidate:
-        """The first engine in order that speaks a language and has not failed. The answer is kept for the line.
-
-        Raises:
-            EngineUnavailable: Some of them are only unavailable: the line must wait.
-            SynthesisError, EngineError: Nobody can speak it.
-        """
-        if language not in self._engines:
-            able = (each for each in self._order if each.name not in self._failures and each.speaks(language))
-            self._engines[language] = next(able, None)
-        if (found := self._engines[language]) is None:
-            raise self._nobody(language)
-        return found
-
-    def _nobody(self, language: str) -> SynthesisError | EngineError:
-        """Why nobody can speak a language."""
-        failures = [self._failures[each.name] for each in self._order if each.speaks(language)]
-        if not failures:
-            names = [each.name for each in self._order]
-            fix = "" if "espeak" in names else "; add espeak to engine.fallback, which speaks over 100 languages"
-            asked = f"which is in this text (asked: {', '.join(names)})"
-            return SynthesisError(f"no engine speaks the language {language!r}, {asked}{fix}")
-        reason = "; ".join(dict.fromkeys(map(str, failures)))
-        if not self._voice_named and all(isinstance(failure, VoiceError) for failure in failures):
-            return EngineUnavailable(f"the default voice cannot be used: {reason}")  # the line is not at fault
-        if any(isinstance(failure, EngineUnavailable) for failure in failures):
-            return EngineUnavailable(reason)
-        return failures[-1]
-
-    def _failed(self, candidate: EngineCandidate, error: SynthesisError | EngineError) -> None:
-        """Notes that an engine cannot speak the rest of this line."""
-        self._failures[candidate.name] = error
-        self._engines.clear()
-        if isinstance(error, EngineUnavailable) and not isinstance(error, EngineLate):
-            # While an engine is unavailable every line comes here: its own state has told why, once.
-            log.debug("another engine speaks: %s", error)
-            return
-        log.warning("%s does not speak this line, the next engine does: %s", candidate.name, error)
-        if isinstance(error, EngineLate):
-            return
-        self.voice_unusable |= isinstance(error, VoiceError)
-        if not isinstance(error, VoiceError) or self._voice_named:
-            self.engine_error = self.engine_error or str(error)
+        return list(takewhile(lambda one: self.engines.speaker_of(base_language(one.language)) is candidate, segments))

@@ -152,17 +152,17 @@ class SpeechTask:
     @property
     def engine_error(self) -> str | None:
         """How an engine failed at this line, if one did. The line itself may be the cause."""
-        return self._renderer.line_synthesis.engine_error
+        return self._renderer.line_synthesis.engines.engine_error
 
     @property
     def other_lines_can_be_spoken(self) -> bool:
         """Whether an engine works, but none that speaks the language of this line."""
-        return bool(self._resources.synthesizer.working_engines() - self._renderer.line_synthesis.failed_engines)
+        return bool(self._resources.synthesizer.working_engines() - self._renderer.line_synthesis.engines.failed)
 
     @property
     def voice_unusable(self) -> bool:
         """Whether an engine cannot use the voice of this line. It can speak in other voices."""
-        return self._renderer.line_synthesis.voice_unusable
+        return self._renderer.line_synthesis.engines.voice_unusable
 
     def prefetch(self) -> None:
         """Prepare the first segment. Errors do not matter here: they show once the line is spoken."""
@@ -176,7 +176,7 @@ class SpeechTask:
         same = (mine.seq, mine.position, mine.times) == (dequeued.seq, dequeued.position, dequeued.times)
         failed = self._job is not None and self._job.done() and _failed(self._job)
         in_voice = mine.line.voice is not None or self._renderer.default_voice == self._resources.default_voice()
-        return same and in_voice and not failed and not self._renderer.line_synthesis.outdated
+        return same and in_voice and not failed and not self._renderer.line_synthesis.engines.outdated
 
     def begin(self, dequeued: DequeuedLine) -> None:
         """Let the line be heard from now on.
@@ -227,7 +227,7 @@ class SpeechTask:
 
     def report(self) -> Report:
         """How it went, once `step` returned `True`."""
-        return self._stats.report(self.dequeued, self._renderer.line_synthesis.engine)
+        return self._stats.report(self.dequeued, self._renderer.line_synthesis.engines.first)
 
     def _plan(self) -> None:
         """NEW, PLANNING: split the line into segments."""

@@ -139,7 +139,7 @@ class RenderTask:
 
         A segment is not tried again: its requester has other appliances, and a deadline.
         """
-        may_wait = isinstance(error, EngineUnavailable) and self._line_synthesis.engine_error is None
+        may_wait = isinstance(error, EngineUnavailable) and self._line_synthesis.engines.engine_error is None
         may_repeat = not isinstance(error, VoiceError) and not self._was_tried_again
         if self._sound_was_made or self.request.is_segment or not (may_wait or may_repeat):
             self.failure = error
