@@ -19,7 +19,6 @@ A driver may hang or end the process that calls it. So `nvml_child.py`, a proces
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
@@ -27,7 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ishowtts.board import BoardReading
-from ishowtts.board.sensor_child import SensorChild, SensorChildFailed, parse_reading
+from ishowtts.board.sensor_child import SensorChild, SensorChildFailed, SensorsMissing, parse_reading
 from ishowtts.util import child_process
 from ishowtts.util.backoff import Backoff
 from ishowtts.util.loop_thread import LoopThread
@@ -116,7 +115,7 @@ class NvmlSensors(LoopThread):
             return 0.0
         try:
             reading = self._take_reading()
-        except _NoNvml as error:
+        except SensorsMissing as error:
             self._absent = True
             return self._fail(str(error), self._timing.missing_s)
         except SensorChildFailed as error:
@@ -141,9 +140,9 @@ class NvmlSensors(LoopThread):
             if self._killed is not None and self._killed.exists():
                 raise SensorChildFailed("the driver of the GPU hangs, and the process that calls it cannot be ended")
             self._child = SensorChild(self._command(), name=_CALLER)
-            reading = _parse(self._child.ask(self._timing.start_s))
+            reading = parse_reading(self._child.ask(self._timing.start_s))
         else:
-            reading = _parse(self._child.ask(self._timing.stale_s))
+            reading = parse_reading(self._child.ask(self._timing.stale_s))
         self._load_seen = self._load_seen or bool(reading.gpu_load_pct)
         return replace(reading, gpu_load_pct=None) if self._doubts_load() else reading
 
@@ -168,18 +167,6 @@ class NvmlSensors(LoopThread):
             self._killed = child
 
 
-class _NoNvml(Exception):
-    """This machine has no NVML."""
-
-
 def child_command() -> list[str]:
     """Returns the command line of the child."""
     return child_process.command("ishowtts.board.nvml_child", str(os.getpid()))
-
-
-def _parse(line: bytes) -> BoardReading:
-    """Returns the reading of a line. Raises _NoNvml or SensorChildFailed."""
-    reading = parse_reading(line)
-    if (missing := json.loads(line).get("missing")) is not None:
-        raise _NoNvml(str(missing))
-    return reading

@@ -10,17 +10,16 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any, TextIO
 
 from ishowtts.board import BoardReading
+from ishowtts.util import child_process
 
 _LIBRARY = "libnvidia-ml.so.1"
 _MAX_CLOCK_MHZ, _MAX_TEMP_C, _MAX_POWER_MW = 20_000, 200, 10_000_000
-_PR_SET_PDEATHSIG = 1
 
 
 class _NvmlMissing(Exception):
@@ -135,7 +134,7 @@ def main() -> None:
 
     The only argument is the process id of the parent, which may have ended before the kernel knew of this.
     """
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    child_process.end_with_parent()
     if os.getppid() != int(sys.argv[1]):
         return
     with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as answers:

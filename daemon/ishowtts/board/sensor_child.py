@@ -38,6 +38,10 @@ class SensorChildFailed(Exception):
     """The child cannot be used any more. The text says why."""
 
 
+class SensorsMissing(SensorChildFailed):
+    """This machine has no such sensors, so it is not asked again soon."""
+
+
 class SensorChild:
     """The child process.
 
@@ -144,6 +148,7 @@ def parse_reading(line: bytes) -> BoardReading:
 
     Raises:
         SensorChildFailed: The line is no reading, or says why there are none.
+        SensorsMissing: It says that this machine has no such sensors.
     """
     try:
         if len(line) > _MAX_LINE_BYTES:
@@ -155,6 +160,8 @@ def parse_reading(line: bytes) -> BoardReading:
         raise SensorChildFailed("its process writes something else than readings")
     if "error" in found:
         raise SensorChildFailed(visible(str(found["error"]))[:_MAX_ERROR_CHARS])
+    if "missing" in found:
+        raise SensorsMissing(visible(str(found["missing"]))[:_MAX_ERROR_CHARS])
 
     def number(field: str) -> float | None:
         return _number(found.get(field), *_RANGES[field])

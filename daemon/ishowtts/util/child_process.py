@@ -12,6 +12,7 @@ OOM_SCORE_ADJ = 500
 """What each child process has at least: half of the memory counts as its own when the kernel chooses a victim."""
 
 _OOM_SCORE_FILE = "/proc/self/oom_score_adj"
+_PR_SET_PDEATHSIG = 1
 
 
 def command(module: str, *arguments: str) -> list[str]:
@@ -33,6 +34,20 @@ def offer_to_oom_killer() -> None:
             file.write(str(score))
     except OSError:
         pass
+
+
+def end_with_parent() -> None:
+    """Makes the kernel kill this process when the thread that started it ends, for whatever reason.
+
+    Raises:
+        OSError: The kernel refuses it.
+    """
+    import ctypes
+    import os
+    import signal
+
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def main() -> None:

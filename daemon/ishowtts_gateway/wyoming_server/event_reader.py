@@ -77,7 +77,9 @@ class EventReader:
         if not isinstance(name, str) or not 1 <= len(name) <= _TYPE_CHARS:
             raise WyomingProtocolError("an event needs a `type`, which is a text")
         fields: dict[str, Any] = dict(data) if isinstance(data, dict) else {}
-        lengths = loads(header_bytes.decode("utf-8"))  # `header` has `None` for numbers that are too large
+        lengths = header
+        if None in (header.get("data_length", 0), header.get("payload_length", 0)):
+            lengths = loads(header_bytes.decode("utf-8"))  # `header` has `None` for numbers that are too large
         data_bytes = _length(lengths, "data_length", DATA_BYTES)
         if data_bytes:
             fields.update(await self._parse(await self._reader.readexactly(data_bytes), DATA_BYTES, "data"))

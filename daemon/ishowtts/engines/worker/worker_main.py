@@ -9,7 +9,6 @@ engine works.
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import logging
 import os
@@ -44,7 +43,6 @@ log = logging.getLogger(__name__)
 
 _SEND_TIMEOUT_S = 30.0
 _IDLE_AFTER_S = 1.0  # until background tuning starts: lines arrive in bursts
-_PR_SET_PDEATHSIG = 1
 _MAX_SOUND_BYTES = MAX_FRAME_BYTES - 4096
 _NAMED_ERRORS = (WeightsError, PackageError, VoiceError, SynthesisError)
 
@@ -220,19 +218,16 @@ def configure_process() -> None:
     os.environ.pop("NOTIFY_SOCKET", None)
     # oneDNN caches a program for each shape, and each line has its own length: half a megabyte per line.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
-    end_with_parent()
+    try:
+        child_process.end_with_parent()
+    except OSError as error:
+        log.warning("this process may outlive its parent: prctl: %s", error.strerror)
     score = Path("/proc/self/oom_score_adj")
     try:
         if int(score.read_text()) < child_process.OOM_SCORE_ADJ:
             log.warning("if memory runs out, the kernel may kill another process first: %s is read-only", score)
     except OSError as error:
         log.warning("if memory runs out, the kernel may kill another process first: %s: %s", score, error.strerror)
-
-
-def end_with_parent() -> None:
-    """Makes the kernel kill this process when the thread that started it ends, for whatever reason."""
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        log.warning("this process may outlive its parent: prctl: %s", os.strerror(ctypes.get_errno()))
 
 
 def main() -> int:
