@@ -135,6 +135,14 @@ class Client:
         info.wait_for_publish(_DEADLINE_S)
         assert info.is_published(), f"{topic} was not acknowledged"
 
+    def is_connected(self) -> bool:
+        """Whether the broker takes messages: after its restart the connection comes back by itself."""
+        try:
+            self.publish("ishowtts-test/nothing", "")
+        except RuntimeError:
+            return False
+        return True
+
     def wait_for(
         self,
         topic: str | None = None,

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Sequence
 
 from support.mqtt_packets import PUBACK, PUBLISH, SUBACK, decode, frame, properties, puback, publish, text
-from support.publisher import connect_packet, split
+from support.publisher import PacketStream, connect_packet
 
 _CONNACK = 2
 _CONNECT_S = 10.0
@@ -24,11 +24,11 @@ class FloodClient:
 
     def __init__(self, host: str, port: int, topics: Sequence[str], hear: Hear) -> None:
         self._hear = hear
-        self._incoming = b""
         self._next_id = 0
         self._open: set[int] = set()
         self._socket = socket.create_connection((host, port), _CONNECT_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._packets = PacketStream(self._socket)
         self._socket.sendall(connect_packet(f"flood-{uuid.uuid4().hex[:12]}", 5))
         self._await(_CONNACK)
         filters = b"".join(text(topic) + b"\1" for topic in topics)
@@ -54,8 +54,8 @@ class FloodClient:
         """Reads what has come, after waiting for something for at most `wait_s`."""
         while select.select([self._socket], [], [], wait_s)[0]:
             wait_s = 0.0
-            self._read()
-            while (found := self._take()) is not None:
+            self._packets.receive()
+            while (found := self._packets.take()) is not None:
                 self._handle(*found)
 
     def close(self) -> None:
@@ -75,19 +75,5 @@ class FloodClient:
             raise ConnectionError(f"the broker sends a packet of kind {kind}: {body[:20]!r}")
 
     def _await(self, kind: int) -> None:
-        while (found := self._take()) is None:
-            self._read()
+        found = self._packets.wait()
         assert found[0] >> 4 == kind, found
-
-    def _read(self) -> None:
-        data = self._socket.recv(1 << 18)
-        if not data:
-            raise ConnectionResetError("the broker closed the connection")
-        self._incoming += data
-
-    def _take(self) -> tuple[int, bytes] | None:
-        found = split(self._incoming)
-        if found is None:
-            return None
-        first, body, self._incoming = found
-        return first, body

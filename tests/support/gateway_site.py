@@ -45,16 +45,9 @@ class Site:
     def restart_broker(self) -> None:
         """Starts the broker after `broker.stop()`, and subscribes again. Returns when the client is connected."""
         self.broker.start()
-        eventually(self._is_connected, "the client")
+        eventually(self.client.is_connected, "the client")
         for board in (self.kitchen, self.attic):
             self.client.subscribe(f"{board.root}/#")
-
-    def _is_connected(self) -> bool:
-        try:
-            self.client.publish("ishowtts-test/nothing", "")
-        except RuntimeError:
-            return False
-        return True
 
     def silence(self) -> None:
         """Ends all lines of both appliances, and their pauses. Returns when they have done so."""

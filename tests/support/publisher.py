@@ -43,7 +43,7 @@ class Publisher:
         self._on_acknowledged = on_acknowledged
         self._socket: socket.socket | None = None
         self._again_at = 0.0
-        self._incoming = b""
+        self._packets: PacketStream | None = None
         self._next_id = 0
         self._open: dict[int, tuple[int, bytes]] = {}  # packet id: number, payload
         self._unsent: list[tuple[int, bytes]] = []
@@ -90,11 +90,11 @@ class Publisher:
             return False
         self._again_at = time.monotonic() + 0.05
         fresh = socket.create_connection(self._address, _CONNECT_S)
-        self._socket, self._incoming = fresh, b""
+        self._socket, self._packets = fresh, PacketStream(fresh)
         fresh.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         name = f"publisher-{uuid.uuid4().hex[:12]}"
         fresh.sendall(connect_packet(name, self._protocol))
-        kind, body = self._packet()
+        kind, body = self._packets.wait()
         if kind != _CONNACK or body[1] != 0:
             raise ConnectionRefusedError(f"the broker answers {kind:#x} {body!r}")
         # The broker may or may not have these: publish them again, as any careful publisher does.
@@ -117,35 +117,49 @@ class Publisher:
             self._socket.sendall(b"".join(data))
 
     def _receive(self, wait_s: float) -> None:
-        assert self._socket is not None
+        assert self._packets is not None
         while select.select([self._socket], [], [], wait_s)[0]:
             wait_s = 0.0
-            self._read()
-            while (found := self._take()) is not None:
+            self._packets.receive()
+            while (found := self._packets.take()) is not None:
                 kind, body = found
                 if kind == _PUBACK:
                     number, _ = self._open.pop(struct.unpack(">H", body[:2])[0])
                     self.acknowledged.add(number)
                     self._on_acknowledged(number)
 
-    def _packet(self) -> tuple[int, bytes]:
-        while (found := self._take()) is None:
-            self._read()
-        return found
 
-    def _read(self) -> None:
-        assert self._socket is not None
-        data = self._socket.recv(65_536)
+class PacketStream:
+    """The packets that come from a broker on a socket."""
+
+    def __init__(self, source: socket.socket) -> None:
+        self._source = source
+        self._incoming = b""
+
+    def receive(self) -> None:
+        """Reads what has come. Waits for something.
+
+        Raises:
+            ConnectionResetError: The broker has closed the connection.
+        """
+        data = self._source.recv(1 << 18)
         if not data:
             raise ConnectionResetError("the broker closed the connection")
         self._incoming += data
 
-    def _take(self) -> tuple[int, bytes] | None:
+    def take(self) -> tuple[int, bytes] | None:
+        """The first byte and the body of the next packet that was read; `None` if there is no complete one."""
         found = split(self._incoming)
         if found is None:
             return None
-        kind, body, self._incoming = found
-        return kind, body
+        first, body, self._incoming = found
+        return first, body
+
+    def wait(self) -> tuple[int, bytes]:
+        """The same. Waits until it is complete."""
+        while (found := self.take()) is None:
+            self.receive()
+        return found
 
 
 def split(stream: bytes) -> tuple[int, bytes, bytes] | None:

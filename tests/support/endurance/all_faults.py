@@ -40,6 +40,7 @@ from support.endurance.fault_injection import (
     unmount,
 )
 from support.endurance.fault_plan import Plan
+from support.endurance.figures import faults_of
 from support.endurance.final_events import FinalEvents
 from support.endurance.gateway_clients import GatewayClients
 from support.endurance.queue_file import lost_with_broker, open_texts, rows_of
@@ -84,7 +85,7 @@ class AllFaults(audit.Audit):
     def faults(self) -> dict[str, Any]:
         """What should not be, by name; empty if all is well."""
         names = (*audit.FAULTS, "gateway_faults", "discovery", "daemon")
-        return {name: found for name in names if (found := getattr(self, name))}
+        return faults_of(self, names)
 
 
 def all_faults(folder: Path, plan: Plan) -> AllFaults:

@@ -180,7 +180,7 @@ class Day:
         elif part == "broker":
             self._broker.stop()
             self._broker.start()
-            eventually(self._is_connected, "the client", _WAIT_S)
+            eventually(self.client.is_connected, "the client", _WAIT_S)
             self.client.subscribe(f"{self.appliance.root}/#")
             self.appliance.final(self.client, self.appliance.say(self.client, "The broker is back."), _WAIT_S)
         elif part == "reload":
@@ -263,13 +263,6 @@ class Day:
                 self.outcomes["cached"] += 1
             if event["event"] != outcome:
                 self.wrong.append(json.dumps(event, ensure_ascii=False))
-
-    def _is_connected(self) -> bool:
-        try:
-            self.client.publish("ishowtts-test/nothing", "")
-        except RuntimeError:
-            return False
-        return True
 
 
 def _request(url: str, body: dict[str, Any] | None = None) -> bytes:

@@ -20,6 +20,7 @@ from typing import Any
 
 from support.appliance import FINAL, Appliance
 from support.broker import Broker
+from support.endurance.figures import faults_of
 from support.endurance.payload_tally import PayloadTally
 from support.endurance.queue_file import open_texts, rows_of
 from support.flood_client import FloodClient
@@ -107,7 +108,7 @@ class Figures:
         """What should not be, by name; empty if all is well."""
         names = ("fuzz_faults", "slow", "unaccounted", "untold", "told_twice", "open", "renders_open")
         names += ("renders_told_twice", "commands_unanswered", "tracebacks", "died")
-        found = {name: value for name in names if (value := getattr(self, name))}
+        found = faults_of(self, names)
         grown_mb = self.peak_mb - self.first_mb
         return {**found, "memory": f"{grown_mb:.0f} MB"} if grown_mb > _MOST_GROWTH_MB else found
 

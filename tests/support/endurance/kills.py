@@ -16,6 +16,7 @@ from typing import Any
 from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client
+from support.endurance.figures import faults_of
 from support.endurance.final_events import FinalEvents
 from support.endurance.queue_file import lost_with_broker, open_texts, rows_of
 from support.publisher import Publisher
@@ -95,7 +96,7 @@ class Figures:
     def faults(self) -> dict[str, list[str]]:
         """What should not be, by name; empty where all is well."""
         names = ("lost", "doubled", "open", "told_otherwise", "untold", "heard_again_wrongly")
-        return {name: found for name in names if (found := getattr(self, name))}
+        return faults_of(self, names)
 
 
 def endure(folder: Path, plan: Plan) -> Figures:

@@ -20,6 +20,7 @@ from ishowtts.model import Outcome
 from support.appliance import FINAL, Appliance
 from support.client import Client
 from support.cut_disk import CutDisk
+from support.endurance.figures import faults_of
 from support.endurance.queue_file import Row, open_texts, rows_of
 from support.endurance.traced_daemon import (
     GROUP,
@@ -80,7 +81,7 @@ class Figures:
     def faults(self) -> dict[str, list[str]]:
         """What should not be, by name; empty where all is well."""
         names = ("not_opened", "lost", "doubled", "told_otherwise", "settings_lost", "failed_starts")
-        return {name: found for name in names if (found := getattr(self, name))}
+        return faults_of(self, names)
 
 
 def cut_power(

@@ -27,6 +27,7 @@ from ishowtts_bench.metrics.spelling import tokens
 from support.appliance import Appliance
 from support.broker import Broker
 from support.client import Client
+from support.endurance.figures import faults_of
 from support.service_process import DAEMON, TESTS
 from support.waiting import eventually
 
@@ -78,7 +79,7 @@ class EngineFaults:
     def faults(self) -> dict[str, list[Any]]:
         """What should not be, by name; empty if all is well."""
         names = ("unfinished", "misheard", "daemon")
-        return {name: found for name in names if (found := getattr(self, name))}
+        return faults_of(self, names)
 
 
 def harm_worker(folder: Path, count: int, seed: int) -> EngineFaults:

@@ -16,8 +16,8 @@ from pathlib import Path
 from random import Random
 
 from ishowtts.engines.f5.architecture import RATE_HZ
-from ishowtts.engines.worker.worker_main import end_with_parent
 from ishowtts.errors import SynthesisError
+from ishowtts.util.child_process import end_with_parent
 from ishowtts_bench.metrics.asr import Asr
 from voice_training.dataset.corpus import NewClip, pack_path, pack_seconds, packs, write_pack
 from voice_training.dataset.kokoro import Kokoro
